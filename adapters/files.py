@@ -1,0 +1,123 @@
+"""A directory as object store: what any web server can serve as a static log (c2sp.org/tlog-tiles)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from ledger.errors import Conflict, NotFound, StorageError, Unavailable
+
+__all__ = ["Directory"]
+
+
+class Directory:
+    """Objects as files below `root`, which is made when the first object is written.
+
+    A file appears whole or not at all: it is written beside its place, flushed to disk, then moved there.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        self._made: set[Path] = set()
+
+    def __repr__(self) -> str:
+        return f"Directory({str(self.root)!r})"
+
+    def get(self, path: str) -> bytes:
+        """Bytes of the file. Raises `NotFound`, `Unavailable`."""
+        try:
+            return self._place(path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            msg = f"{path}: not in {self.root}"
+            raise NotFound(msg, path=path) from None
+        except OSError as error:
+            raise _unavailable(path, error) from error
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write once; durable on return. Raises `Conflict` when other bytes are there, `Unavailable`."""
+        place = self._place(path)
+        try:
+            with _written(place, data, self._made) as temporary:
+                try:
+                    os.link(temporary, place)
+                except FileExistsError:
+                    if place.read_bytes() != data:
+                        msg = f"{path}: other bytes are in {self.root} already; another log may be publishing there"
+                        raise Conflict(msg, path=path) from None
+            _sync_directory(place.parent)
+        except OSError as error:
+            raise _unavailable(path, error) from error
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Write or overwrite; readers see the old file or the new one; durable on return. Raises `Unavailable`."""
+        place = self._place(path)
+        try:
+            with _written(place, data, self._made) as temporary:
+                os.replace(temporary, place)
+            _sync_directory(place.parent)
+        except OSError as error:
+            raise _unavailable(path, error) from error
+
+    def discard(self, path: str) -> None:
+        """Remove a file, or with a final `/` a folder. What cannot be removed stays."""
+        if path.endswith("/"):
+            shutil.rmtree(self._place(path[:-1]), ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                self._place(path).unlink(missing_ok=True)
+
+    def _place(self, path: str) -> Path:
+        parts = PurePosixPath(path).parts
+        if not parts or path.startswith("/") or any(part in {"..", "."} for part in parts) or "\0" in path:
+            msg = f"path {path[:80]!r}: want a relative path without '..'"
+            raise StorageError(msg, path=path)
+        return self.root.joinpath(*parts)
+
+
+class _written:
+    """A flushed temporary file beside `place`, gone at the end of the `with` block."""
+
+    def __init__(self, place: Path, data: bytes, made: set[Path]) -> None:
+        self._place, self._data, self._made = place, data, made
+
+    def __enter__(self) -> str:
+        parent = self._place.parent
+        if parent not in self._made or not parent.is_dir():
+            _make_directory(parent)
+            self._made.add(parent)
+        handle, self._name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(self._data)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.fsync(file.fileno())
+        return self._name
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._name)
+
+
+def _make_directory(path: Path) -> None:
+    """Make `path` and its parents so that they survive a crash: a new name is durable once its parent is flushed."""
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        _sync_directory(folder.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _unavailable(path: str, error: OSError) -> Unavailable:
+    return Unavailable(f"{path}: {error.strerror or error} ({error.filename or ''})", path=path)

@@ -1,0 +1,57 @@
+"""Where secrets come from: `file:PATH` (mode 0600) or `env:NAME`. Both hold one key as text."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from ledger.errors import Conflict, NotFound, StorageError
+
+__all__ = ["load_secret", "save_secret"]
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def load_secret(uri: str) -> str:
+    """Return the text that `uri` names, without surrounding white space.
+
+    Raises `NotFound` when it is not there, `StorageError` when others may read the file or the scheme is unknown.
+    """
+    scheme, _, name = uri.partition(":")
+    if scheme == "env":
+        value = os.environ.get(name, "").strip()
+        if not value:
+            msg = f"{uri}: this environment variable is not set"
+            raise NotFound(msg)
+        return value
+    if scheme != "file":
+        msg = f"{uri[:40]}: want file:PATH or env:NAME"
+        raise StorageError(msg)
+    path = Path(name)
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        msg = f"{name}: no such key file; `provenance init` makes one"
+        raise NotFound(msg) from None
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{name}: {error}"
+        raise StorageError(msg) from error
+    if mode & _OTHERS:
+        msg = f"{name}: mode {stat.S_IMODE(mode):04o} lets others read a secret key, want 0600: chmod 600 {name}"
+        raise StorageError(msg)
+    return text
+
+
+def save_secret(path: str | os.PathLike[str], text: str) -> None:
+    """Write a new key file with mode 0600, durably. Raises `Conflict` when there is one: keys are never overwritten."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        msg = f"{os.fspath(path)}: a key is there already; it is never overwritten"
+        raise Conflict(msg) from None
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text if text.endswith("\n") else text + "\n")
+        file.flush()
+        os.fsync(file.fileno())

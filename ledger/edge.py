@@ -1,0 +1,78 @@
+"""The right edge of a log: the tiles and the bundle that are not full yet, kept in memory by whoever writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ledger.merkle import Tree, frontier, leaf_hash, subtree_root
+from ledger.storage import Row
+from ledger.tile import WIDTH, bundle_path, open_path, pack_bundle, pack_open, tile_path, tile_widths
+
+__all__ = ["Edge"]
+
+Full = list[tuple[str, bytes]]
+
+
+class Edge:
+    """The last partial bundle and the partial tile of every level of a tree that grows by `extend`."""
+
+    def __init__(self, size: int = 0, levels: Iterable[Sequence[bytes]] = (), rows: Iterable[Row] = ()) -> None:
+        self.size = size
+        self.levels = [list(hashes) for hashes in levels]
+        self.rows = list(rows)
+
+    def copy(self) -> Edge:
+        """An edge that grows on its own: a batch that fails leaves this one as it was."""
+        return Edge(self.size, self.levels, self.rows)
+
+    def extend(self, rows: Sequence[Row]) -> tuple[Full, Full]:
+        """Add entries. Returns what became full: (tiles and entry bundles to put, open bundles to replace)."""
+        puts: Full = []
+        opens: Full = []
+        for at in _cuts(len(self.rows), len(rows)):
+            part = rows[at]
+            self.rows += part
+            self.size += len(part)
+            self._add(0, [leaf_hash(row.entry) for row in part], puts)
+            if len(self.rows) == WIDTH:
+                index = self.size // WIDTH - 1
+                puts.append((bundle_path(index), pack_bundle([row.entry for row in self.rows])))
+                if any(row.opened for row in self.rows):
+                    opens.append((open_path(index), pack_open([row.opened for row in self.rows])))
+                self.rows = []
+        return puts, opens
+
+    def root(self) -> bytes:
+        """Root hash of the tree."""
+        return Tree(self.size, [node for hashes in reversed(self.levels) for node in frontier(hashes)]).root()
+
+    def partial(self) -> tuple[Full, Full]:
+        """What is not full: (partial tiles and entry bundle to put, open bundle to replace)."""
+        puts = [(tile_path(*tile), b"".join(self.levels[tile[0]])) for tile in tile_widths(self.size)]
+        opens: Full = []
+        if self.rows:
+            index = self.size // WIDTH
+            puts.append((bundle_path(index, len(self.rows)), pack_bundle([row.entry for row in self.rows])))
+            if any(row.opened for row in self.rows):
+                opens.append((open_path(index), pack_open([row.opened for row in self.rows])))
+        return puts, opens
+
+    def _add(self, level: int, hashes: list[bytes], puts: Full) -> None:
+        if level == len(self.levels):
+            self.levels.append([])
+        tile = self.levels[level]
+        tile += hashes
+        if len(tile) == WIDTH:
+            index = self.size // WIDTH ** (level + 1) - 1
+            puts.append((tile_path(level, index), b"".join(tile)))
+            self.levels[level] = []
+            self._add(level + 1, [subtree_root(tile)], puts)
+
+
+def _cuts(held: int, new: int) -> Iterable[slice]:
+    """Slices of `new` rows that each fill the bundle that already holds `held`, and a rest."""
+    start = 0
+    while start < new:
+        stop = min(new, start + WIDTH - held)
+        yield slice(start, stop)
+        start, held = stop, 0

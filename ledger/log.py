@@ -1,0 +1,530 @@
+"""A log that is written to: entries in, signed checkpoints and proofs out.
+
+The life of an entry here: *sequenced* (`append` has returned: the index is durable and never given again),
+*integrated* (in the tree), *published* (under a signed checkpoint, in every place the log publishes to). A crash
+loses nothing from *sequenced* on; what was not yet published is published by the next call.
+
+::
+
+    key = SigningKey.generate("market.example/log")
+    log = Log.create(store, key, b"what this log is", publish=[Directory("public")])
+    index = log.append(b"an entry")         # durable and sequenced
+    checkpoint = log.publish()              # signed, and written to public/
+    proof = log.prove(index)
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from ledger.edge import Edge
+from ledger.errors import Conflict, Fork, LedgerError, NotFound, Rollback, StorageError, TileMismatch
+from ledger.merkle import leaf_hash, prove_consistency, prove_inclusion, subtree_root, tree_root
+from ledger.note import SigningKey
+from ledger.policy import Policy
+from ledger.proof import Proof
+from ledger.publish import discard_stale, pack_batch, parse_batch, publish_to, staging_path
+from ledger.reader import MiddleNodes, TileReader
+from ledger.storage import Checkpoints, Database, Head, Objects, Row, Transaction
+from ledger.tile import (
+    CHECKPOINT,
+    WIDTH,
+    bundle_path,
+    open_path,
+    parse_bundle,
+    parse_open,
+    parse_tile,
+    tile_path,
+    tile_widths,
+)
+
+__all__ = ["Log", "Within"]
+
+Within = Callable[[Transaction, int], None]
+"""Called inside the transaction that sequences a batch, with the index of its first entry; may be called again when
+another writer was faster, then with another index."""
+
+_MOST_RETRIES = 20
+_MOST_COMPANY = 0.05  # seconds that a leader waits for others at the most, however slow the last commit was
+
+
+@dataclass(slots=True)
+class _Pending:
+    """One caller's entries, waiting to be sequenced together with those of others."""
+
+    rows: Sequence[Row]
+    within: Within | None
+    close: bool  # sign a checkpoint in any case
+    gate: threading.Lock = field(default_factory=threading.Lock)
+    leads: bool = False
+    first: int = -1
+    error: BaseException | None = None
+
+
+class Log:
+    """One log and its key, for one or many threads; many processes may hold the same log open.
+
+    Everything it signs extends everything it signed before: it refuses to sign (`Rollback`, `Fork`) when its storage
+    is behind what it remembers or what is published.
+    """
+
+    def __init__(
+        self, objects: Objects, checkpoints: Checkpoints, key: SigningKey, publish: Sequence[Objects], window: float
+    ) -> None:
+        """Not for users: `Log.create` and `Log.open`."""
+        self._objects = objects
+        self._checkpoints = checkpoints
+        self._database = objects if isinstance(objects, Database) and checkpoints is objects else None
+        self._key = key
+        self._policy = Policy.of(key.verifier)
+        self._targets = tuple(publish)
+        self._window = window
+        self._middles: MiddleNodes = {}
+        self._mutex = threading.Lock()  # guards the five below
+        self._waiting: list[_Pending] = []
+        self._busy = False
+        self._expected = 1
+        self._enough = threading.Event()
+        self._last_commit = 0.0
+        self._publishing = threading.Lock()
+        # Owned by the caller that leads a batch (or by the constructor):
+        self._edge = Edge()
+        self._stale = False
+        self._closed_at = time.monotonic()
+        # Replaced whole by the leader, read by anybody: the newest checkpoint and the edge it was signed over.
+        self._signed: tuple[Checkpoint, Edge, TileReader]
+
+    @classmethod
+    def create(
+        cls,
+        objects: Objects,
+        key: SigningKey,
+        genesis: bytes | Row,
+        *,
+        checkpoints: Checkpoints | None = None,
+        publish: Sequence[Objects] = (),
+        window: float = 1.0,
+        within: Within | None = None,
+    ) -> Log:
+        """Begin a log whose origin is the key's name, with `genesis` as entry 0, and publish it.
+
+        Raises `Conflict` when this storage or a place in `publish` already has a checkpoint of that origin.
+        """
+        log = cls(objects, _both_roles(objects, checkpoints), key, publish, window)
+        for target in log._targets:
+            if log._published_in(target) is not None:
+                msg = f"{key.name}: a checkpoint is already published there; open or refill that log instead"
+                raise Conflict(msg, path=CHECKPOINT)
+        row = genesis if isinstance(genesis, Row) else Row(genesis, b"")
+        log._adopt(Checkpoint(key.name, 0, Edge().root()), Edge())
+        log._commit([_Pending([row], within, close=True)], create=True)
+        log.publish()
+        return log
+
+    @classmethod
+    def open(
+        cls,
+        objects: Objects,
+        key: SigningKey,
+        *,
+        checkpoints: Checkpoints | None = None,
+        publish: Sequence[Objects] = (),
+        window: float = 1.0,
+        remembered: Checkpoint | None = None,
+    ) -> Log:
+        """Open an existing log; finish what a crash interrupted.
+
+        `window` is the least time in seconds between checkpoints that nobody asked for. `remembered` is a checkpoint
+        that the caller knows this log signed. Raises `NotFound` when the log was never created, `Rollback` when the
+        storage is behind `remembered` or behind what is published, `Fork` when it contradicts either, `TileMismatch`
+        when stored tiles do not lead to the signed root.
+        """
+        log = cls(objects, _both_roles(objects, checkpoints), key, publish, window)
+        log._load()
+        if remembered is not None:
+            log._check_behind(remembered, "remembered by the caller")
+        for target in log._targets:
+            published = log._published_in(target)
+            if published is not None:
+                log._check_behind(published, "published")
+        return log
+
+    @property
+    def origin(self) -> str:
+        """Name of the log, in every checkpoint."""
+        return self._key.name
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that accepts this log's key and no other."""
+        return self._policy
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The newest checkpoint this handle signed or loaded."""
+        return self._signed[0]
+
+    @property
+    def size(self) -> int:
+        """Entries sequenced, as far as this handle knows; at least `checkpoint.size`."""
+        return self._edge.size
+
+    # Writing
+
+    def append(self, entry: bytes) -> int:
+        """Sequence one entry (0 to 65,535 bytes) and return its index. Durable when this returns.
+
+        Concurrent callers share a commit. Raises `MalformedError` for a longer entry, `Unavailable` when the storage
+        fails: then the entry may or may not be in the log.
+        """
+        return self.extend([Row(entry, b"")])
+
+    def extend(self, rows: Sequence[Row], *, within: Within | None = None) -> int:
+        """Sequence entries in this order, all or none, and return the index of the first. Durable on return.
+
+        `within` writes to the same transaction; only a `Database` has one. Raises as `append`.
+        """
+        if within is not None and self._database is None:
+            msg = "this storage has no transactions: nothing can be written within one"
+            raise TypeError(msg)
+        return self._submit(_Pending(rows, within, close=False)) if rows or within else self.size
+
+    def publish(self) -> Checkpoint:
+        """Sign a checkpoint over everything sequenced so far, write it to every place, and return it.
+
+        Closes the current window: all who call meanwhile get the same checkpoint. When this returns, every entry that
+        was sequenced before the call is published. Raises `Rollback`, `Fork`, `Conflict` (another log writes there).
+        """
+        self._submit(_Pending((), None, close=True))
+        with self._publishing:
+            checkpoint, edge, _ = self._signed
+            for target in self._targets:
+                self._publish_to(target, checkpoint, edge)
+        return checkpoint
+
+    # Reading
+
+    def prove(self, index: int) -> Proof:
+        """Inclusion proof of the entry at `index` under the newest checkpoint. Raises `ProofMismatch` beyond it."""
+        checkpoint, _, reader = self._signed
+        return Proof(index, prove_inclusion(index, checkpoint.size, reader), checkpoint.signed)
+
+    def prove_consistency(self, old: int) -> tuple[bytes, ...]:
+        """Proof that the newest checkpoint's tree begins with that of size `old`."""
+        checkpoint, _, reader = self._signed
+        return prove_consistency(old, checkpoint.size, reader)
+
+    def row(self, index: int) -> Row:
+        """The entry at `index`, sequenced or beyond, and what stands beside it. Raises `NotFound`."""
+        return next(self.rows(index, index + 1))
+
+    def rows(self, start: int, stop: int) -> Iterator[Row]:
+        """Entries `[start, stop)` from the log's own storage, not verified. Raises `NotFound` beyond the end."""
+        edge = self._edge
+        if not 0 <= start <= stop <= edge.size:
+            msg = f"entries {start} to {stop}: the log has {edge.size}"
+            raise NotFound(msg)
+        for number in range(start // WIDTH, -(-stop // WIDTH)):
+            at = number * WIDTH
+            rows = edge.rows if at + WIDTH > edge.size else self._bundle(number)
+            yield from rows[max(start - at, 0) : stop - at]
+
+    def edge(self) -> Edge:
+        """A copy of the right edge over everything sequenced."""
+        return self._edge.copy()
+
+    def root_at(self, size: int) -> bytes:
+        """Root of the first `size` entries, at most all that are sequenced."""
+        checkpoint, _, reader = self._signed
+        if size <= checkpoint.size:
+            return tree_root(size, reader)
+        rows = self._edge.rows if self._database else None
+        return self._edge_at(size, self._edge.size, rows).root()
+
+    # Batches
+
+    def _submit(self, item: _Pending) -> int:
+        item.gate.acquire()
+        with self._mutex:
+            self._waiting.append(item)
+            if len(self._waiting) >= self._expected:
+                self._enough.set()
+            item.leads = not self._busy
+            self._busy = True
+        if not item.leads:
+            item.gate.acquire()  # until the leader has committed for us, or hands the lead over
+        if item.leads:
+            self._lead()
+        if item.error is not None:
+            raise item.error
+        return item.first
+
+    def _lead(self) -> None:
+        """Commit everything that waits, wake its callers, hand the lead to the next."""
+        # As many callers as last time are probably on their way back: waiting for them, no longer than a commit
+        # takes, halves the number of commits. A lone caller never waits.
+        if self._expected > 1 and not self._enough.is_set():
+            self._enough.wait(min(self._last_commit, _MOST_COMPANY))
+        with self._mutex:
+            group, self._waiting = self._waiting, []
+            if any(item.within for item in group):
+                # A callback may fail or be refused: it must not take others' entries with it.
+                group, self._waiting = group[:1], group[1:]
+            self._expected = len(group)
+            self._enough.clear()
+        began = time.monotonic()
+        try:
+            self._commit(group)
+        except BaseException as error:
+            self._stale = True
+            for item in group:
+                item.error = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._last_commit = time.monotonic() - began
+            for item in group:
+                if not item.leads:
+                    item.gate.release()
+            with self._mutex:
+                self._busy = bool(self._waiting)
+                if self._busy:
+                    self._waiting[0].leads = True
+                    self._waiting[0].gate.release()
+
+    def _commit(self, group: list[_Pending], *, create: bool = False) -> None:
+        rows = [row for item in group for row in item.rows]
+        if not create:
+            self._refresh()
+        for attempt in range(_MOST_RETRIES):
+            checkpoint, old, _ = self._signed
+            edge = self._edge.copy()
+            first = edge.size
+            for item in group:
+                item.first = first
+                first += len(item.rows)
+            due = time.monotonic() - self._closed_at >= self._window or self._database is None
+            close = create or (edge.size + len(rows) > checkpoint.size and (due or any(i.close for i in group)))
+            if not rows and not close and not any(item.within for item in group):
+                return
+            puts, opens = edge.extend(rows)
+            signed = self._sign(edge) if close else checkpoint
+            try:
+                self._write(group, create, checkpoint, signed, edge, puts, opens)
+                break
+            except Conflict:
+                # Another process was faster: take its state and go again, on top of it.
+                if create or attempt == _MOST_RETRIES - 1:
+                    raise
+                self._load()
+        self._edge = edge
+        if close:
+            self._adopt(signed, edge)
+            self._closed_at = time.monotonic()
+            if self._database is None:
+                discard_stale(self._objects, old.size, signed.size)
+
+    def _write(
+        self,
+        group: list[_Pending],
+        create: bool,
+        old: Checkpoint,
+        new: Checkpoint,
+        edge: Edge,
+        puts: list[tuple[str, bytes]],
+        opens: list[tuple[str, bytes]],
+    ) -> None:
+        origin = self.origin
+        if self._database is not None:
+            first, number = self._edge.size, edge.size - self._edge.size
+            trim = edge.size // WIDTH > first // WIDTH
+            kept = edge.rows if trim else edge.rows[len(edge.rows) - number :]
+            with self._database.transaction() as tx:
+                if create:
+                    tx.create(origin, new.signed)
+                if number:
+                    tx.extend(origin, first, edge.size, kept, trim)
+                for path, data in puts:
+                    tx.put(path, data)
+                for path, data in opens:
+                    tx.replace(path, data)
+                if new is not old and not create:
+                    tx.swap(origin, old.signed, new.signed)
+                for item in group:
+                    if item.within:
+                        item.within(tx, item.first)
+            return
+        partial_puts, partial_opens = edge.partial()
+        batch = pack_batch([*puts, *partial_puts], [*opens, *partial_opens])
+        # Swap before upload: a crash between the two leaves a batch file that the next open finishes. Uploading first
+        # could leave tiles that a different batch would contradict.
+        staging = staging_path(new)
+        self._objects.put(staging, batch)
+        if create:
+            self._checkpoints.create(origin, new.signed)
+        else:
+            self._checkpoints.swap(origin, old.signed, new.signed)
+        self._finish(new, batch)
+
+    def _finish(self, checkpoint: Checkpoint, batch: bytes) -> None:
+        """Everything after the swap, in the normal path and in recovery alike."""
+        puts, opens = parse_batch(batch)
+        for path, data in puts:
+            self._objects.put(path, data)
+        for path, data in opens:
+            self._objects.replace(path, data)
+        self._objects.replace(CHECKPOINT, checkpoint.signed)
+        self._objects.discard(staging_path(checkpoint))
+
+    def _sign(self, edge: Edge) -> Checkpoint:
+        return sign_checkpoint(Checkpoint(self.origin, edge.size, edge.root()), self._key)
+
+    # State
+
+    def _refresh(self) -> None:
+        """Load again when an earlier outcome is unknown."""
+        if self._stale:
+            self._load()
+            self._stale = False
+
+    def _load(self) -> None:
+        """Take the state of the storage; never a smaller one than this handle has seen."""
+        head = self._head()
+        checkpoint = open_checkpoint(head.signed, self._policy)
+        if self._database is None:
+            try:
+                self._finish(checkpoint, self._objects.get(staging_path(checkpoint)))
+            except NotFound:
+                pass  # the batch file is dropped last: without one, everything after the swap was done
+        rows = self._database.rows(self.origin) if self._database else None
+        if hasattr(self, "_signed"):
+            self._check_head(head, checkpoint)
+        edge = self._edge_at(head.size, head.size, rows)
+        signed_edge = edge if head.size == checkpoint.size else self._edge_at(checkpoint.size, head.size, rows)
+        if signed_edge.root() != checkpoint.root:
+            paths = ", ".join(tile_path(*tile) for tile in tile_widths(checkpoint.size))
+            msg = f"{paths}: lead to another root than the signed checkpoint of size {checkpoint.size}"
+            raise TileMismatch(msg, path=paths)
+        self._edge = edge
+        self._adopt(checkpoint, signed_edge)
+
+    def _head(self) -> Head:
+        if self._database is not None:
+            return self._database.head(self.origin)
+        signed = self._checkpoints.load(self.origin)
+        return Head(open_checkpoint(signed, self._policy).size, signed)
+
+    def _check_head(self, head: Head, checkpoint: Checkpoint) -> None:
+        seen = self._signed[0]
+        if checkpoint.size < seen.size or head.size < self._edge.size and not self._stale:
+            msg = (
+                f"{self.origin}: storage is at size {head.size}, signed {checkpoint.size}; this process has seen "
+                f"{self._edge.size}, signed {seen.size}; restore the newer storage, or refill it from what is published"
+            )
+            raise Rollback(msg)
+
+    def _adopt(self, checkpoint: Checkpoint, edge: Edge) -> None:
+        reader = TileReader(checkpoint.size, checkpoint.root, self._fetch(edge), cache=self._middles)
+        self._signed = (checkpoint, edge, reader)
+
+    def _fetch(self, edge: Edge) -> Callable[[str], bytes]:
+        """Read tiles: the partial ones of `edge` from memory, the full ones from storage."""
+        partial = dict(edge.partial()[0])
+
+        def fetch(path: str) -> bytes:
+            data = partial.get(path)
+            return self._objects.get(path) if data is None else data
+
+        return fetch
+
+    def _edge_at(self, size: int, total: int, rows: list[Row] | None) -> Edge:
+        """The right edge of the first `size` entries of a storage that holds `total`."""
+        levels: list[list[bytes]] = []
+        bundle, width = divmod(size, WIDTH)
+        if not width:
+            last: list[Row] = []
+        elif rows is not None and bundle == total // WIDTH:
+            last = rows[:width]
+        else:
+            last = self._bundle(bundle, width)
+        if len(last) != width:
+            msg = f"{self.origin}: {len(last)} rows after the last full bundle, want {width} at size {size}"
+            raise StorageError(msg)
+        for level, index, count in tile_widths(size):
+            while len(levels) < level:
+                levels.append([])
+            if level == 0:
+                levels.append([leaf_hash(row.entry) for row in last])
+            elif (total >> 8 * (level + 1)) > index:
+                levels.append(self._tile(level, index)[:count])
+            else:
+                first = index * WIDTH
+                levels.append([subtree_root(self._tile(level - 1, n)) for n in range(first, first + count)])
+        return Edge(size, levels, last)
+
+    def _tile(self, level: int, index: int) -> list[bytes]:
+        path = tile_path(level, index)
+        return parse_tile(self._objects.get(path), WIDTH, path)
+
+    def _bundle(self, number: int, width: int = WIDTH) -> list[Row]:
+        try:
+            entries = parse_bundle(self._objects.get(bundle_path(number, width)), width=width)
+        except NotFound:
+            if width == WIDTH:
+                raise
+            entries = parse_bundle(self._objects.get(bundle_path(number)))[:width]
+        try:
+            opened = parse_open(self._objects.get(open_path(number)))
+        except NotFound:
+            opened = []
+        opened += [b""] * (len(entries) - len(opened))
+        return [Row(entry, item) for entry, item in zip(entries, opened, strict=False)]
+
+    # Publishing
+
+    def _publish_to(self, target: Objects, checkpoint: Checkpoint, edge: Edge) -> None:
+        published = self._published_in(target)
+        if published is not None and published.size > checkpoint.size:
+            # Another process may have published more than this handle knows; its storage must know it too.
+            newest = open_checkpoint(self._head().signed, self._policy)
+            if newest.size < published.size:
+                self._check_behind(published, "published")
+            return
+        if published is not None:
+            self._check_behind(published, "published")
+            if published == checkpoint:
+                return
+        publish_to(target, published.size if published else 0, checkpoint, edge, self._objects)
+
+    def _published_in(self, target: Objects) -> Checkpoint | None:
+        try:
+            data = target.get(CHECKPOINT)
+        except NotFound:
+            return None
+        return open_checkpoint(data, self._policy)
+
+    def _check_behind(self, other: Checkpoint, what: str) -> None:
+        """Raise unless the newest checkpoint extends `other`."""
+        mine, _, reader = self._signed
+        if other.size > mine.size:
+            msg = (
+                f"{self.origin}: storage is at size {mine.size}, the checkpoint {what} at {other.size}; "
+                "refusing to sign: restore the newer storage, or refill it from what is published"
+            )
+            raise Rollback(msg)
+        if tree_root(other.size, reader) != other.root:
+            msg = f"{self.origin}: the checkpoint {what} of size {other.size} is not a beginning of this log"
+            raise Fork(msg, other, mine)
+
+
+def _both_roles(objects: Objects, checkpoints: Checkpoints | None) -> Checkpoints:
+    if checkpoints is not None:
+        return checkpoints
+    if isinstance(objects, Checkpoints):
+        return objects
+    msg = f"{type(objects).__name__} holds no checkpoints: give a storage for them as well"
+    raise LedgerError(msg)

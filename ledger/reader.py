@@ -1,0 +1,125 @@
+"""Reading nodes out of tiles that nobody has to trust: every hash returned is proven against one root.
+
+The partial tiles of the right edge are read first and folded into the root; a full tile is checked against its
+parent's hash. Of a full tile, once checked, the 16 nodes in its middle are kept (512 bytes): with them a later read
+checks and folds 16 leaves of the tile instead of 256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ledger.errors import NotFound, TileMismatch
+from ledger.merkle import HASH_SIZE, Node, Tree, frontier, node_hash, subtree_root
+from ledger.tile import HEIGHT, WIDTH, parse_tile, tile_path, tile_widths
+
+__all__ = ["MiddleNodes", "TileReader"]
+
+Fetch = Callable[[str], bytes]
+MiddleNodes = dict[tuple[int, int], list[bytes]]
+"""Checked middle nodes of full tiles by (tile level, tile index); may be carried over to a later tree of one log."""
+
+_GROUP = 16
+_MAX_CACHED = 8192  # tiles, 512 bytes each: 4 MB
+
+Pyramid = list[list[bytes]]
+
+
+class TileReader:
+    """Authenticated nodes of the tree with this size and root; `fetch` returns the bytes at a tile path.
+
+    Costs one read of each partial tile when it is made. Raises `TileMismatch` for bytes that do not lead to the root,
+    `MalformedError` for a tile of the wrong length, and what `fetch` raises.
+    """
+
+    def __init__(self, size: int, root: bytes, fetch: Fetch, *, cache: MiddleNodes | None = None) -> None:
+        self.size = size
+        self._fetch = fetch
+        self._middles: MiddleNodes = {} if cache is None else cache
+        self._edge: dict[int, tuple[int, Pyramid]] = {}
+        nodes: list[bytes] = []
+        for level, index, width in tile_widths(size):
+            hashes = self._hashes(level, index, width)
+            self._edge[level] = index, _pyramid(hashes)
+            nodes = frontier(hashes) + nodes
+        if Tree(size, nodes).root() != root:
+            paths = ", ".join(tile_path(*tile) for tile in tile_widths(size))
+            msg = f"{paths}: lead to another root than the checkpoint of size {size}"
+            raise TileMismatch(msg, path=paths)
+
+    def __call__(self, nodes: Sequence[Node]) -> list[bytes]:
+        """The hashes of complete nodes `(level, index)` of this tree, in the order asked (a `merkle.ReadNodes`)."""
+        groups: dict[tuple[int, int, int], Pyramid] = {}
+        return [self._node(level, index, groups) for level, index in nodes]
+
+    def tile(self, level: int, index: int) -> list[bytes]:
+        """All hashes of a tile of this tree: 256, or fewer for the last one of its level."""
+        if level in self._edge and self._edge[level][0] == index:
+            return self._edge[level][1][0]
+        hashes = self._hashes(level, index, WIDTH)
+        self._keep(level, index, hashes)
+        return hashes
+
+    def _node(self, level: int, index: int, groups: dict[tuple[int, int, int], Pyramid]) -> bytes:
+        tile_level, height = divmod(level, HEIGHT)
+        tile_index, offset = divmod(index, WIDTH >> height)
+        edge = self._edge.get(tile_level)
+        if edge and edge[0] == tile_index:
+            return edge[1][height][offset]
+        key = (tile_level, tile_index)
+        middles = self._middles.get(key)
+        if middles is None:
+            middles = self._keep(*key, self._hashes(*key, WIDTH))
+        if height >= 4:
+            span = 1 << (height - 4)
+            return subtree_root(middles[offset * span : (offset + 1) * span])
+        group, offset = divmod(offset, _GROUP >> height)
+        pyramid = groups.get((*key, group))
+        if pyramid is None:
+            hashes = self._hashes(*key, WIDTH)[group * _GROUP : (group + 1) * _GROUP]
+            pyramid = groups[(*key, group)] = _pyramid(hashes)
+            if pyramid[4][0] != middles[group]:
+                raise _mismatch(*key, group * _GROUP * HASH_SIZE)
+        return pyramid[height][offset]
+
+    def _keep(self, level: int, index: int, hashes: list[bytes]) -> list[bytes]:
+        """Check a full tile against its parent's hash and keep its middle nodes."""
+        middles = [subtree_root(hashes[i : i + _GROUP]) for i in range(0, WIDTH, _GROUP)]
+        known = self._middles.get((level, index))
+        if known is not None:
+            for group, (got, want) in enumerate(zip(middles, known, strict=True)):
+                if got != want:
+                    raise _mismatch(level, index, group * _GROUP * HASH_SIZE)
+            return known
+        if subtree_root(middles) != self._node((level + 1) * HEIGHT, index, {}):
+            raise _mismatch(level, index, None)
+        if len(self._middles) >= _MAX_CACHED:
+            del self._middles[next(iter(self._middles))]
+        self._middles[(level, index)] = middles
+        return middles
+
+    def _hashes(self, level: int, index: int, width: int) -> list[bytes]:
+        path = tile_path(level, index, width)
+        try:
+            return parse_tile(self._fetch(path), width, path)
+        except NotFound:
+            # A partial tile may be dropped once the full one is there.
+            if width == WIDTH:
+                raise
+        path = tile_path(level, index)
+        return parse_tile(self._fetch(path), WIDTH, path)[:width]
+
+
+def _pyramid(hashes: list[bytes]) -> Pyramid:
+    """All complete nodes over `hashes`, level by level."""
+    levels = [hashes]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        levels.append([node_hash(below[i], below[i + 1]) for i in range(0, len(below) - 1, 2)])
+    return levels
+
+
+def _mismatch(level: int, index: int, offset: int | None) -> TileMismatch:
+    path = tile_path(level, index)
+    where = "" if offset is None else f" from byte {offset} on"
+    return TileMismatch(f"{path}: does not hash to what its parent says{where}", path=path, offset=offset)

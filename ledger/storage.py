@@ -1,0 +1,109 @@
+"""What a log needs of a storage: two protocols, cut by how far each has to be trusted.
+
+`Objects` is untrusted: it may be stale, slow or hostile. Losing it costs a copy from elsewhere; whoever can write
+to it can at most make verification fail. `Checkpoints` is trusted for one thing: that its compare-and-swap is one.
+Whoever can write to it can make the log sign a second history.
+
+A storage that plays both roles in one database also declares `transaction()` and thereby is a `Database`: a whole
+batch commits at once, entries wait as rows, and no batch file is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol, runtime_checkable
+
+__all__ = ["Checkpoints", "Database", "Head", "Objects", "ReadsObjects", "Row", "Transaction"]
+
+
+class ReadsObjects(Protocol):
+    """Reading half of `Objects`: all that an auditor needs."""
+
+    def get(self, path: str) -> bytes:
+        """Return the bytes at `path`. Raises `NotFound`, `Unavailable`."""
+
+
+@runtime_checkable
+class Objects(ReadsObjects, Protocol):
+    """Named byte strings. Paths are relative, ASCII, with `/` between their parts."""
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write once; durable when this returns. The same bytes again succeed; others raise `Conflict`."""
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Write or overwrite whole, never half; last writer wins; durable when this returns.
+
+        Only for `checkpoint`, open bundles, and key and policy files.
+        """
+
+    def discard(self, path: str) -> None:
+        """A hint that `path`, or all below it when it ends in `/`, is not needed any more. Never raises `NotFound`."""
+
+
+@runtime_checkable
+class Checkpoints(Protocol):
+    """The newest signed checkpoint of each origin. Linearizable across threads, processes and restarts."""
+
+    def load(self, origin: str) -> bytes:
+        """Return the newest signed checkpoint. Raises `NotFound` when this origin was never created."""
+
+    def create(self, origin: str, signed: bytes) -> None:
+        """Store the first checkpoint; durable on return. Raises `Conflict` when there is one."""
+
+    def swap(self, origin: str, old: bytes, new: bytes) -> None:
+        """Replace exactly `old` by `new`; durable on return. Raises `Conflict` when `old` is not what is stored.
+
+        After any other error the outcome is unknown: load again.
+        """
+
+
+class Head(NamedTuple):
+    """Where a log stands in a `Database`: entries sequenced, and the newest signed checkpoint."""
+
+    size: int
+    signed: bytes
+
+
+class Row(NamedTuple):
+    """One sequenced entry, and what is published beside it in the open (b"" for nothing)."""
+
+    entry: bytes
+    opened: bytes
+
+
+class Transaction(Protocol):
+    """Writes that commit together when the `with` block of `Database.transaction` ends, or not at all."""
+
+    def put(self, path: str, data: bytes) -> None:
+        """As `Objects.put`."""
+
+    def replace(self, path: str, data: bytes) -> None:
+        """As `Objects.replace`."""
+
+    def create(self, origin: str, signed: bytes) -> None:
+        """As `Checkpoints.create`; the log then has size 0."""
+
+    def swap(self, origin: str, old: bytes, new: bytes) -> None:
+        """As `Checkpoints.swap`."""
+
+    def extend(self, origin: str, old: int, new: int, rows: Sequence[Row], trim: bool) -> None:
+        """Advance the sequenced size from exactly `old` to `new` and keep `rows` as those before `new`.
+
+        `trim` drops all earlier rows first: their bundle is full and was put. Raises `Conflict` when the size is not
+        `old`.
+        """
+
+
+@runtime_checkable
+class Database(Objects, Checkpoints, Protocol):
+    """A storage of both roles with transactions."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin a write transaction that no other writer shares; durable when the block ends without an error."""
+
+    def head(self, origin: str) -> Head:
+        """Sequenced size and newest checkpoint, read together. Raises `NotFound`."""
+
+    def rows(self, origin: str) -> list[Row]:
+        """The entries of the last bundle that is not full, in order, as far as they are sequenced."""
