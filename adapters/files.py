@@ -6,11 +6,13 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from ledger.errors import Conflict, NotFound, StorageError, Unavailable
+from ledger.tile import largest
 
-__all__ = ["Directory"]
+__all__ = ["Directory", "sync_directory"]
 
 
 class Directory:
@@ -29,12 +31,18 @@ class Directory:
     def get(self, path: str) -> bytes:
         """Bytes of the file. Raises `NotFound`, `Unavailable`."""
         try:
-            return self._place(path).read_bytes()
+            with self._place(path).open("rb") as file:
+                most = largest(path)
+                data = file.read() if most is None else file.read(most + 1)
         except (FileNotFoundError, NotADirectoryError):
             msg = f"{path}: not in {self.root}"
             raise NotFound(msg, path=path) from None
         except OSError as error:
             raise _unavailable(path, error) from error
+        if most is not None and len(data) > most:
+            msg = f"{path}: more than {most} bytes"
+            raise Unavailable(msg, path=path)
+        return data
 
     def put(self, path: str, data: bytes) -> None:
         """Write once; durable on return. Raises `Conflict` when other bytes are there, `Unavailable`."""
@@ -47,7 +55,7 @@ class Directory:
                     if place.read_bytes() != data:
                         msg = f"{path}: other bytes are in {self.root} already; another log may be publishing there"
                         raise Conflict(msg, path=path) from None
-            _sync_directory(place.parent)
+            sync_directory(place.parent)
         except OSError as error:
             raise _unavailable(path, error) from error
 
@@ -56,8 +64,8 @@ class Directory:
         place = self._place(path)
         try:
             with _written(place, data, self._made) as temporary:
-                os.replace(temporary, place)
-            _sync_directory(place.parent)
+                temporary.replace(place)
+            sync_directory(place.parent)
         except OSError as error:
             raise _unavailable(path, error) from error
 
@@ -77,28 +85,24 @@ class Directory:
         return self.root.joinpath(*parts)
 
 
-class _written:
+@contextlib.contextmanager
+def _written(place: Path, data: bytes, made: set[Path]) -> Iterator[Path]:
     """A flushed temporary file beside `place`, gone at the end of the `with` block."""
-
-    def __init__(self, place: Path, data: bytes, made: set[Path]) -> None:
-        self._place, self._data, self._made = place, data, made
-
-    def __enter__(self) -> str:
-        parent = self._place.parent
-        if parent not in self._made or not parent.is_dir():
-            _make_directory(parent)
-            self._made.add(parent)
-        handle, self._name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=parent)
+    parent = place.parent
+    if parent not in made or not parent.is_dir():
+        _make_directory(parent)
+        made.add(parent)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=parent)
+    temporary = Path(name)
+    try:
         with os.fdopen(handle, "wb") as file:
-            file.write(self._data)
+            file.write(data)
             file.flush()
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
-        return self._name
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._name)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _make_directory(path: Path) -> None:
@@ -108,10 +112,11 @@ def _make_directory(path: Path) -> None:
         missing.append(missing[-1].parent)
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        _sync_directory(folder.parent)
+        sync_directory(folder.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from adapters.files import sync_directory
 from ledger.errors import Conflict, NotFound, StorageError
 
 __all__ = ["load_secret", "save_secret"]
@@ -45,13 +46,27 @@ def load_secret(uri: str) -> str:
 
 
 def save_secret(path: str | os.PathLike[str], text: str) -> None:
-    """Write a new key file with mode 0600, durably. Raises `Conflict` when there is one: keys are never overwritten."""
+    """Write a new key file with mode 0600, durably.
+
+    Raises `Conflict` when there is one, because keys are never overwritten, and `StorageError` when it cannot be
+    written; then nothing is left behind.
+    """
+    place = Path(path)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        msg = f"{os.fspath(path)}: a key is there already; it is never overwritten"
+        msg = f"{place}: a key is there already; it is never overwritten"
         raise Conflict(msg) from None
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text if text.endswith("\n") else text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    except OSError as error:
+        msg = f"{place}: {error.strerror}"
+        raise StorageError(msg) from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text if text.endswith("\n") else text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        sync_directory(place.parent)
+    except OSError as error:
+        place.unlink(missing_ok=True)  # half a key would be refused for ever, and block a whole one
+        msg = f"{place}: {error.strerror}"
+        raise StorageError(msg) from error

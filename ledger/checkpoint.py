@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import MalformedError, UnknownKey
 from ledger.merkle import EMPTY_ROOT, HASH_SIZE
-from ledger.note import Note, SigningKey, decode_base64, open_note, sign_note
+from ledger.note import Note, SigningKey, decode_base64, open_note, shown, sign_note
 
 if TYPE_CHECKING:
     from ledger.policy import Policy
@@ -99,7 +99,7 @@ def open_checkpoint(data: bytes, policy: Policy) -> Checkpoint:
     keys = policy.keys(origin)
     if not keys:
         known = ", ".join(sorted(policy.origins))
-        msg = f"no policy for origin {origin}: the policy knows {known or 'no log'}"
+        msg = f"no policy for origin {shown(origin, 200)}: the policy knows {known or 'no log'}"
         raise UnknownKey(msg)
     note, _ = open_note(data, keys)
     parsed = Checkpoint.parse(note.text)

@@ -51,16 +51,19 @@ class Client:
         one is not a beginning of the other, `Rollback` when the log shows less than before, `UnknownKey`,
         `InvalidSignature`, `MalformedError`, `TileMismatch`, `NotFound`.
         """
+        return self._stand(since)[0]
+
+    def _stand(self, since: Checkpoint | None = None) -> tuple[Checkpoint, TileReader]:
         checkpoint = open_checkpoint(self._objects.get(CHECKPOINT), self._policy)
-        if self._seen is not None and checkpoint == self._seen and since is None:
-            return self._seen
+        if self._seen is not None and self._reader is not None and checkpoint == self._seen and since is None:
+            return self._seen, self._reader
         middles = dict(self._middles)
         reader = TileReader(checkpoint.size, checkpoint.root, self._objects.get, cache=middles)
         for old in (self._seen, since):
             if old is not None:
                 _check_extends(old, checkpoint, reader)
         self._seen, self._reader, self._middles = checkpoint, reader, middles
-        return checkpoint
+        return checkpoint, reader
 
     def entry(self, index: int) -> bytes:
         """The entry at `index`, proven to be in the log. Raises `NotFound` beyond the checkpoint, `TileMismatch`."""
@@ -104,8 +107,7 @@ class Client:
     def reader(self) -> TileReader:
         """Authenticated nodes under `checkpoint`."""
         if self._reader is None:
-            self.latest()
-        assert self._reader is not None
+            return self._stand()[1]
         return self._reader
 
     def get(self, path: str) -> bytes:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from ledger.checkpoint import Checkpoint
 from ledger.client import Client
 from ledger.errors import MalformedError, NotFound, ProofMismatch, TileMismatch
-from ledger.merkle import HASH_SIZE, leaf_hash, subtree_root
-from ledger.tile import HEIGHT, WIDTH, bundle_spans, parse_tile, tile_path
+from ledger.merkle import leaf_hash, subtree_root
+from ledger.reader import first_difference, mismatch
+from ledger.tile import HEIGHT, WIDTH, bundle_spans, parse_bundle, parse_path, parse_tile, tile_path
 
 __all__ = ["fsck"]
 
@@ -31,6 +32,13 @@ def fsck(
     checkpoint, of a tile where the entries do. `NotFound` names a missing object, `MalformedError` one that cannot be
     read. A checkpoint other than the one `log` stands on raises `ProofMismatch`.
     """
+    try:
+        return _check(log, checkpoint, start, stop, progress)
+    except TileMismatch as error:
+        raise _closer(log, error) from error
+
+
+def _check(log: Client, checkpoint: Checkpoint | None, start: int, stop: int | None, progress: Progress | None) -> int:
     standing = log.checkpoint
     if checkpoint is not None and checkpoint != standing:
         msg = f"fsck: asked for the checkpoint of size {checkpoint.size}, the log stands on {standing.size}"
@@ -62,20 +70,20 @@ def fsck(
 
 def _check_bundle(log: Client, number: int, width: int) -> None:
     bundle, data = log.bundle(number, width)
+    path, stored = _stored(log, 0, number, width)
     try:
         spans = bundle_spans(data, width=width)
     except MalformedError as error:
-        msg = f"{bundle}: {error}"
+        msg = f"{bundle}: broken from byte {_first_broken(data, stored)} on: {error}"
         raise MalformedError(msg) from error
     derived = [leaf_hash(data[begin:end]) for begin, end in spans]
-    path, stored = _stored(log, 0, number, width)
     if derived == stored:
         if width == WIDTH:
             log.reader.tile(0, number)  # what agrees with each other must also lead to the root
         return
-    bad = next(i for i, (a, b) in enumerate(zip(derived, stored, strict=True)) if a != b)
     if width == WIDTH and subtree_root(derived) == log.reader([(HEIGHT, number)])[0]:
-        _bad_hash(path, bad, derived, stored)
+        raise mismatch(path, first_difference(stored, derived))
+    bad = next(i for i, (a, b) in enumerate(zip(derived, stored, strict=True)) if a != b)
     begin, end = spans[bad]
     msg = f"{bundle}: entry {number * WIDTH + bad} at byte {begin} ({end - begin} bytes) is not the one that was logged"
     raise TileMismatch(msg, path=bundle, offset=begin)
@@ -86,7 +94,7 @@ def _check_tile(log: Client, level: int, index: int, width: int) -> None:
     first = index * WIDTH
     derived = log.reader([(HEIGHT * level, n) for n in range(first, first + width)])
     if derived != stored:
-        _bad_hash(path, next(i for i in range(width) if derived[i] != stored[i]), derived, stored)
+        raise mismatch(path, first_difference(stored, derived))
 
 
 def _stored(log: Client, level: int, index: int, width: int) -> tuple[str, list[bytes]]:
@@ -100,8 +108,30 @@ def _stored(log: Client, level: int, index: int, width: int) -> tuple[str, list[
     return path, parse_tile(log.get(path), WIDTH, path)[:width]
 
 
-def _bad_hash(path: str, bad: int, derived: list[bytes], stored: list[bytes]) -> None:
-    byte = next(i for i in range(HASH_SIZE) if derived[bad][i] != stored[bad][i])
-    offset = bad * HASH_SIZE + byte
-    msg = f"{path}: hash {bad} is wrong from byte {offset} on: the entries give {derived[bad].hex()}"
-    raise TileMismatch(msg, path=path, offset=offset)
+def _first_broken(data: bytes, stored: list[bytes]) -> int:
+    """Where the first entry that is not the logged one begins, its length field included."""
+    at = 0
+    for hash_ in stored:
+        stop = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        if leaf_hash(data[at + 2 : stop]) != hash_ or stop > len(data):
+            break
+        at = stop
+    return at
+
+
+def _closer(log: Client, error: TileMismatch) -> TileMismatch:
+    """The same error with the offset of the first bad byte, where what lies below the tile tells it."""
+    try:
+        level, index, width = parse_path(error.path)
+        if level is None:
+            return error
+        path, stored = _stored(log, level, index, width)
+        if level == 0:
+            derived = [leaf_hash(entry) for entry in parse_bundle(log.bundle(index, width)[1], width=width)]
+        else:
+            below = range(index * WIDTH, index * WIDTH + width)
+            derived = [subtree_root(_stored(log, level - 1, n, WIDTH)[1]) for n in below]
+    except (MalformedError, NotFound):
+        return error  # several tiles, or nothing to derive them from
+    offset = first_difference(stored, derived)
+    return error if offset is None else mismatch(path, offset)

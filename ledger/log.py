@@ -18,20 +18,33 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from typing import Any
 
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.edge import Edge
-from ledger.errors import Conflict, Fork, LedgerError, NotFound, Rollback, StorageError, TileMismatch
-from ledger.merkle import leaf_hash, prove_consistency, prove_inclusion, subtree_root, tree_root
+from ledger.errors import (
+    Conflict,
+    Fork,
+    LedgerError,
+    MalformedError,
+    NotFound,
+    ProofMismatch,
+    Rollback,
+    StorageError,
+    TileMismatch,
+)
+from ledger.group import GroupCommit, Pending, Within
+from ledger.merkle import Node, leaf_hash, prove_consistency, prove_inclusion, subtree_root, tree_root
 from ledger.note import SigningKey
 from ledger.policy import Policy
 from ledger.proof import Proof
 from ledger.publish import discard_stale, pack_batch, parse_batch, publish_to, staging_path
 from ledger.reader import MiddleNodes, TileReader
-from ledger.storage import Checkpoints, Database, Head, Objects, Row, Transaction
+from ledger.storage import Checkpoints, Database, Head, Objects, Row
 from ledger.tile import (
     CHECKPOINT,
+    MAX_ENTRY,
+    MAX_OPEN,
     WIDTH,
     bundle_path,
     open_path,
@@ -44,25 +57,7 @@ from ledger.tile import (
 
 __all__ = ["Log", "Within"]
 
-Within = Callable[[Transaction, int], None]
-"""Called inside the transaction that sequences a batch, with the index of its first entry; may be called again when
-another writer was faster, then with another index."""
-
 _MOST_RETRIES = 20
-_MOST_COMPANY = 0.05  # seconds that a leader waits for others at the most, however slow the last commit was
-
-
-@dataclass(slots=True)
-class _Pending:
-    """One caller's entries, waiting to be sequenced together with those of others."""
-
-    rows: Sequence[Row]
-    within: Within | None
-    close: bool  # sign a checkpoint in any case
-    gate: threading.Lock = field(default_factory=threading.Lock)
-    leads: bool = False
-    first: int = -1
-    error: BaseException | None = None
 
 
 class Log:
@@ -84,12 +79,7 @@ class Log:
         self._targets = tuple(publish)
         self._window = window
         self._middles: MiddleNodes = {}
-        self._mutex = threading.Lock()  # guards the five below
-        self._waiting: list[_Pending] = []
-        self._busy = False
-        self._expected = 1
-        self._enough = threading.Event()
-        self._last_commit = 0.0
+        self._group = GroupCommit(self._commit_group)
         self._publishing = threading.Lock()
         # Owned by the caller that leads a batch (or by the constructor):
         self._edge = Edge()
@@ -115,13 +105,13 @@ class Log:
         Raises `Conflict` when this storage or a place in `publish` already has a checkpoint of that origin.
         """
         log = cls(objects, _both_roles(objects, checkpoints), key, publish, window)
-        for target in log._targets:
-            if log._published_in(target) is not None:
-                msg = f"{key.name}: a checkpoint is already published there; open or refill that log instead"
-                raise Conflict(msg, path=CHECKPOINT)
         row = genesis if isinstance(genesis, Row) else Row(genesis, b"")
+        _check_rows([row])
+        if any(log._published()):
+            msg = f"{key.name}: a checkpoint is already published there; open or refill that log instead"
+            raise Conflict(msg, path=CHECKPOINT)
         log._adopt(Checkpoint(key.name, 0, Edge().root()), Edge())
-        log._commit([_Pending([row], within, close=True)], create=True)
+        log._commit([Pending([row], within, close=True)], create=True)
         log.publish()
         return log
 
@@ -144,13 +134,14 @@ class Log:
         when stored tiles do not lead to the signed root.
         """
         log = cls(objects, _both_roles(objects, checkpoints), key, publish, window)
+        # Published before loaded: whatever another process publishes in between is in the storage by then.
+        published = log._published()
         log._load()
         if remembered is not None:
             log._check_behind(remembered, "remembered by the caller")
-        for target in log._targets:
-            published = log._published_in(target)
-            if published is not None:
-                log._check_behind(published, "published")
+        for checkpoint in published:
+            if checkpoint is not None:
+                log._check_behind(checkpoint, "published")
         return log
 
     @property
@@ -191,19 +182,25 @@ class Log:
         if within is not None and self._database is None:
             msg = "this storage has no transactions: nothing can be written within one"
             raise TypeError(msg)
-        return self._submit(_Pending(rows, within, close=False)) if rows or within else self.size
+        _check_rows(rows)
+        return self._group.submit(Pending(rows, within, close=False)) if rows or within else self.size
 
     def publish(self) -> Checkpoint:
         """Sign a checkpoint over everything sequenced so far, write it to every place, and return it.
 
         Closes the current window: all who call meanwhile get the same checkpoint. When this returns, every entry that
-        was sequenced before the call is published. Raises `Rollback`, `Fork`, `Conflict` (another log writes there).
+        was sequenced before the call, in whichever process, is published. Raises `Rollback`, `Fork`, `Conflict`
+        (another log writes there).
         """
-        self._submit(_Pending((), None, close=True))
-        with self._publishing:
-            checkpoint, edge, _ = self._signed
-            for target in self._targets:
-                self._publish_to(target, checkpoint, edge)
+        for _ in range(_MOST_RETRIES):
+            self._group.submit(Pending((), None, close=True))
+            with self._publishing:
+                checkpoint, edge, _ = self._signed
+                for target in self._targets:
+                    self._publish_to(target, checkpoint, edge)
+            # Another process that signed later may have written its checkpoint before we wrote ours over it.
+            if not self._targets or self._head().signed == self._signed[0].signed:
+                break
         return checkpoint
 
     # Reading
@@ -247,59 +244,17 @@ class Log:
 
     # Batches
 
-    def _submit(self, item: _Pending) -> int:
-        item.gate.acquire()
-        with self._mutex:
-            self._waiting.append(item)
-            if len(self._waiting) >= self._expected:
-                self._enough.set()
-            item.leads = not self._busy
-            self._busy = True
-        if not item.leads:
-            item.gate.acquire()  # until the leader has committed for us, or hands the lead over
-        if item.leads:
-            self._lead()
-        if item.error is not None:
-            raise item.error
-        return item.first
-
-    def _lead(self) -> None:
-        """Commit everything that waits, wake its callers, hand the lead to the next."""
-        # As many callers as last time are probably on their way back: waiting for them, no longer than a commit
-        # takes, halves the number of commits. A lone caller never waits.
-        if self._expected > 1 and not self._enough.is_set():
-            self._enough.wait(min(self._last_commit, _MOST_COMPANY))
-        with self._mutex:
-            group, self._waiting = self._waiting, []
-            if any(item.within for item in group):
-                # A callback may fail or be refused: it must not take others' entries with it.
-                group, self._waiting = group[:1], group[1:]
-            self._expected = len(group)
-            self._enough.clear()
-        began = time.monotonic()
+    def _commit_group(self, group: list[Pending]) -> None:
         try:
             self._commit(group)
-        except BaseException as error:
-            self._stale = True
-            for item in group:
-                item.error = error
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            self._last_commit = time.monotonic() - began
-            for item in group:
-                if not item.leads:
-                    item.gate.release()
-            with self._mutex:
-                self._busy = bool(self._waiting)
-                if self._busy:
-                    self._waiting[0].leads = True
-                    self._waiting[0].gate.release()
+        except BaseException:
+            self._stale = True  # what reached the storage is unknown: the next batch loads first
+            raise
 
-    def _commit(self, group: list[_Pending], *, create: bool = False) -> None:
+    def _commit(self, group: list[Pending], *, create: bool = False) -> None:
         rows = [row for item in group for row in item.rows]
         if not create:
-            self._refresh()
+            self._refresh(closing=any(item.close for item in group))
         for attempt in range(_MOST_RETRIES):
             checkpoint, old, _ = self._signed
             edge = self._edge.copy()
@@ -314,13 +269,16 @@ class Log:
             puts, opens = edge.extend(rows)
             signed = self._sign(edge) if close else checkpoint
             try:
-                self._write(group, create, checkpoint, signed, edge, puts, opens)
+                self._write(group, checkpoint, signed, edge, puts, opens, create=create)
                 break
             except Conflict:
-                # Another process was faster: take its state and go again, on top of it.
                 if create or attempt == _MOST_RETRIES - 1:
                     raise
+                # Another process was faster: take its state and go again, on top of it. When nothing moved, it was no
+                # race: a callback was refused, or the bytes there are not this log's.
                 self._load()
+                if (self._edge.size, self._signed[0]) == (edge.size - len(rows), checkpoint):
+                    raise
         self._edge = edge
         if close:
             self._adopt(signed, edge)
@@ -330,13 +288,14 @@ class Log:
 
     def _write(
         self,
-        group: list[_Pending],
-        create: bool,
+        group: list[Pending],
         old: Checkpoint,
         new: Checkpoint,
         edge: Edge,
         puts: list[tuple[str, bytes]],
         opens: list[tuple[str, bytes]],
+        *,
+        create: bool,
     ) -> None:
         origin = self.origin
         if self._database is not None:
@@ -347,7 +306,7 @@ class Log:
                 if create:
                     tx.create(origin, new.signed)
                 if number:
-                    tx.extend(origin, first, edge.size, kept, trim)
+                    tx.extend(origin, first, edge.size, kept, trim=trim)
                 for path, data in puts:
                     tx.put(path, data)
                 for path, data in opens:
@@ -385,32 +344,46 @@ class Log:
 
     # State
 
-    def _refresh(self) -> None:
-        """Load again when an earlier outcome is unknown."""
-        if self._stale:
+    def _refresh(self, *, closing: bool) -> None:
+        """Load again when an earlier outcome is unknown; before signing, also when another process went on."""
+        if self._stale or (closing and self._head() != (self._edge.size, self._signed[0].signed)):
             self._load()
             self._stale = False
 
     def _load(self) -> None:
         """Take the state of the storage; never a smaller one than this handle has seen."""
-        head = self._head()
+        head, rows = self._head_and_rows()
         checkpoint = open_checkpoint(head.signed, self._policy)
         if self._database is None:
             try:
-                self._finish(checkpoint, self._objects.get(staging_path(checkpoint)))
+                batch = self._objects.get(staging_path(checkpoint))
             except NotFound:
                 pass  # the batch file is dropped last: without one, everything after the swap was done
-        rows = self._database.rows(self.origin) if self._database else None
-        if hasattr(self, "_signed"):
+            else:
+                self._finish(checkpoint, batch)
+        remembers = hasattr(self, "_signed")
+        if remembers:
             self._check_head(head, checkpoint)
-        edge = self._edge_at(head.size, head.size, rows)
-        signed_edge = edge if head.size == checkpoint.size else self._edge_at(checkpoint.size, head.size, rows)
+        roots: dict[Node, bytes] = {}
+        edge = self._edge_at(head.size, head.size, rows, roots)
+        signed_edge = edge if head.size == checkpoint.size else self._edge_at(checkpoint.size, head.size, rows, roots)
         if signed_edge.root() != checkpoint.root:
             paths = ", ".join(tile_path(*tile) for tile in tile_widths(checkpoint.size))
             msg = f"{paths}: lead to another root than the signed checkpoint of size {checkpoint.size}"
             raise TileMismatch(msg, path=paths)
+        if remembers and self._edge_at(self._edge.size, head.size, rows, roots).root() != self._edge.root():
+            msg = f"{self.origin}: the first {self._edge.size} entries in storage are not those this process has seen"
+            raise Fork(msg, self._signed[0], checkpoint)
         self._edge = edge
         self._adopt(checkpoint, signed_edge)
+
+    def _head_and_rows(self) -> tuple[Head, list[Row] | None]:
+        """Both as of one moment: another process may sequence between two reads."""
+        while True:
+            head = self._head()
+            rows = self._database.rows(self.origin) if self._database else None
+            if rows is None or self._head() == head:
+                return head, rows
 
     def _head(self) -> Head:
         if self._database is not None:
@@ -420,7 +393,7 @@ class Log:
 
     def _check_head(self, head: Head, checkpoint: Checkpoint) -> None:
         seen = self._signed[0]
-        if checkpoint.size < seen.size or head.size < self._edge.size and not self._stale:
+        if checkpoint.size < seen.size or head.size < self._edge.size:
             msg = (
                 f"{self.origin}: storage is at size {head.size}, signed {checkpoint.size}; this process has seen "
                 f"{self._edge.size}, signed {seen.size}; restore the newer storage, or refill it from what is published"
@@ -441,8 +414,12 @@ class Log:
 
         return fetch
 
-    def _edge_at(self, size: int, total: int, rows: list[Row] | None) -> Edge:
-        """The right edge of the first `size` entries of a storage that holds `total`."""
+    def _edge_at(self, size: int, total: int, rows: list[Row] | None, roots: dict[Node, bytes] | None = None) -> Edge:
+        """The right edge of the first `size` entries of a storage that holds `total`.
+
+        `roots` keeps what full tiles hash to, for calls that follow.
+        """
+        roots = {} if roots is None else roots
         levels: list[list[bytes]] = []
         bundle, width = divmod(size, WIDTH)
         if not width:
@@ -463,7 +440,10 @@ class Log:
                 levels.append(self._tile(level, index)[:count])
             else:
                 first = index * WIDTH
-                levels.append([subtree_root(self._tile(level - 1, n)) for n in range(first, first + count)])
+                for n in range(first, first + count):
+                    if (level, n) not in roots:
+                        roots[level, n] = subtree_root(self._tile(level - 1, n))
+                levels.append([roots[level, n] for n in range(first, first + count)])
         return Edge(size, levels, last)
 
     def _tile(self, level: int, index: int) -> list[bytes]:
@@ -500,6 +480,11 @@ class Log:
                 return
         publish_to(target, published.size if published else 0, checkpoint, edge, self._objects)
 
+    def _published(self) -> list[Checkpoint | None]:
+        """What every place shows; without a database, the storage itself is one of them."""
+        own = () if self._database else (self._objects,)
+        return [self._published_in(place) for place in (*own, *self._targets)]
+
     def _published_in(self, target: Objects) -> Checkpoint | None:
         try:
             data = target.get(CHECKPOINT)
@@ -510,6 +495,9 @@ class Log:
     def _check_behind(self, other: Checkpoint, what: str) -> None:
         """Raise unless the newest checkpoint extends `other`."""
         mine, _, reader = self._signed
+        if other.origin != mine.origin:
+            msg = f"{self.origin}: the checkpoint {what} is one of {other.origin}"
+            raise ProofMismatch(msg)
         if other.size > mine.size:
             msg = (
                 f"{self.origin}: storage is at size {mine.size}, the checkpoint {what} at {other.size}; "
@@ -519,6 +507,20 @@ class Log:
         if tree_root(other.size, reader) != other.root:
             msg = f"{self.origin}: the checkpoint {what} of size {other.size} is not a beginning of this log"
             raise Fork(msg, other, mine)
+
+
+def _check_rows(rows: Sequence[tuple[Any, Any]]) -> None:
+    """Refuse what no bundle can hold before it shares a batch with the entries of others."""
+    for entry, opened in rows:
+        if type(entry) is not bytes or type(opened) is not bytes:
+            msg = f"entry: {type(entry).__name__} beside {type(opened).__name__}, want bytes"
+            raise TypeError(msg)
+        if len(entry) > MAX_ENTRY:
+            msg = f"entry: {len(entry)} bytes, want at most {MAX_ENTRY}"
+            raise MalformedError(msg)
+        if len(opened) > MAX_OPEN:
+            msg = f"open item: {len(opened)} bytes, want at most {MAX_OPEN}"
+            raise MalformedError(msg)
 
 
 def _both_roles(objects: Objects, checkpoints: Checkpoints | None) -> Checkpoints:

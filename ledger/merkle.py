@@ -132,6 +132,7 @@ def tree_root(size: int, read: ReadNodes) -> bytes:
 
 def inclusion_nodes(index: int, size: int) -> list[list[Node]]:
     """For each hash of the inclusion proof, leaf's sibling first: the nodes that fold into it (RFC 9162 §2.1.3.1)."""
+    _check_order("size", size, 1, None)
     _check_order("index", index, 0, size - 1)
     start, stop, ranges = 0, size, []
     while stop - start > 1:
@@ -175,6 +176,7 @@ def prove_consistency(old: int, new: int, read: ReadNodes) -> tuple[bytes, ...]:
 
 def verify_inclusion(proof: Sequence[bytes], *, index: int, size: int, leaf: bytes, root: bytes) -> None:
     """Raise `ProofMismatch` unless `leaf` (a leaf hash) stands at `index` under `root` (RFC 9162 §2.1.3.2)."""
+    _check_order("size", size, 1, None)
     _check_order("index", index, 0, size - 1)
     _check_hashes(proof, leaf, root)
     fn, sn, node = index, size - 1, leaf

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ MAX_SIGNATURES = 100
 
 _ED25519 = b"\x01"
 _PREFIX = "— "
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,9 @@ class Signature:
             msg = f"signature line {line[:40]!r}: want '— NAME BASE64'"
             raise MalformedError(msg)
         check_name(name)
-        raw = decode_base64(encoded, f"signature of {name[:80]}")
+        raw = decode_base64(encoded, f"signature of {shown(name)}")
         if len(raw) < 5:
-            msg = f"signature of {name[:80]}: {len(raw)} bytes, want a 4-byte key id and a signature"
+            msg = f"signature of {shown(name)}: {len(raw)} bytes, want a 4-byte key id and a signature"
             raise MalformedError(msg)
         return cls(name, raw[:4], raw[4:])
 
@@ -118,19 +120,20 @@ class VerifierKey:
         name, key_id, encoded = parts
         key = cls(check_name(name), _decode_key(name, encoded))
         if key_id != key.key_id.hex():
-            msg = f"verifier key {name[:80]}: key id {key_id[:16]!r}, want {key.key_id.hex()} for this name and key"
+            msg = f"verifier key {shown(name)}: key id {key_id[:16]!r}, want {key.key_id.hex()} for this name and key"
             raise MalformedError(msg)
         return key
 
     def verify(self, text: str, signature: Signature) -> None:
         """Raise `UnknownKey` when the line names another key, `InvalidSignature` when it does not sign `text`."""
         if (signature.name, signature.key_id) != (self.name, self.key_id):
-            msg = f"signature by {signature.name} {signature.key_id.hex()}: this key is {self.name} {self.key_id.hex()}"
+            theirs = f"{shown(signature.name)} {signature.key_id.hex()}"
+            msg = f"signature by {theirs}: this key is {shown(self.name)} {self.key_id.hex()}"
             raise UnknownKey(msg)
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature.value, text.encode())
         except BadSignature as error:
-            msg = f"signature by {self.name} {self.key_id.hex()}: does not verify over this text"
+            msg = f"signature by {shown(self.name)} {self.key_id.hex()}: does not verify over this text"
             raise InvalidSignature(msg) from error
 
 
@@ -162,7 +165,7 @@ class SigningKey:
         _, _, name, key_id, encoded = parts
         key = cls(name, _decode_key(name, encoded))
         if key_id != key.verifier.key_id.hex():
-            msg = f"signing key {name[:80]}: key id {key_id[:16]!r}, want {key.verifier.key_id.hex()}"
+            msg = f"signing key {shown(name)}: key id {key_id[:16]!r}, want {key.verifier.key_id.hex()}"
             raise MalformedError(msg)
         return key
 
@@ -223,21 +226,22 @@ def open_note(data: bytes, verifiers: Sequence[VerifierKey]) -> tuple[Note, tupl
             continue
         keys = known.get(identity, [])
         if len(keys) > 1:
-            msg = f"signature by {line.name} {line.key_id.hex()}: {len(keys)} verifier keys match, want one"
+            msg = f"signature by {shown(line.name)} {line.key_id.hex()}: {len(keys)} verifier keys match, want one"
             raise UnknownKey(msg)
         if keys:
             keys[0].verify(note.text, line)
             signed[identity] = keys[0]
     if not signed:
         names = ", ".join(sorted({f"{s.name} {s.key_id.hex()}" for s in note.signatures}))
-        msg = f"note: signed by {names[:200]}, none of them a known key"
+        msg = f"note: signed by {shown(names, 200)}, none of them a known key"
         raise UnknownKey(msg)
     return note, tuple(signed.values())
 
 
 def check_name(name: str) -> str:
     """Return `name`, or raise `MalformedError` unless it can name a key: not empty, no space, no plus sign."""
-    if not name or "+" in name or any(c.isspace() for c in name) or not name.isprintable():
+    # Python counts U+001C to U+001F as space too. Other controls than these stand in no note (`_CONTROL`).
+    if not name or "+" in name or any(c.isspace() or c < " " for c in name):
         msg = f"key name {name[:80]!r}: want text without spaces, plus signs and control characters"
         raise MalformedError(msg)
     try:
@@ -261,19 +265,25 @@ def decode_base64(text: str, what: str) -> bytes:
     return raw
 
 
+def shown(text: str, most: int = 80) -> str:
+    """`text` for a message: cut, and escaped where a terminal might obey it or a reader be misled."""
+    cut = text[:most]
+    return cut if cut.isprintable() else ascii(cut)[1:-1]
+
+
 def _check_characters(text: str) -> None:
-    for number, line in enumerate(text.split("\n"), 1):
-        if any(c < " " for c in line):
-            msg = f"note: control character in line {number}"
-            raise MalformedError(msg)
+    if found := _CONTROL.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        msg = f"note: control character in line {line}"
+        raise MalformedError(msg)
 
 
 def _decode_key(name: str, encoded: str) -> bytes:
-    raw = decode_base64(encoded, f"key {name[:80]}")
+    raw = decode_base64(encoded, f"key {shown(name)}")
     if raw[:1] != _ED25519:
-        msg = f"key {name[:80]}: type 0x{raw[:1].hex()}, want 0x01 (Ed25519)"
+        msg = f"key {shown(name)}: type 0x{raw[:1].hex()}, want 0x01 (Ed25519)"
         raise MalformedError(msg)
     if len(raw) != 33:
-        msg = f"key {name[:80]}: {len(raw) - 1} bytes, want 32"
+        msg = f"key {shown(name)}: {len(raw) - 1} bytes, want 32"
         raise MalformedError(msg)
     return raw[1:]

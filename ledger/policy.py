@@ -30,7 +30,7 @@ class LogLine:
     url: str = ""
 
     def __str__(self) -> str:
-        return f"log {self.key} {self.url}".rstrip()
+        return f"log {self.key} {self.url}" if self.url else f"log {self.key}"
 
 
 @dataclass(frozen=True, slots=True)

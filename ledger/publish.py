@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from ledger.checkpoint import Checkpoint
@@ -39,10 +40,11 @@ def parse_batch(data: bytes) -> tuple[list[tuple[str, bytes]], list[tuple[str, b
         stop = start + int.from_bytes(data[at + 1 : start], "big")
         begin = stop + 4
         end = begin + int.from_bytes(data[stop:begin], "big")
-        if kind > 1 or end > len(data):
+        name = data[start:stop]
+        if kind > 1 or end > len(data) or not name.isascii():
             msg = f"batch file: broken at byte {at}"
             raise MalformedError(msg)
-        written[kind].append((data[start:stop].decode("ascii", "strict"), data[begin:end]))
+        written[kind].append((name.decode("ascii"), data[begin:end]))
         at = end
     return written
 
@@ -58,10 +60,8 @@ def publish_to(target: Objects, published: int, checkpoint: Checkpoint, edge: Ed
         path = bundle_path(number)
         target.put(path, source.get(path))
         path = open_path(number)
-        try:
+        with contextlib.suppress(NotFound):  # nothing in this bundle is open
             target.replace(path, source.get(path))
-        except NotFound:
-            pass  # nothing in this bundle is open
     level = 0
     while size >> (HEIGHT * (level + 1)):
         for number in range(published >> (HEIGHT * (level + 1)), size >> (HEIGHT * (level + 1))):

@@ -13,7 +13,7 @@ from ledger.errors import NotFound, TileMismatch
 from ledger.merkle import HASH_SIZE, Node, Tree, frontier, node_hash, subtree_root
 from ledger.tile import HEIGHT, WIDTH, parse_tile, tile_path, tile_widths
 
-__all__ = ["MiddleNodes", "TileReader"]
+__all__ = ["MiddleNodes", "TileReader", "first_difference", "mismatch"]
 
 Fetch = Callable[[str], bytes]
 MiddleNodes = dict[tuple[int, int], list[bytes]]
@@ -37,15 +37,11 @@ class TileReader:
         self._fetch = fetch
         self._middles: MiddleNodes = {} if cache is None else cache
         self._edge: dict[int, tuple[int, Pyramid]] = {}
-        nodes: list[bytes] = []
-        for level, index, width in tile_widths(size):
-            hashes = self._hashes(level, index, width)
-            self._edge[level] = index, _pyramid(hashes)
-            nodes = frontier(hashes) + nodes
-        if Tree(size, nodes).root() != root:
-            paths = ", ".join(tile_path(*tile) for tile in tile_widths(size))
-            msg = f"{paths}: lead to another root than the checkpoint of size {size}"
-            raise TileMismatch(msg, path=paths)
+        edge = {level: self._hashes(level, index, width) for level, index, width in tile_widths(size)}
+        if _edge_root(size, edge) != root:
+            raise self._bad_edge(root, edge)
+        for level, index, _ in tile_widths(size):
+            self._edge[level] = index, _pyramid(edge[level])
 
     def __call__(self, nodes: Sequence[Node]) -> list[bytes]:
         """The hashes of complete nodes `(level, index)` of this tree, in the order asked (a `merkle.ReadNodes`)."""
@@ -79,7 +75,7 @@ class TileReader:
             hashes = self._hashes(*key, WIDTH)[group * _GROUP : (group + 1) * _GROUP]
             pyramid = groups[(*key, group)] = _pyramid(hashes)
             if pyramid[4][0] != middles[group]:
-                raise _mismatch(*key, group * _GROUP * HASH_SIZE)
+                raise mismatch(tile_path(*key), group * _GROUP * HASH_SIZE)
         return pyramid[height][offset]
 
     def _keep(self, level: int, index: int, hashes: list[bytes]) -> list[bytes]:
@@ -89,14 +85,33 @@ class TileReader:
         if known is not None:
             for group, (got, want) in enumerate(zip(middles, known, strict=True)):
                 if got != want:
-                    raise _mismatch(level, index, group * _GROUP * HASH_SIZE)
+                    raise mismatch(tile_path(level, index), group * _GROUP * HASH_SIZE)
             return known
         if subtree_root(middles) != self._node((level + 1) * HEIGHT, index, {}):
-            raise _mismatch(level, index, None)
+            raise mismatch(tile_path(level, index), None)
         if len(self._middles) >= _MAX_CACHED:
-            del self._middles[next(iter(self._middles))]
+            # The older half at once, from a copy: other threads may be adding to it.
+            for key in list(self._middles)[: _MAX_CACHED // 2]:
+                self._middles.pop(key, None)
         self._middles[(level, index)] = middles
         return middles
+
+    def _bad_edge(self, root: bytes, edge: dict[int, list[bytes]]) -> TileMismatch:
+        """Name the partial tile that leads away from `root`, and its first bad byte where the tiles below tell."""
+        tiles = list(tile_widths(self.size))
+        suspects = []
+        for level, index, width in tiles:
+            if level:
+                first = index * WIDTH
+                below = [subtree_root(self._hashes(level - 1, n, WIDTH)) for n in range(first, first + width)]
+                if below == edge[level]:
+                    continue
+                if _edge_root(self.size, {**edge, level: below}) == root:
+                    return mismatch(tile_path(level, index, width), first_difference(edge[level], below))
+            suspects.append(tile_path(level, index, width))
+        paths = ", ".join(suspects or [tile_path(*tile) for tile in tiles])
+        msg = f"{paths}: lead to another root than the checkpoint of size {self.size}"
+        return TileMismatch(msg, path=paths)
 
     def _hashes(self, level: int, index: int, width: int) -> list[bytes]:
         path = tile_path(level, index, width)
@@ -119,7 +134,18 @@ def _pyramid(hashes: list[bytes]) -> Pyramid:
     return levels
 
 
-def _mismatch(level: int, index: int, offset: int | None) -> TileMismatch:
-    path = tile_path(level, index)
+def _edge_root(size: int, edge: dict[int, list[bytes]]) -> bytes:
+    """Root over the partial tiles of a tree, by level."""
+    return Tree(size, [node for level in sorted(edge, reverse=True) for node in frontier(edge[level])]).root()
+
+
+def first_difference(got: Sequence[bytes], want: Sequence[bytes]) -> int | None:
+    """Offset of the first byte in which two tiles of one width differ."""
+    pairs = enumerate(zip(b"".join(got), b"".join(want), strict=True))
+    return next((i for i, (a, b) in pairs if a != b), None)
+
+
+def mismatch(path: str, offset: int | None) -> TileMismatch:
+    """The error for a tile whose bytes are not those that were hashed."""
     where = "" if offset is None else f" from byte {offset} on"
     return TileMismatch(f"{path}: does not hash to what its parent says{where}", path=path, offset=offset)

@@ -16,7 +16,7 @@ from ledger.tile import WIDTH
 
 __all__ = ["refill"]
 
-_BATCH = 16 * WIDTH
+_BATCH = 4 * WIDTH  # entries in memory at a time
 
 
 def refill(
@@ -69,7 +69,7 @@ def _store(store: Database, origin: str, edge: Edge, rows: list[Row]) -> None:
     puts, opens = edge.extend(rows)
     trim = edge.size // WIDTH > first // WIDTH
     with store.transaction() as tx:
-        tx.extend(origin, first, edge.size, edge.rows if trim else rows, trim)
+        tx.extend(origin, first, edge.size, edge.rows if trim else rows, trim=trim)
         for path, data in puts:
             tx.put(path, data)
         for path, data in opens:

@@ -87,7 +87,7 @@ class Transaction(Protocol):
     def swap(self, origin: str, old: bytes, new: bytes) -> None:
         """As `Checkpoints.swap`."""
 
-    def extend(self, origin: str, old: int, new: int, rows: Sequence[Row], trim: bool) -> None:
+    def extend(self, origin: str, old: int, new: int, rows: Sequence[Row], *, trim: bool) -> None:
         """Advance the sequenced size from exactly `old` to `new` and keep `rows` as those before `new`.
 
         `trim` drops all earlier rows first: their bundle is full and was put. Raises `Conflict` when the size is not

@@ -23,7 +23,8 @@ class MemoryStore:
         try:
             return self.objects[path]
         except KeyError:
-            raise NotFound(f"{path}: not there", path=path) from None
+            msg = f"{path}: not there"
+            raise NotFound(msg, path=path) from None
 
     def put(self, path: str, data: bytes) -> None:
         """As `Objects.put`."""
@@ -47,14 +48,16 @@ class MemoryStore:
         try:
             return self.heads[origin]
         except KeyError:
-            raise NotFound(f"{origin}: no such log in this storage") from None
+            msg = f"{origin}: no such log in this storage"
+            raise NotFound(msg) from None
 
     def create(self, origin: str, signed: bytes) -> None:
         """As `Checkpoints.create`."""
         with self._lock:
-            if self.heads.setdefault(origin, signed) is not signed:
+            if origin in self.heads:
                 msg = f"{origin}: this log exists already"
                 raise Conflict(msg)
+            self.heads[origin] = signed
 
     def swap(self, origin: str, old: bytes, new: bytes) -> None:
         """As `Checkpoints.swap`."""

@@ -22,6 +22,7 @@ __all__ = [
     "bundle_path",
     "bundle_ranges",
     "bundle_spans",
+    "largest",
     "open_path",
     "pack_bundle",
     "pack_open",
@@ -75,7 +76,12 @@ def parse_path(path: str) -> tuple[int | None, int, int]:
     level = None if outer[1] == "entries" else int(outer[1])
     index = int(inner[1].replace("x", "").replace("/", "") + inner[2])
     width = int(inner[3]) if inner[3] else WIDTH
-    if (level or 0) > MAX_LEVEL or index >= 1 << 63 or (inner[3] and width >= WIDTH) or _index(index, width) != outer[2]:
+    if (
+        (level or 0) > MAX_LEVEL
+        or index >= 1 << 63
+        or (inner[3] and width >= WIDTH)
+        or _index(index, width) != outer[2]
+    ):
         msg = f"path {path[:80]!r}: level at most 63, index below 2^63, width from 1 to 255, no leading groups of zeros"
         raise MalformedError(msg)
     return level, index, width
@@ -138,6 +144,15 @@ def parse_tile(data: bytes, width: int, path: str) -> list[bytes]:
     return [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
 
 
+def largest(path: str) -> int | None:
+    """Bytes that no well-formed object at `path` exceeds, with room to say what is wrong; None where any may be."""
+    if path == CHECKPOINT or (path.startswith("tile/") and not path.startswith("tile/entries/")):
+        return 1 << 20
+    if path.startswith("tile/entries/"):
+        return WIDTH * (2 + MAX_ENTRY)
+    return WIDTH * (4 + MAX_OPEN) if path.startswith("events/") else None
+
+
 def _index(index: int, width: int) -> str:
     groups = [f"{index % 1000:03}"]
     while index := index // 1000:
@@ -152,7 +167,8 @@ def _spans(data: bytes, prefix: int, limit: int, what: str, width: int | None) -
         start = at + prefix
         stop = start + int.from_bytes(data[at:start], "big")
         if stop > end or stop - start > limit:
-            msg = f"{what}: item {len(spans)} at byte {at}: {min(end, stop) - start} of {stop - start} bytes are there"
+            have = f"{end - at} bytes are left, want {prefix + max(stop - start, 0)}"
+            msg = f"{what}: item {len(spans)} at byte {at}: {have if stop > end else f'more than {limit} bytes'}"
             raise MalformedError(msg)
         spans.append((start, stop))
         at = stop

@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Connection, MetaData, bindparam, create_engine, delete, event, exc, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import NullPool
 
 from adapters.sql.tables import heads, metadata, objects, rows
 from ledger.errors import Conflict, NotFound, StorageError, Unavailable
@@ -24,18 +26,26 @@ from ledger.storage import Head, Row
 
 __all__ = ["SqlStore", "SqlTransaction", "storage_errors"]
 
-_BUSY_SECONDS = 30
+_BUSY_SECONDS = 30.0
 _CACHE_KIB = 65_536
 
 
 class SqlStore:
     """A `ledger.storage.Database` in one SQLite file. Safe to share between threads."""
 
-    def __init__(self, url: str | URL, *, create: bool = False, extra: Sequence[MetaData] = ()) -> None:
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        create: bool = False,
+        extra: Sequence[MetaData] = (),
+        timeout: float = _BUSY_SECONDS,
+    ) -> None:
         """Open the file that `url` (`sqlite:///market.db`) names; `create` makes file and missing tables.
 
-        `extra` names further tables to make. Raises `NotFound` for a file that is not there, `StorageError` for
-        another kind of database, `Unavailable` when it cannot be opened.
+        `extra` names further tables to make; `timeout` is how many seconds a write waits for other writers. Raises
+        `NotFound` for a file that is not there, `StorageError` for another kind of database, `Unavailable` when it
+        cannot be opened.
         """
         self.url = make_url(url)
         if self.url.get_backend_name() != "sqlite":
@@ -49,13 +59,15 @@ class SqlStore:
         if is_new and not create:
             msg = f"{path}: no such database; `provenance init` makes one"
             raise NotFound(msg)
-        arguments = {"timeout": _BUSY_SECONDS}
+        arguments = {"timeout": timeout}
         self.engine = create_engine(self.url, connect_args=arguments)
         event.listen(self.engine, "connect", _on_connect)
         event.listen(self.engine, "begin", _on_begin)
-        self._reads = create_engine(self.url, connect_args=arguments, isolation_level="AUTOCOMMIT")
+        # Every thread keeps its own connection: a pool would only run out of them.
+        self._reads = create_engine(self.url, connect_args=arguments, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         self._local = threading.local()
-        self._lock = threading.Lock()
+        self._readers: WeakSet[Connection] = WeakSet()
+        self._lock = threading.RLock()
         self._writer: Connection | None = None
         if create:
             with storage_errors(path):
@@ -71,9 +83,10 @@ class SqlStore:
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
-        if hasattr(self._local, "connection"):
-            self._local.connection.close()
-            del self._local.connection
+            for connection in list(self._readers):
+                connection.close()
+            self._readers.clear()
+            self._local = threading.local()
         self.engine.dispose()
         self._reads.dispose()
 
@@ -84,6 +97,8 @@ class SqlStore:
         if connection is None:
             with storage_errors("connect"):
                 connection = self._local.connection = self._reads.connect()
+            with self._lock:
+                self._readers.add(connection)
         return connection
 
     # Objects
@@ -134,9 +149,12 @@ class SqlStore:
     @contextmanager
     def transaction(self) -> Iterator[SqlTransaction]:
         """As `Database.transaction`: one `BEGIN IMMEDIATE` … `COMMIT`, on a connection that is kept open."""
-        with self._lock, storage_errors("write"):
+        with self._lock, storage_errors(self.url.database or "write"):
             if self._writer is None:
                 self._writer = self.engine.connect()
+            if self._writer.in_transaction():
+                msg = f"{self.url.database}: this thread is inside a transaction already; write through that one"
+                raise StorageError(msg)
             with self._writer.begin():
                 yield SqlTransaction(self._writer)
 
@@ -149,7 +167,7 @@ class SqlStore:
             raise NotFound(msg)
         return Head(row.size, bytes(row.signed))
 
-    def rows(self, origin: str) -> list[Row]:
+    def rows(self, origin: str) -> list[Row]:  # noqa: ARG002 - a database holds one log
         """As `Database.rows`."""
         with storage_errors("rows"):
             found = self.reading.execute(select(rows.c.entry, rows.c.opened).order_by(rows.c.idx))
@@ -173,17 +191,19 @@ class SqlTransaction:
             return
         if bytes(self.connection.execute(_GET, {"path": path}).scalar_one()) != data:
             msg = f"{path}: other bytes are there already; the database is damaged or another log writes to it"
-            raise StorageError(msg, path=path)
+            raise Conflict(msg, path=path)
 
     def replace(self, path: str, data: bytes) -> None:
         """As `Objects.replace`."""
         self.connection.execute(_REPLACE, {"path": path, "data": data})
 
     def create(self, origin: str, signed: bytes) -> None:
-        """As `Checkpoints.create`."""
-        if not self.connection.execute(_CREATE, {"origin": origin, "size": 0, "signed": signed}).rowcount:
-            msg = f"{origin}: this log exists already"
+        """As `Checkpoints.create`. A database holds one log: rows and tiles do not name theirs."""
+        there = self.connection.execute(select(heads.c.origin)).scalars().first()
+        if there is not None:
+            msg = f"{origin}: this database holds the log {there} already"
             raise Conflict(msg)
+        self.connection.execute(_CREATE, {"origin": origin, "size": 0, "signed": signed})
 
     def swap(self, origin: str, old: bytes, new: bytes) -> None:
         """As `Checkpoints.swap`."""
@@ -191,7 +211,7 @@ class SqlTransaction:
             msg = f"{origin}: another writer swapped the checkpoint first"
             raise Conflict(msg)
 
-    def extend(self, origin: str, old: int, new: int, kept: Sequence[Row], trim: bool) -> None:
+    def extend(self, origin: str, old: int, new: int, kept: Sequence[Row], *, trim: bool) -> None:
         """As `Transaction.extend`."""
         if self.connection.execute(_EXTEND, {"at": origin, "old": old, "new": new}).rowcount != 1:
             msg = f"{origin}: another writer sequenced entries first"
@@ -214,7 +234,12 @@ def storage_errors(what: str) -> Iterator[None]:
         msg = f"{what}: {error.orig}"
         raise Conflict(msg) from error
     except exc.OperationalError as error:
-        msg = f"{what}: {error.orig}"
+        said = str(error.orig)
+        if said.startswith("no such table"):
+            msg = f"{what}: {said}: no log was made in this database; `provenance init` makes one"
+            raise NotFound(msg) from error
+        advice = next((f"; {do}" for sign, do in _ADVICE.items() if sign in said), "")
+        msg = f"{what}: {said}{advice}"
         raise Unavailable(msg) from error
     except exc.DBAPIError as error:
         msg = f"{what}: {error.orig}"
@@ -233,18 +258,27 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+_ADVICE = {
+    "locked": "another program holds it: try again, and keep its transactions short",
+    "full": "make room, then try again: what was promised before is safe",
+    "readonly": "the file or its folder may not be written to: mend that, then try again",
+    "disk I/O error": "look at the disk before anything else",
+    "unable to open": "is its folder there, and may it be written to?",
+}
 _GET = select(objects.c.data).where(objects.c.path == bindparam("path"))
 _PUT = insert(objects).on_conflict_do_nothing()
 _REPLACE = insert(objects)
 _REPLACE = _REPLACE.on_conflict_do_update(index_elements=["path"], set_={"data": _REPLACE.excluded.data})
-_CREATE = insert(heads).on_conflict_do_nothing()
+_CREATE = insert(heads)
 _SWAP = (
     update(heads)
     .where(heads.c.origin == bindparam("at"), heads.c.signed == bindparam("old"))
     .values(signed=bindparam("new"))
 )
 _EXTEND = (
-    update(heads).where(heads.c.origin == bindparam("at"), heads.c.size == bindparam("old")).values(size=bindparam("new"))
+    update(heads)
+    .where(heads.c.origin == bindparam("at"), heads.c.size == bindparam("old"))
+    .values(size=bindparam("new"))
 )
 _TRIM = delete(rows)
 _ROWS = insert(rows)

@@ -6,7 +6,7 @@ from sqlalchemy import Column, Index, LargeBinary, MetaData, Table
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-__all__ = ["heads", "metadata", "objects", "queue", "refs", "rows", "vault"]
+__all__ = ["files", "heads", "metadata", "objects", "queue", "refs", "rows", "vault"]
 
 metadata = MetaData()
 
@@ -72,6 +72,14 @@ class _Ref(_Private, table=True):
     fingerprint: bytes
 
 
+class _File(_Private, table=True):
+    """Where a work's file was last seen on this machine."""
+
+    __tablename__ = "provenance_files"
+    event_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    path: str
+
+
 def _table(model: type[SQLModel]) -> Table:
     table = metadata.tables[str(model.__tablename__)]
     return table
@@ -83,3 +91,4 @@ rows = _table(_Row)
 vault = _table(_Item)
 queue = _table(_Staged)
 refs = _table(_Ref)
+files = _table(_File)

@@ -1,0 +1,49 @@
+"""The commands in one program, and the exit status of each outcome."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from adapters.cli import care, demo, market, reader
+from adapters.cli.output import WRONG_USE, fail, status_of
+from ledger.errors import LedgerError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="provenance",
+    help="A provenance and attribution ledger: record, prove and verify who made what from what, under which terms.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (market, reader, care, demo):
+    module.add_to(app)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status; errors are one line that says what to do."""
+    try:
+        status = typer.main.get_command(app)(args=arguments, prog_name="provenance", standalone_mode=False)
+    except click.UsageError as error:
+        hint = f" (see: {error.ctx.command_path} --help)" if error.ctx else ""
+        fail(error.format_message() + hint)
+        return WRONG_USE
+    except click.Abort:
+        fail("interrupted; nothing half done is left: run the same command again")
+        return 130
+    except click.ClickException as error:
+        fail(error.format_message())
+        return WRONG_USE
+    except LedgerError as error:
+        fail(str(error))
+        return status_of(error)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return status if isinstance(status, int) else 0

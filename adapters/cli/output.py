@@ -1,0 +1,76 @@
+"""What every command shares: where output goes, what an error says, how long work shows that it goes on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ledger.errors import (
+    LedgerError,
+    NotFound,
+    Overloaded,
+    QuorumNotMet,
+    Unavailable,
+    UnknownKey,
+)
+from provenance.errors import MissingExtra
+from provenance.report import safe_text
+from provenance.verdict import Record
+
+__all__ = ["ALTERED", "CANNOT_CHECK", "INTACT", "WRONG_USE", "echo", "fail", "progress", "show", "status_of"]
+
+INTACT, ALTERED, CANNOT_CHECK, WRONG_USE = 0, 1, 2, 3
+
+_RECORDS: dict[Record, int] = {"intact": INTACT, "altered": ALTERED, "cannot check": CANNOT_CHECK}
+_UNCHECKED = (NotFound, Unavailable, Overloaded, QuorumNotMet, MissingExtra)
+
+ShowProgress = Callable[[str, int, int], None]
+
+
+class NoPolicy(UnknownKey):
+    """The user has accepted no policy that covers this log."""
+
+
+def status_of(outcome: Record | LedgerError) -> int:
+    """The exit status for a verdict or an error."""
+    if isinstance(outcome, str):
+        return _RECORDS[outcome]
+    return CANNOT_CHECK if isinstance(outcome, (*_UNCHECKED, NoPolicy)) else ALTERED
+
+
+def echo(text: str) -> None:
+    """One line or more of data."""
+    sys.stdout.write(text + "\n")
+
+
+def show(value: dict[str, Any], *, as_json: bool, text: str) -> None:
+    """The same answer as JSON or as text."""
+    echo(json.dumps(value, indent=2, ensure_ascii=False) if as_json else text)
+
+
+def fail(message: str) -> None:
+    """One line on standard error."""
+    lines = [safe_text(line, limit=2_000) for line in message.splitlines()]
+    sys.stderr.write("provenance: " + "\n".join(lines) + "\n")
+
+
+@contextmanager
+def progress() -> Iterator[ShowProgress]:
+    """Bars on standard error, for work that takes longer than a moment; nothing where that is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def step(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield step

@@ -1,0 +1,88 @@
+"""Policies that the user once accepted: one file for each origin, in the user's own configuration folder."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+from adapters.cli.output import NoPolicy
+from adapters.connect import open_log, open_objects
+from ledger.client import Client
+from ledger.errors import NotFound
+from ledger.note import Note, VerifierKey
+from ledger.checkpoint import Checkpoint
+from ledger.policy import LogLine, Policy
+
+__all__ = ["accept", "find_log", "folder", "offered"]
+
+
+def folder() -> Path:
+    """`$PROVENANCE_HOME/trusted`, by default below the user's configuration folder."""
+    home = os.environ.get("PROVENANCE_HOME")
+    base = Path(home) if home else Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "provenance"
+    return base / "trusted"
+
+
+def offered(location: str) -> VerifierKey:
+    """The key that a published log offers for itself, in `log.vkey`: to be compared elsewhere before it is accepted."""
+    return VerifierKey.parse(open_objects(location).get("log.vkey").decode("utf-8", "replace").split("\n")[0])
+
+
+def accept(key: VerifierKey, location: str) -> Path:
+    """Remember that the user trusts this key for its origin, and where its log is published."""
+    place = location if "://" in location else str(Path(location).resolve())
+    path = folder() / f"{sha256(key.name.encode()).hexdigest()}.policy"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A path may hold spaces, which a policy line cannot: such a place stands in a comment beside it.
+    text = f"# location {place}\n{Policy((LogLine(key),))}"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def find_log(location: str | None, policy: Path | None, origin: str | None = None) -> Client:
+    """Open a log under `--policy`, or under the policy that was accepted for its origin.
+
+    Raises `NoPolicy` when neither is there: what is verified never brings its own.
+    """
+    if policy is not None:
+        text = policy.read_text(encoding="utf-8") if policy.is_file() else None
+        if text is None:
+            msg = f"{policy}: no such policy file"
+            raise NotFound(msg)
+        if location is None:
+            urls = [line.url for line in Policy.parse(text).logs if line.url]
+            if not urls:
+                msg = f"{policy}: names no place of a log; give --log FOLDER|URL"
+                raise NotFound(msg)
+            location = urls[0]
+        return open_log(location, text)
+    if location is not None and origin is None:
+        origin = _origin(location)
+    accepted = _accepted()
+    if origin is None and len(accepted) == 1:
+        origin = next(iter(accepted))
+    if origin not in accepted:
+        where = location or "URL"
+        msg = f"no policy for origin {origin or '(none named)'}: give --policy FILE, or accept it with `provenance trust {where}`"
+        raise NoPolicy(msg)
+    text, place = accepted[origin]
+    return open_log(location or place, text)
+
+
+def _origin(location: str) -> str:
+    """What a published checkpoint calls itself: only to look the policy up, which then has to agree."""
+    note = Note.parse(open_objects(location).get("checkpoint"))
+    return Checkpoint.parse(note.text).origin
+
+
+def _accepted() -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    for path in sorted(folder().glob("*.policy")):
+        text = path.read_text(encoding="utf-8")
+        place = text.partition("\n")[0].removeprefix("# location ")
+        for origin in Policy.parse(text).origins:
+            found[origin] = text, place
+    return found

@@ -1,0 +1,41 @@
+"""Copying a published log to another place, every byte verified on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ledger.checkpoint import Checkpoint
+from ledger.client import Client
+from ledger.edge import Edge
+from ledger.errors import NotFound
+from ledger.storage import Objects, Row
+from ledger.tile import CHECKPOINT, WIDTH, open_path
+
+__all__ = ["copy_log"]
+
+
+def copy_log(log: Client, target: Objects, *, progress: Callable[[int, int], None] | None = None) -> Checkpoint:
+    """Write everything under `log.checkpoint` to `target`, the checkpoint last; return the checkpoint.
+
+    Entries are verified as they are read and tiles are derived from them, so that the copy holds nothing that the
+    checkpoint does not cover, but for open bundles, which a reader checks against their statements. May be repeated.
+    Raises what `Client.entries` raises, and `Conflict` when another log lies at `target`.
+    """
+    checkpoint = log.checkpoint
+    edge = Edge()
+    for number in range(-(-checkpoint.size // WIDTH)):
+        stop = min((number + 1) * WIDTH, checkpoint.size)
+        entries = list(log.entries(number * WIDTH, stop))
+        puts, _ = edge.extend([Row(entry, b"") for entry in entries])
+        for path, data in puts:
+            target.put(path, data)
+        try:
+            target.replace(open_path(number), log.get(open_path(number)))
+        except NotFound:
+            pass  # nothing in this bundle is open
+        if progress is not None:
+            progress(stop, checkpoint.size)
+    for path, data in edge.partial()[0]:
+        target.put(path, data)
+    target.replace(CHECKPOINT, checkpoint.signed)
+    return checkpoint

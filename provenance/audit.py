@@ -1,0 +1,58 @@
+"""The whole check of a published log: every tile from its entries, every entry's statement, signer, event and refs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ledger.checkpoint import Checkpoint
+from ledger.client import Client
+from ledger.fsck import fsck
+from provenance.history import Finding, History, ItemStatus
+from provenance.verdict import Record
+
+__all__ = ["Audit", "audit"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, done, in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What an audit found. `record` is the worst of it; `findings` are in the order of the log."""
+
+    checkpoint: Checkpoint
+    counts: Mapping[str, int]  # entries by type: complete, because types of sealed events are public
+    statuses: Mapping[ItemStatus, int]
+    findings: tuple[Finding, ...]
+    history: History
+
+    @property
+    def record(self) -> Record:
+        """intact, or altered where anything contradicts, or cannot check where something is missing."""
+        if any(finding.altered for finding in self.findings):
+            return "altered"
+        return "cannot check" if self.findings else "intact"
+
+
+def audit(
+    log: Client,
+    *,
+    since: Checkpoint | None = None,
+    disclosed: Mapping[bytes, bytes] | None = None,
+    progress: Progress | None = None,
+) -> Audit:
+    """Audit everything under the newest checkpoint, which must extend `since` where that is given.
+
+    Trusts the log's policy and nothing else. `disclosed` are sealed events and vault items by SHA-256 that the auditor
+    was given. Raises `TileMismatch`, `MalformedError`, `NotFound` at the first byte that is not the log's own, `Fork`
+    or `Rollback` against what was seen before; what was logged against the rules is listed in the result.
+    """
+    checkpoint = log.latest(since=since)
+    fsck(log, checkpoint, progress=_named(progress, "tiles"))
+    history = History.read(log, disclosed=disclosed, progress=_named(progress, "events"))
+    return Audit(checkpoint, history.index.counts(), history.statuses, tuple(history.findings), history)
+
+
+def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(what, done, total)

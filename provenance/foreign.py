@@ -1,0 +1,68 @@
+"""Judging an event that somebody else signed, before it is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from provenance.canonical import address
+from provenance.errors import EventRejected, Reason
+from provenance.events import Unknown, read_event
+from provenance.identity import Parties, party_of, verify_by
+from provenance.index import Facts, facts_of
+from provenance.item import Item
+from provenance.queue import Staged
+from provenance.statement import Statement
+
+__all__ = ["open_foreign"]
+
+
+def open_foreign(
+    event: bytes,
+    statement: bytes,
+    items: Sequence[bytes],
+    *,
+    origin: str,
+    sealed: frozenset[str],
+    parties: Parties,
+    index: int,
+) -> tuple[Staged, Facts]:
+    """Return what can be staged: a statement over exactly this event, for this log, by its actor's own valid key.
+
+    `sealed` are the types that the log's policy seals, `index` is the position from which the signature is judged.
+    Raises `MalformedError`, `InvalidSignature`, `UnknownKey`, `EventRejected`.
+    """
+    signed = Statement.parse(statement)
+    read = read_event(event)
+    own = address(event)
+    reasons = [
+        Reason("statement.match", f"the statement's {what} is {got}, want {want}", (own.hex(),))
+        for what, got, want in (
+            ("event id", signed.event_id.hex(), own.hex()),
+            ("log", signed.origin, origin),
+            ("event's log", read.ledger, origin),
+            ("type", signed.type, read.type),
+            ("actor", signed.issuer, own.hex() if read.actor == "self" else read.actor),
+            ("seal", signed.sealed, signed.type in sealed),
+        )
+        if got != want
+    ]
+    if isinstance(read, Unknown):
+        text = f"{read.type}: {', '.join(read.unknown_fields) or 'the type'} is unknown to this version"
+        reasons.append(Reason("schema.unknown", text, (own.hex(),)))
+    else:
+        reasons += read.broken_rules()
+    if read.type.startswith("log."):
+        reasons.append(Reason("log.key", f"{read.type} is said with the log's own key only", (own.hex(),)))
+    if reasons:
+        raise EventRejected(*reasons)
+    if read.actor == "self":
+        verify_by(party_of(own, index, event), signed)
+    else:
+        parties.verify(signed, index)
+    commits = set(read.commits.values())
+    for item in items:
+        if Item.parse(item).address.hex() not in commits:
+            text = f"the item {address(item).hex()} is none that the event commits to"
+            raise EventRejected(Reason("items.match", text, (own.hex(),)))
+    staged = Staged(0, own, read.type, event, tuple(items), statement, signed.sealed)
+    return staged, facts_of(event_id=own, type=read.type, issuer=signed.issuer, sealed=signed.sealed, event=event)

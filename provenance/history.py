@@ -1,0 +1,260 @@
+"""A published log, read from its first entry to the last and judged, with nothing but public files and a policy.
+
+What it finds is indexed in memory, so that the same queries answer an auditor and an operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Literal
+
+import orjson
+
+from ledger.client import Client
+from ledger.errors import LedgerError, MalformedError, UnknownKey
+from ledger.tile import WIDTH
+from provenance.events import Event, Unknown, read_event
+from provenance.identity import Parties, Party, party_of
+from provenance.index import Facts, Index, facts_of
+from provenance.item import Item
+from provenance.keys import PublicKey
+from provenance.rules import check_refs, targets
+from provenance.statement import Statement
+
+__all__ = ["Finding", "History", "ItemStatus", "Reading"]
+
+ItemStatus = Literal["disclosed", "sealed", "missing", "mismatch", "not yet published"]
+"""What became of an entry's event: its bytes are here and fit · kept back on purpose · should be here and are not (the
+operator's fault) · other bytes are there · its bundle is behind the checkpoint."""
+
+Progress = Callable[[int, int], None]
+_INDEX_EVERY = 16 * WIDTH
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with one entry. `altered` is False where it merely cannot be checked."""
+
+    index: int
+    rule: str
+    detail: str
+    altered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One entry as published: `statement` is None when it is none, `event` when its bytes are not here or not right."""
+
+    index: int
+    entry: bytes
+    statement: Statement | None
+    event: bytes | None
+    status: ItemStatus
+    problem: str = ""
+
+
+class History:
+    """Everything that a log says up to one checkpoint; made by `History.read`.
+
+    `findings` are what is wrong with what was logged, in its order; `statuses` counts what became of the events.
+    """
+
+    def __init__(self, log: Client, disclosed: Mapping[bytes, bytes]) -> None:
+        self.log = log
+        self.disclosed = disclosed
+        self.findings: list[Finding] = []
+        self.statuses: dict[ItemStatus, int] = {}
+        self._sealed: frozenset[str] = frozenset()
+        self._last_time = ""
+        self._index = Index.in_memory()
+        self._parties = Parties(lambda _: None)
+        keys = (PublicKey.from_ed25519(key.public) for key in log.policy.keys(log.checkpoint.origin))
+        self._keys = {key.kid: key for key in keys}
+        self._opened = lru_cache(maxsize=64)(self._open_bundle)
+
+    @classmethod
+    def read(
+        cls, log: Client, *, disclosed: Mapping[bytes, bytes] | None = None, progress: Progress | None = None
+    ) -> History:
+        """Read and judge every entry under `log.checkpoint`. Every entry is proven to be in the log first.
+
+        `disclosed` are events and vault items (bytes by SHA-256) that somebody entitled was given; they count as if they
+        were published. Raises what `Client` raises for bytes that are not the log's; what is wrong with what was logged
+        is collected in `findings`. `progress` is called with (entries read, entries in all).
+        """
+        history = cls(log, disclosed or {})
+        size = log.checkpoint.size
+        facts: list[Facts] = []
+        first = 0
+        for reading in history._readings(0, size):
+            facts.append(history._judge(reading, facts))
+            if len(facts) == _INDEX_EVERY:
+                history._index.write(first, facts)
+                first, facts = reading.index + 1, []
+                if progress is not None:
+                    progress(first, size)
+        history._index.write(first, facts)
+        if progress is not None:
+            progress(size, size)
+        return history
+
+    # A source for `provenance.lineage`
+
+    @property
+    def index(self) -> Index:
+        """Queries over what was read."""
+        return self._index
+
+    def reading(self, idx: int) -> Reading:
+        """One entry again."""
+        return next(self._readings(idx, idx + 1))
+
+    def event_at(self, idx: int) -> bytes | None:
+        """The event of an entry, None when it cannot be read."""
+        return self.reading(idx).event
+
+    def status_at(self, idx: int) -> ItemStatus:
+        """What became of an entry's event."""
+        return self.reading(idx).status
+
+    def value_of(self, address: bytes) -> str | None:
+        """Text of a vault item that was disclosed, None otherwise."""
+        data = self.disclosed.get(address)
+        if data is None or sha256(data).digest() != address:
+            return None
+        value = Item.parse(data).value
+        return value if isinstance(value, str) else None
+
+    def findings_at(self, idx: int) -> list[Finding]:
+        """What is wrong with one entry."""
+        return [finding for finding in self.findings if finding.index == idx]
+
+    # Reading
+
+    def _readings(self, start: int, stop: int) -> Iterator[Reading]:
+        for number in range(start // WIDTH, -(-stop // WIDTH)):
+            begin, end = max(start, number * WIDTH), min(stop, (number + 1) * WIDTH)
+            opened, problem = self._opened(number)
+            for idx, entry in enumerate(self.log.entries(begin, end), begin):
+                yield self._reading(idx, entry, opened, problem)
+
+    def _open_bundle(self, number: int) -> tuple[list[bytes], str]:
+        try:
+            return self.log.opened(number), ""
+        except MalformedError as error:
+            return [], str(error)
+
+    def _reading(self, idx: int, entry: bytes, opened: list[bytes], problem: str) -> Reading:
+        try:
+            statement = Statement.parse(entry)
+        except MalformedError as error:
+            return Reading(idx, entry, None, None, "mismatch", f"entry #{idx} is no statement: {error}")
+        at = idx % WIDTH
+        event = opened[at] if at < len(opened) else b""
+        event = event or self.disclosed.get(statement.event_id, b"")
+        want = statement.event_id
+        if event:
+            if sha256(event).digest() == want:
+                return Reading(idx, entry, statement, event, "disclosed")
+            got = sha256(event).hexdigest()
+            return Reading(idx, entry, statement, None, "mismatch", f"event #{idx} hashes to {got}, want {want.hex()}")
+        if statement.sealed:
+            return Reading(idx, entry, statement, None, "sealed")
+        if problem:
+            return Reading(idx, entry, statement, None, "mismatch", problem)
+        if at >= len(opened):
+            text = f"event #{idx} ({statement.type}) is not yet published: its bundle holds {len(opened)} events"
+            return Reading(idx, entry, statement, None, "not yet published", text)
+        text = f"event #{idx} ({statement.type}) is missing: it is not sealed, and no erasure names it"
+        return Reading(idx, entry, statement, None, "missing", text)
+
+    # Judging
+
+    def _judge(self, reading: Reading, pending: list[Facts]) -> Facts:
+        idx, statement = reading.index, reading.statement
+        self.statuses[reading.status] = self.statuses.get(reading.status, 0) + 1
+        if reading.problem:
+            self._find(idx, f"event.{reading.status.replace(' ', '-')}", reading.problem, reading.status == "mismatch")
+        if statement is None:
+            return Facts(b"", "", b"", False, "", "", (), (), "")
+        if statement.origin != self.log.checkpoint.origin:
+            self._find(idx, "statement.log", f"statement #{idx} was made for log {statement.origin}")
+        facts = facts_of(
+            event_id=statement.event_id,
+            type=statement.type,
+            issuer=statement.issuer,
+            sealed=statement.sealed,
+            event=reading.event,
+        )
+        if reading.event is not None:
+            self._judge_event(idx, statement, reading.event, facts, pending)
+        self._judge_signature(idx, statement, reading.event)
+        if idx and statement.sealed != (statement.type in self._sealed):
+            word = "sealed" if statement.sealed else "not sealed"
+            self._find(idx, "statement.sealed", f"statement #{idx} is {word}, against the policy in the genesis event")
+        return facts
+
+    def _judge_event(
+        self, idx: int, statement: Statement, data: bytes, facts: Facts, pending: list[Facts]
+    ) -> None:
+        try:
+            event = read_event(data)
+        except MalformedError as error:
+            self._find(idx, "event.malformed", f"event #{idx}: {error}")
+            return
+        if isinstance(event, Unknown):
+            text = f"event #{idx}: {event.type} with {', '.join(event.unknown_fields) or 'a type'} unknown to this version"
+            self._find(idx, "event.unknown", text, altered=False)
+        issuer = statement.event_id.hex() if event.actor == "self" else event.actor
+        for what, got, want in (
+            ("type", statement.type, event.type),
+            ("log", event.ledger, self.log.checkpoint.origin),
+            ("issuer", statement.issuer, issuer),
+        ):
+            if got != want:
+                self._find(idx, "statement.actor" if what == "issuer" else f"statement.{what}",
+                           f"statement #{idx}: {what} is {got}, the event has {want}")
+        known = self._index.known(targets([facts])) | {
+            fact.event_id: fact.type for fact in pending if fact.event_id in targets([facts])
+        }
+        for reason in check_refs([facts], known):
+            self._find(idx, reason.rule, f"event #{idx}: {reason.sentence}")
+        if facts.event_id in {fact.event_id for fact in pending} or self._index.find(facts.event_id):
+            self._find(idx, "G6.twice", f"event #{idx}: {facts.event_id.hex()} is in the log already")
+        if idx == 0:
+            self._sealed = frozenset(orjson.loads(data)["body"].get("sealed", ()))
+        if event.type == "log.time":
+            if facts.time < self._last_time:
+                self._find(idx, "log.time", f"log time #{idx} is {facts.time}, after {self._last_time}")
+            self._last_time = facts.time
+        if event.type == "party.register":
+            self._add_party(idx, statement.event_id, data)
+
+    def _add_party(self, idx: int, event_id: bytes, data: bytes) -> None:
+        try:
+            self._parties.add(party_of(event_id, idx, data))
+        except MalformedError as error:
+            self._find(idx, "party.keys", f"event #{idx}: {error}")
+
+    def _judge_signature(self, idx: int, statement: Statement, event: bytes | None) -> None:
+        try:
+            if idx == 0 or statement.type.startswith("log."):
+                if statement.type == "log.genesis" and idx:
+                    self._find(idx, "log.genesis", f"entry #{idx} is a second genesis")
+                if idx == 0 and statement.type != "log.genesis":
+                    self._find(idx, "log.genesis", f"entry #0 is a {statement.type}, want log.genesis")
+                key = self._keys.get(statement.kid)
+                if key is None:
+                    msg = f"statement #{idx}: {statement.type} is signed by key {statement.kid.hex()}, no log key"
+                    raise UnknownKey(msg)
+                statement.verify(key)
+            else:
+                self._parties.verify(statement, idx)
+        except LedgerError as error:
+            self._find(idx, "statement.signature", str(error))
+
+    def _find(self, idx: int, rule: str, detail: str, altered: bool = True) -> None:
+        self.findings.append(Finding(idx, rule, detail, altered))

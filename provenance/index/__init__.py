@@ -1,0 +1,7 @@
+"""Finding things again: a cache over log and vault in any SQL database, rebuilt at any time, never used for a proof."""
+
+from provenance.index.facts import Facts, facts_of
+from provenance.index.queries import Entry, Index, Link
+from provenance.index.tables import metadata
+
+__all__ = ["Entry", "Facts", "Index", "Link", "facts_of", "metadata"]

@@ -1,0 +1,242 @@
+"""Writing the index and asking it. Every answer names entries, so that it can be proven."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, create_engine, delete, func, insert, select
+from sqlalchemy.pool import StaticPool
+
+from provenance.index.facts import Facts, key_of, outside_key
+from provenance.index.tables import digests, entries, links, metadata, times
+
+__all__ = ["Entry", "Index", "Link"]
+
+_PORTION = 500  # values in one IN list
+_MOST_ANCESTORS = 100_000
+
+
+class Entry(NamedTuple):
+    """One indexed entry."""
+
+    idx: int
+    event_id: bytes
+    type: str
+    sealed: bool
+    strength: str
+    claimed_at: str
+
+
+class Link(NamedTuple):
+    """One ref: from the entry `source` to an event of this log (`event_id`) or to something `outside`."""
+
+    source: int
+    role: str
+    event_id: bytes
+    outside: str
+    detail: str
+
+
+class Index:
+    """Queries on a connection that the caller owns; writes join its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def in_memory(cls) -> Index:
+        """An empty index of its own, gone with the process."""
+        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        index = cls(engine.connect())
+        index.create()
+        return index
+
+    # Writing
+
+    def create(self) -> None:
+        """Make the tables that are not there."""
+        metadata.create_all(self._connection)
+
+    def clear(self) -> None:
+        """Forget everything, for a rebuild."""
+        for table in metadata.sorted_tables:
+            self._connection.execute(delete(table))
+
+    def write(self, first: int, facts: Sequence[Facts]) -> None:
+        """Index entries `[first, first + len(facts))`."""
+        rows: list[dict[str, Any]] = []
+        link_rows: list[dict[str, Any]] = []
+        digest_rows: list[dict[str, Any]] = []
+        time_rows: list[dict[str, Any]] = []
+        for idx, fact in enumerate(facts, first):
+            rows.append(
+                {
+                    "idx": idx,
+                    "key": key_of(fact.event_id),
+                    "event_id": fact.event_id,
+                    "type": fact.type,
+                    "issuer": key_of(fact.issuer),
+                    "sealed": fact.sealed,
+                    "strength": fact.strength,
+                    "claimed_at": fact.claimed_at,
+                }
+            )
+            for role, event_id, outside, detail in fact.links:
+                target = key_of(event_id) if event_id else outside_key(outside)
+                link_rows.append(
+                    {
+                        "source": idx,
+                        "role": role,
+                        "target": target,
+                        "event_id": event_id,
+                        "outside": outside,
+                        "detail": detail,
+                    }
+                )
+            for digest, kind in fact.digests:
+                digest_rows.append({"key": key_of(digest), "digest": digest, "idx": idx, "kind": kind})
+            if fact.time:
+                time_rows.append({"idx": idx, "time": fact.time})
+        for statement, values in (
+            (_ENTRY, rows),
+            (_LINK, link_rows),
+            (_DIGEST, digest_rows),
+            (_TIME, time_rows),
+        ):
+            if values:
+                self._connection.execute(statement, values)
+
+    # Asking
+
+    @property
+    def size(self) -> int:
+        """Entries indexed: the tree size that answers stand on."""
+        last = self._connection.execute(select(func.max(entries.c.idx))).scalar_one()
+        return 0 if last is None else int(last) + 1
+
+    def counts(self) -> dict[str, int]:
+        """Number of entries of each type."""
+        found = self._connection.execute(
+            select(entries.c.type, func.count()).group_by(entries.c.type).order_by(entries.c.type)
+        )
+        return {kind: int(number) for kind, number in found}
+
+    def entry(self, idx: int) -> Entry | None:
+        """The entry at this index."""
+        return _first(self._connection.execute(_ENTRY_AT, {"idx": idx}))
+
+    def find(self, event_id: bytes) -> Entry | None:
+        """The earliest entry whose event has this id."""
+        return _first(self._connection.execute(_FIND, {"key": key_of(event_id), "event_id": event_id}))
+
+    def known(self, event_ids: Iterable[bytes]) -> dict[bytes, str]:
+        """Type of those of `event_ids` that are in the log."""
+        wanted = set(event_ids)
+        keys = [key_of(event_id) for event_id in wanted]
+        found: dict[bytes, str] = {}
+        for at in range(0, len(keys), _PORTION):
+            rows = self._connection.execute(
+                select(entries.c.event_id, entries.c.type).where(entries.c.key.in_(keys[at : at + _PORTION]))
+            )
+            found.update({bytes(event_id): kind for event_id, kind in rows if bytes(event_id) in wanted})
+        return found
+
+    def by_digest(self, digest: bytes) -> list[tuple[Entry, str]]:
+        """Entries that name this SHA-256, earliest first, each with the kind of the digest (content, file, store)."""
+        rows = self._connection.execute(
+            select(*_COLUMNS, digests.c.kind)
+            .join(digests, digests.c.idx == entries.c.idx)
+            .where(digests.c.key == key_of(digest), digests.c.digest == digest)
+            .order_by(entries.c.idx)
+        )
+        return [(_entry(row), row.kind) for row in rows]
+
+    def digest_of(self, idx: int, kind: str = "content") -> bytes | None:
+        """The digest of this kind that the entry names."""
+        row = self._connection.execute(
+            select(digests.c.digest).where(digests.c.idx == idx, digests.c.kind == kind).limit(1)
+        ).first()
+        return bytes(row.digest) if row else None
+
+    def links_from(self, idx: int) -> list[Link]:
+        """Refs of an entry, in their order."""
+        return [_link(row) for row in self._connection.execute(_LINKS_FROM, {"source": idx})]
+
+    def links_to(self, event_id: bytes, *roles: str) -> list[Link]:
+        """Refs that point to an event in one of these roles, earliest first."""
+        rows = self._connection.execute(
+            select(links)
+            .where(links.c.target == key_of(event_id), links.c.event_id == event_id, links.c.role.in_(roles))
+            .order_by(links.c.source)
+        )
+        return [_link(row) for row in rows]
+
+    def of_type(self, type_: str) -> list[Entry]:
+        """Entries of one type, earliest first."""
+        rows = self._connection.execute(select(*_COLUMNS).where(entries.c.type == type_).order_by(entries.c.idx))
+        return [_entry(row) for row in rows]
+
+    def ancestors(self, event_ids: Iterable[bytes]) -> set[bytes]:
+        """These works and all they derive from inside this log, by one recursive query."""
+        start = list(event_ids)
+        found = set(start)
+        for at in range(0, len(start), _PORTION):
+            keys = [key_of(event_id) for event_id in start[at : at + _PORTION]]
+            walk = select(entries.c.idx, entries.c.event_id).where(entries.c.key.in_(keys)).cte("walk", recursive=True)
+            parent = entries.alias("parent")
+            walk = walk.union(
+                select(parent.c.idx, parent.c.event_id)
+                .join(links, links.c.target == parent.c.key)
+                .join(walk, links.c.source == walk.c.idx)
+                .where(links.c.role == "parent", links.c.event_id == parent.c.event_id)
+            )
+            rows = self._connection.execute(select(walk.c.event_id).limit(_MOST_ANCESTORS))
+            found.update(bytes(row.event_id) for row in rows)
+        return found
+
+    def time_of(self, idx: int) -> str:
+        """Log time of an entry (RFC 3339), "" before the first one."""
+        row = self._connection.execute(_TIME_OF, {"idx": idx}).first()
+        return str(row.time) if row else ""
+
+    def last_time(self) -> str:
+        """The newest log time, "" when there is none."""
+        row = self._connection.execute(select(times.c.time).order_by(times.c.idx.desc()).limit(1)).first()
+        return str(row.time) if row else ""
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(row.idx, bytes(row.event_id), row.type, bool(row.sealed), row.strength, row.claimed_at)
+
+
+def _first(rows: Any) -> Entry | None:
+    row = rows.first()
+    return _entry(row) if row else None
+
+
+def _link(row: Any) -> Link:
+    return Link(row.source, row.role, bytes(row.event_id), row.outside, row.detail)
+
+
+_COLUMNS = (
+    entries.c.idx,
+    entries.c.event_id,
+    entries.c.type,
+    entries.c.sealed,
+    entries.c.strength,
+    entries.c.claimed_at,
+)
+_ENTRY = insert(entries)
+_LINK = insert(links)
+_DIGEST = insert(digests)
+_TIME = insert(times)
+_ENTRY_AT = select(*_COLUMNS).where(entries.c.idx == bindparam("idx"))
+_FIND = (
+    select(*_COLUMNS)
+    .where(entries.c.key == bindparam("key"), entries.c.event_id == bindparam("event_id"))
+    .order_by(entries.c.idx)
+    .limit(1)
+)
+_LINKS_FROM = select(links).where(links.c.source == bindparam("source")).order_by(links.c.id)
+_TIME_OF = select(times.c.time).where(times.c.idx <= bindparam("idx")).order_by(times.c.idx.desc()).limit(1)

@@ -1,0 +1,600 @@
+"""The front desk of a market: verbs that record what happened, in the market's own transaction.
+
+Every verb takes `ref=`, the market's own name for the thing (`order:7731`): unique for this ledger and verb. The same
+ref with the same content returns the first ticket, with other content it raises `Conflict`, so that a retry after a
+lost reply is safe. Every verb takes `session=` (an SQLAlchemy Session, AsyncSession or Connection): then it only
+executes and flushes there, and the event vanishes with the caller's rollback; with an AsyncSession the verb returns an
+awaitable. Without a session the event is sequenced and published before the verb returns.
+
+A verb that needs several events records all or none. Raises everywhere: `EventRejected` with every failing rule,
+`Conflict`, `Unavailable` when the database is locked, full or read-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ledger.checkpoint import Checkpoint
+from ledger.errors import Conflict, NotFound, UnknownKey
+from ledger.log import Log
+from provenance.attach import attach_manifest
+from provenance.drafts import (
+    External,
+    Money,
+    Named,
+    draft_facts,
+    fingerprint,
+    is_event_id,
+    offer_draft,
+    parent_refs,
+    terms_draft,
+    work_draft,
+)
+from provenance.errors import EventRejected
+from provenance.events import Draft, new_event
+from provenance.foreign import open_foreign
+from provenance.identity import Parties, Party, party_of
+from provenance.index import Facts, Index
+from provenance.item import Item
+from provenance.keys import PartyKey
+from provenance.queue import Queue, Staged
+from provenance.rules import check_acts, check_refs, targets
+from provenance.sequencer import BATCH, Sequencer, format_time
+from provenance.session import joins_async
+from provenance.statement import Statement
+from provenance.ticket import Receipt, Ticket
+from provenance.vault import Vault
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["Money", "ProvenanceLedger"]
+
+
+
+class ProvenanceLedger:
+    """One market's ledger. Safe to share between threads; make it with `adapters.connect`."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        queue: Queue,
+        vault: Vault,
+        index: Callable[[], Index],
+        log_key: PartyKey,
+        market_key: PartyKey,
+        claim: Callable[[], str] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.log = log
+        self._queue = queue
+        self._vault = vault
+        self._index = index
+        self._clock = clock
+        self._claim = claim
+        self._market_key = market_key
+        genesis = orjson.loads(log.row(0).opened)
+        self._sealed: frozenset[str] = frozenset(genesis["body"]["sealed"])
+        self._genesis = Statement.parse(log.row(0).entry).event_id
+        self._parties = Parties(self._find_party)
+        self._sequencer = Sequencer(
+            log=log,
+            queue=queue,
+            vault=vault,
+            index=index,
+            log_key=log_key,
+            genesis=self._genesis,
+            market_key=market_key,
+            clock=clock,
+        )
+        self.market = self._find_market()
+
+    # Verbs
+
+    @joins_async
+    def register_party(
+        self,
+        kind: str,
+        *,
+        name: str | None = None,
+        account: str | None = None,
+        ref: str | None = None,
+        session: Any = None,
+    ) -> Ticket:
+        """Register a party that the market vouches for (custodial: it has no key of its own and may claim it later).
+
+        `kind` is person, org, market, software, model-provider or collective. Name and account go to the vault, not
+        into the log. A party with keys of its own signs its registration itself: see `submit`.
+        """
+        draft = self.draft(
+            "party.register",
+            body={"kind": kind, "keys": [], "rotation_keys": [], "next_key_hashes": []},
+            personal={"name": name, "account": account, "ref": ref},
+        )
+        return self._record([draft], "register_party", ref, session)
+
+    @joins_async
+    def create(
+        self,
+        file: str | Path,
+        *,
+        creators: Sequence[Named],
+        terms: Named | None = None,
+        title: str | None = None,
+        role: str = "author",
+        tool: Named | None = None,
+        source_type: str | None = None,
+        human_contribution: str = "undisclosed",
+        media_type: str | None = None,
+        ref: str | None = None,
+        session: Any = None,
+    ) -> Ticket:
+        """Record a work from its file, which is read but neither kept nor changed.
+
+        `terms` offers it to the public at once: an SPDX expression ("CC-BY-4.0") or a ticket of `publish_terms`.
+        `source_type` is a term of IPTC's digital source types; by default digitalCreation, or
+        trainedAlgorithmicMedia when `tool` names the generative model that made it.
+        """
+        drafts = [
+            work_draft(
+                self.draft,
+                "work.create",
+                file,
+                creators=creators,
+                role=role,
+                tool=tool,
+                source_type=source_type or ("trainedAlgorithmicMedia" if tool else "digitalCreation"),
+                human_contribution=human_contribution,
+                media_type=media_type,
+                personal={"title": title, "ref": ref},
+            )
+        ]
+        if terms is not None:
+            drafts += self._offer(drafts[0].id.hex(), terms)
+        return self._record(drafts, "create", ref, session, file=file, terms=terms)
+
+    @joins_async
+    def derive(
+        self,
+        file: str | Path,
+        *,
+        parents: Sequence[Named | External],
+        creators: Sequence[Named],
+        relation: str = "edited",
+        terms: Named | None = None,
+        title: str | None = None,
+        role: str = "author",
+        tool: Named | None = None,
+        source_type: str | None = None,
+        human_contribution: str = "undisclosed",
+        media_type: str | None = None,
+        ref: str | None = None,
+        session: Any = None,
+    ) -> Ticket:
+        """Record a work that was made from others, all of them named at once.
+
+        A parent is a ticket, or a mapping for a work outside of this log. `relation` is edited, composed, translated,
+        adapted, sampled, generated-from or other. `source_type` is by default humanEdits, or
+        compositeWithTrainedAlgorithmicMedia when `tool` names a generative model. The rest as in `create`.
+        """
+        drafts = [
+            work_draft(
+                self.draft,
+                "work.derive",
+                file,
+                creators=creators,
+                role=role,
+                tool=tool,
+                source_type=source_type or ("compositeWithTrainedAlgorithmicMedia" if tool else "humanEdits"),
+                human_contribution=human_contribution,
+                media_type=media_type,
+                personal={"title": title, "ref": ref},
+                parents=parent_refs(parents, relation),
+            )
+        ]
+        if terms is not None:
+            drafts += self._offer(drafts[0].id.hex(), terms)
+        return self._record(drafts, "derive", ref, session, file=file, terms=terms)
+
+    @joins_async
+    def publish_terms(
+        self,
+        license: str,  # noqa: A002 - the field's word
+        *,
+        machine: Mapping[str, Any] | None = None,
+        text_digest: str | None = None,
+        ref: str | None = None,
+        session: Any = None,
+    ) -> Ticket:
+        """Record terms: an SPDX expression or a LicenseRef-…, with the digest of a text of its own and machine terms."""
+        return self._record([terms_draft(self.draft, license, machine, text_digest)], "publish_terms", ref, session)
+
+    @joins_async
+    def offer(
+        self,
+        work: Named,
+        *,
+        terms: Named,
+        price: Money | None = None,
+        audience: str = "public",
+        ref: str | None = None,
+        session: Any = None,
+    ) -> Ticket:
+        """Offer a work under terms: a ticket of `publish_terms`, or an SPDX expression. No price means free."""
+        drafts = self._offer(str(work), terms, price=price, audience=audience, ref=ref)
+        return self._record(drafts, "offer", ref, session, about=-1, terms=terms)
+
+    @joins_async
+    def license(
+        self,
+        work: Named,
+        *,
+        to: Named,
+        offer: Named,
+        price: Money | None = None,
+        scope: Sequence[str] = ("use",),
+        quantity: int = 1,
+        expires: datetime | None = None,
+        transferable: bool = False,
+        ref: str | None = None,
+        session: Any = None,
+    ) -> Ticket:
+        """Grant a license under an offer. The grant is sealed: the log shows that there is one, not to whom or for what.
+
+        `price` is what was paid in all, at least the offer's price for this quantity.
+        """
+        body: dict[str, Any] = {"scope": list(scope), "quantity": quantity, "transferable": transferable}
+        if price is not None:
+            body["price"] = price.body()
+        if expires is not None:
+            body["expires"] = format_time(expires)
+        draft = self.draft(
+            "grant.issue",
+            body=body,
+            refs=[
+                {"role": "offer", "id": str(offer)},
+                {"role": "work", "id": str(work)},
+                {"role": "licensee", "id": str(to)},
+            ],
+            personal={"ref": ref},
+        )
+        return self._record([draft], "license", ref, session)
+
+    @joins_async
+    def attach(
+        self,
+        work: Named,
+        source: str | Path,
+        destination: str | Path,
+        *,
+        ingredients: Mapping[str, str | Path] | None = None,
+        title: str | None = None,
+        ref: str | None = None,
+        session: Any = None,
+    ) -> Ticket:
+        """Write a copy of the work's file with a C2PA manifest that names its log entry, and record the manifest.
+
+        JPEG and PNG carry it inside; every other file is copied as it is, with the manifest in `NAME.EXT.c2pa` beside
+        it. `ingredients` gives the file of each parent by event id; by default where `create`, `derive` or `attach`
+        last saw it. The title goes into the file only when it is given here. What was written is read again and
+        refused on any mismatch (`VerificationError`); `source` must hold the bytes that were recorded, and
+        `destination` must be another file. Raises `MissingExtra` without the optional part `content`.
+        """
+        given = {str(name): Path(path) for name, path in (ingredients or {}).items()}
+        body = attach_manifest(
+            self, str(work), Path(source), Path(destination), claim=self._claim, ingredients=given, title=title
+        )
+        refs = [{"role": "work", "id": str(work)}]
+        draft = self.draft("work.manifest", body=body, refs=refs, personal={"ref": ref})
+        return self._record([draft], "attach", ref, session, file=destination, file_of=str(work))
+
+    @joins_async
+    def submit(
+        self,
+        event: bytes,
+        statement: bytes,
+        *,
+        items: Sequence[bytes] = (),
+        ref: str | None = None,
+        session: Any = None,
+    ) -> Ticket:
+        """Accept an event that somebody else signed; `items` are the vault items it commits to.
+
+        Verified now: that the statement is over these bytes, for this log, by the event's actor with a key that is
+        valid now, sealed as this log's policy says, and that every rule holds. The same statement again is a no-op.
+        Raises `MalformedError`, `InvalidSignature`, `UnknownKey`, `EventRejected`, `Conflict`.
+        """
+        staged, facts = open_foreign(
+            event,
+            statement,
+            items,
+            origin=self.log.origin,
+            sealed=self._sealed,
+            parties=self._parties,
+            index=self.log.size,
+        )
+        with self._queue.joining(session) as connection:
+            ticket = Ticket(staged.event_id.hex(), staged.type, ref)
+            index = Index(connection)
+            if not index.known([staged.event_id]) and not self._queue.waiting(connection, [staged.event_id]):
+                self._check([facts], [staged.event], index, connection)
+                if ref is not None:
+                    ticket = self._name(connection, "submit", ref, sha256(staged.event).digest(), ticket)
+                self._queue.stage(connection, [staged])
+        if session is None:
+            self.publish()
+        return ticket
+
+    def record_many(
+        self, drafts: Iterable[Draft], *, progress: Callable[[int], None] | None = None
+    ) -> list[Ticket]:
+        """Sequence many of the market's own events made by `draft`, then publish once.
+
+        Each portion of up to 4,096 is accepted and sequenced in one transaction, all or none; what waits in the queue
+        goes first. The same draft again is a no-op. `progress` is called with the number done.
+        """
+        self._drain()
+        tickets: list[Ticket] = []
+        portion: list[Draft] = []
+        for draft in drafts:
+            portion.append(draft)
+            if len(portion) == BATCH:
+                tickets += self._record_portion(portion)
+                portion = []
+                if progress is not None:
+                    progress(len(tickets))
+        if portion:
+            tickets += self._record_portion(portion)
+            if progress is not None:
+                progress(len(tickets))
+        self.publish()
+        return tickets
+
+    def draft(
+        self,
+        type: str,  # noqa: A002 - the field's name in the event
+        *,
+        body: Mapping[str, Any],
+        refs: Sequence[Mapping[str, Any]] = (),
+        personal: Mapping[str, str | None] | None = None,
+        strength: str = "observed",
+    ) -> Draft:
+        """Build and check an event of the market's own, without recording it: for `record_many`.
+
+        What the market says of others it has `observed`. Values of `personal` that are None are left out.
+        """
+        return new_event(
+            type,
+            ledger=self.log.origin,
+            actor=self.market.hex(),
+            strength=strength,
+            claimed_at=format_time(self._clock()),
+            body=body,
+            refs=refs,
+            personal={name: value for name, value in (personal or {}).items() if value is not None},
+        )
+
+    # From accepted to published
+
+    def sequence_once(self, limit: int = BATCH) -> int:
+        """Move at most `limit` accepted events into the log; return how many. Idempotent, durable on return."""
+        return self._sequencer.sequence_once(limit)
+
+    def publish(self) -> Checkpoint:
+        """Sequence everything accepted so far, sign a checkpoint over it and write it to where the log is published."""
+        self._drain()
+        return self.log.publish()
+
+    @property
+    def waiting(self) -> int:
+        """Events accepted and not yet sequenced."""
+        return len(self._queue)
+
+    # Looking up
+
+    def find(self, ref: str, *, verb: str | None = None) -> Ticket:
+        """The ticket that this `ref` was given for. Raises `NotFound`; `Conflict` when several verbs used it."""
+        reading = self._queue.reading
+        names = [(v, i) for v, i in self._queue.names(reading, ref) if verb in {None, v}]
+        types = self._types(reading, [event_id for _, event_id in names])
+        if not names:
+            msg = f"ref {ref[:80]!r}: nothing was recorded under it"
+            raise NotFound(msg)
+        if len(names) > 1:
+            msg = f"ref {ref[:80]!r}: used by {', '.join(v for v, _ in names)}; say which with verb="
+            raise Conflict(msg)
+        return Ticket(names[0][1].hex(), types[names[0][1]], ref)
+
+    def receipt(self, ticket: Named) -> Receipt:
+        """Index, proof and bytes of a published event. Raises `NotFound` while it is only accepted, or unknown."""
+        event_id = bytes.fromhex(str(ticket))
+        entry = self._index().find(event_id)
+        if entry is None or entry.idx >= self.log.checkpoint.size:
+            where = "sequenced but not yet published" if entry else "not in the log; is it still waiting?"
+            msg = f"event {event_id.hex()}: {where}; call publish()"
+            raise NotFound(msg)
+        row = self.log.row(entry.idx)
+        known = ticket if isinstance(ticket, Ticket) else Ticket(event_id.hex(), entry.type)
+        return Receipt(known, entry.idx, self.log.prove(entry.idx), row.entry, row.opened or self._sealed_event(event_id))
+
+    def event(self, ticket: Named) -> bytes:
+        """The event's exact bytes. Raises `NotFound` when it is unknown or cannot be read here any more."""
+        event_id = bytes.fromhex(str(ticket))
+        data = self._read(self._queue.reading, event_id)
+        if data is None:
+            msg = f"event {event_id.hex()}: not here"
+            raise NotFound(msg)
+        return data
+
+    def item(self, address: bytes) -> Item | None:
+        """The vault item at this address, or None when it is sealed from us, erased or missing."""
+        try:
+            return Item.parse(self._vault.get(address))
+        except NotFound:
+            return None
+
+    @property
+    def origin(self) -> str:
+        """Name of the log."""
+        return self.log.origin
+
+    def digests_of(self, work: Named) -> set[str]:
+        """Every SHA-256 (hex) that finds a work: as it was registered, and as each manifest signed it."""
+        event_id = bytes.fromhex(str(work))
+        reading = self._queue.reading
+        manifests = [link.source for link in Index(reading).links_to(event_id, "work")]
+        found = {orjson.loads(self.event(work))["body"]["digests"]["sha-256"]}
+        for idx in manifests:
+            digest = Index(reading).digest_of(idx, "file")
+            if digest is not None:
+                found.add(digest.hex())
+        return found
+
+    def disclosures(self) -> dict[bytes, bytes]:
+        """All vault items and sealed events by SHA-256, for a report that may show everything."""
+        return dict(self._vault.items())
+
+    # A source for `provenance.lineage`
+
+    @property
+    def index(self) -> Index:
+        """Queries over everything sequenced."""
+        return self._index()
+
+    def file_of(self, ticket: Named) -> Path | None:
+        """Where the file of a work was last seen by `create`, `derive` or `attach` on this machine: a hint."""
+        found = self._queue.file_of(self._queue.reading, bytes.fromhex(str(ticket)))
+        return Path(found) if found else None
+
+    # Accepting
+
+    def _offer(self, work: str, terms: Named, **details: Any) -> list[Draft]:
+        """Drafts of an offer; terms that were published before are not published again."""
+        draft = terms_draft(self.draft, str(terms)) if not is_event_id(str(terms)) else None
+        if draft is None:
+            return [offer_draft(self.draft, work, str(terms), **details)]
+        content = next(digest for digest, kind in draft_facts(draft).digests if kind == "terms")
+        known = self._index().by_digest(content)
+        if known:
+            return [offer_draft(self.draft, work, known[0][0].event_id.hex(), **details)]
+        return [draft, offer_draft(self.draft, work, draft.id.hex(), **details)]
+
+    def _record(
+        self,
+        drafts: Sequence[Draft],
+        verb: str,
+        ref: str | None,
+        session: Any,
+        *,
+        about: int = 0,
+        file: str | Path | None = None,
+        file_of: str | None = None,
+        terms: Named | None = None,
+    ) -> Ticket:
+        """Check and stage `drafts`, all or none; the ticket is about the one at position `about`."""
+        main = drafts[about]
+        ticket = Ticket(main.id.hex(), main.type, ref)
+        staged = [self._stage(draft) for draft in drafts]
+        facts = [draft_facts(draft) for draft in drafts]
+        with self._queue.joining(session) as connection:
+            if ref is not None:
+                named = self._name(connection, verb, ref, fingerprint(main, terms), ticket)
+                if named != ticket:
+                    return named
+            self._check(facts, [draft.data for draft in drafts], Index(connection), connection)
+            self._queue.stage(connection, staged)
+            if file is not None:
+                self._queue.see_file(connection, bytes.fromhex(file_of or ticket.id), str(Path(file).resolve()))
+        if session is None:
+            self.publish()
+        return ticket
+
+    def _record_portion(self, drafts: Sequence[Draft]) -> list[Ticket]:
+        facts = [draft_facts(draft) for draft in drafts]
+        index = self._index()
+        known = index.known(targets(facts) | {draft.id for draft in drafts})
+        new = [number for number, draft in enumerate(drafts) if draft.id not in known]
+        chosen = [facts[number] for number in new]
+        reasons = check_refs(chosen, known)
+        events = [drafts[number].data for number in new]
+        reasons += check_acts(chosen, events, index, self._read_here)
+        if reasons:
+            raise EventRejected(*reasons)
+        if new:
+            self._sequencer.append([self._stage(drafts[number]) for number in new], chosen)
+        return [Ticket(draft.id.hex(), draft.type) for draft in drafts]
+
+    def _name(self, connection: Connection, verb: str, ref: str, fingerprint: bytes, ticket: Ticket) -> Ticket:
+        """Take the ref for `ticket`, or return the ticket that the same content took it for."""
+        taken = self._queue.named(connection, verb, ref)
+        if taken is None:
+            self._queue.name(connection, verb, ref, bytes.fromhex(ticket.id), fingerprint)
+            return ticket
+        event_id, before = taken
+        if before != fingerprint:
+            msg = f"ref {ref[:80]!r} of {verb}: given before for other content (event {event_id.hex()}); use another ref"
+            raise Conflict(msg)
+        return Ticket(event_id.hex(), ticket.type, ref)
+
+    def _check(self, facts: Sequence[Facts], events: Sequence[bytes], index: Index, connection: Connection) -> None:
+        wanted = targets(facts)
+        known = index.known(wanted)
+        known |= {i: event.type for i, event in self._queue.waiting(connection, wanted - known.keys()).items()}
+        reasons = check_refs(facts, known)
+        if not reasons:
+            reasons += check_acts(facts, events, index, lambda event_id: self._read(connection, event_id))
+        if reasons:
+            raise EventRejected(*reasons)
+
+    def _stage(self, draft: Draft) -> Staged:
+        items = tuple(bytes(item) for item in draft.items)
+        return Staged(0, draft.id, draft.type, draft.data, items, None, draft.type in self._sealed)
+
+    # Reading
+
+    def _drain(self) -> None:
+        while self._sequencer.sequence_once():
+            pass
+
+    def _types(self, connection: Connection, event_ids: Iterable[bytes]) -> dict[bytes, str]:
+        known = Index(connection).known(event_ids)
+        return known | {i: e.type for i, e in self._queue.waiting(connection, set(event_ids) - known.keys()).items()}
+
+    def _read(self, connection: Connection, event_id: bytes) -> bytes | None:
+        waiting = self._queue.waiting(connection, [event_id])
+        if waiting:
+            return waiting[event_id].event
+        entry = Index(connection).find(event_id)
+        return None if entry is None else self.log.row(entry.idx).opened or self._sealed_event(event_id)
+
+    def _read_here(self, event_id: bytes) -> bytes | None:
+        return self._read(self._queue.reading, event_id)
+
+    def _sealed_event(self, event_id: bytes) -> bytes | None:
+        try:
+            return self._vault.get(event_id)
+        except NotFound:
+            return None
+
+    def _find_party(self, party_id: bytes) -> Party | None:
+        entry = self._index().find(party_id)
+        if entry is None or entry.type != "party.register":
+            return None
+        return party_of(party_id, entry.idx, self.log.row(entry.idx).opened)
+
+    def _find_market(self) -> bytes:
+        """The registered party whose key the market's key is."""
+        kid = self._market_key.public.thumbprint[:8]
+        for entry in self._index().of_type("party.register"):
+            party = self._parties.get(entry.event_id)
+            if party is not None and kid in party.keys:
+                return party.id
+        msg = f"{self.log.origin}: no party in this log has the key {kid.hex()}; is this the right market key?"
+        raise UnknownKey(msg)

@@ -1,0 +1,41 @@
+"""A proof as files that a person can keep: `.tlog-proof`, the exact entry, the exact event."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from provenance.history import History
+from provenance.index import Entry
+from provenance.statement import Statement
+
+__all__ = ["write_proof"]
+
+
+def write_proof(folder: str | os.PathLike[str], name: str, history: History, entry: Entry) -> list[Path]:
+    """Write `NAME.tlog-proof`, `NAME.entry` and, where the event is readable, `NAME.event.json`; return the paths.
+
+    The same three with `NAME.signer` prove the registration of whoever signed. SHA-256 of the event file is the event
+    id inside the entry.
+    """
+    where = Path(folder)
+    where.mkdir(parents=True, exist_ok=True)
+    written = _write(where, name, history, entry)
+    statement = Statement.parse(written[1].read_bytes())
+    signer = history.index.find(bytes.fromhex(statement.issuer))
+    if signer is not None and signer.idx != entry.idx:
+        written += _write(where, f"{name}.signer", history, signer)
+    return written
+
+
+def _write(where: Path, name: str, history: History, entry: Entry) -> list[Path]:
+    reading = history.reading(entry.idx)
+    parts = {"tlog-proof": bytes(history.log.prove(entry.idx)), "entry": reading.entry}
+    if reading.event is not None:
+        parts["event.json"] = reading.event
+    written = []
+    for suffix, data in parts.items():
+        path = where / f"{name}.{suffix}"
+        path.write_bytes(data)
+        written.append(path)
+    return written

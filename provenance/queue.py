@@ -1,0 +1,72 @@
+"""Where accepted events wait, durable but not yet ordered, in the market's own database.
+
+*Accepted* ends here: once the market's transaction has committed, the event will be sequenced, exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["Queue", "Staged"]
+
+
+class Staged(NamedTuple):
+    """One accepted event. `statement` is None for the market's own: the sequencer signs those."""
+
+    id: int  # of the row; 0 before it is one
+    event_id: bytes
+    type: str
+    event: bytes
+    items: tuple[bytes, ...]  # vault items that belong to it
+    statement: bytes | None
+    sealed: bool
+
+
+class Queue(Protocol):
+    """Accepted events and the market's names for them, next to the market's own rows."""
+
+    @property
+    def reading(self) -> Connection:
+        """A connection of our own that sees everything committed, for reads only."""
+
+    def joining(self, session: Any) -> AbstractContextManager[Connection]:
+        """The connection of the caller's transaction (Session or Connection), flushed; or, for None, a transaction of
+        our own that commits at the end of the `with` block.
+
+        Raises `StorageError` when what would be written could survive a rollback of the caller.
+        """
+
+    def stage(self, connection: Connection, events: Sequence[Staged]) -> None:
+        """Add rows. Durable when the transaction of `connection` commits; gone when it does not."""
+
+    def name(self, connection: Connection, verb: str, ref: str, event_id: bytes, fingerprint: bytes) -> None:
+        """Remember the market's `ref` for this verb. Raises `Conflict` when it is taken."""
+
+    def named(self, connection: Connection, verb: str, ref: str) -> tuple[bytes, bytes] | None:
+        """(event id, fingerprint) that this `ref` stands for, or None."""
+
+    def names(self, connection: Connection, ref: str) -> list[tuple[str, bytes]]:
+        """All (verb, event id) that `ref` stands for."""
+
+    def waiting(self, connection: Connection, event_ids: Iterable[bytes]) -> dict[bytes, Staged]:
+        """Those of `event_ids` that are staged and not yet sequenced."""
+
+    def see_file(self, connection: Connection, event_id: bytes, path: str) -> None:
+        """Remember where a work's file was last seen on this machine."""
+
+    def file_of(self, connection: Connection, event_id: bytes) -> str | None:
+        """The path that `see_file` was last told, or None."""
+
+    def peek(self, limit: int) -> list[Staged]:
+        """The oldest committed rows, at most `limit`, and how many wait is `len(queue)`."""
+
+    def remove(self, connection: Connection, ids: Sequence[int]) -> None:
+        """Drop rows by `Staged.id`. Raises `Conflict` when another sequencer has taken one."""
+
+    def __len__(self) -> int:
+        """Rows that wait."""

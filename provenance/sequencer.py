@@ -1,0 +1,195 @@
+"""From the queue into the log: the market's statements are signed here, and log time is written.
+
+One batch is one transaction: log entries, vault items, index rows and the removal of the queue rows commit together.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from ledger.errors import Conflict, Rollback
+from ledger.log import Log
+from ledger.storage import Row, Transaction
+from provenance.canonical import address
+from provenance.events import new_event
+from provenance.index import Facts, Index, facts_of
+from provenance.keys import PartyKey
+from provenance.queue import Queue, Staged
+from provenance.session import connection_of
+from provenance.statement import Statement, sign_statement
+from provenance.vault import Vault
+
+__all__ = ["BATCH", "TIME_INTERVAL", "Sequencer", "format_time", "parse_time"]
+
+BATCH = 4096
+"""Most events in one transaction."""
+
+TIME_INTERVAL = timedelta(seconds=60)
+"""A log time is appended when the last one is at least this old."""
+
+_MOST_RETRIES = 10
+
+
+def format_time(time: datetime) -> str:
+    """RFC 3339 in UTC, whole seconds: 2026-11-23T07:15:00Z."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """The inverse of `format_time`."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+class Sequencer:
+    """Takes accepted events in order, parents before children, and appends them. One at a time in a process."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        queue: Queue,
+        vault: Vault,
+        index: Callable[[], Index],
+        log_key: PartyKey,
+        genesis: bytes,
+        market_key: PartyKey,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._log = log
+        self._queue = queue
+        self._vault = vault
+        self._index = index
+        self._log_key = log_key
+        self._genesis = genesis
+        self._market_key = market_key
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def sequence_once(self, limit: int = BATCH) -> int:
+        """Sequence at most `limit` waiting events and return how many; durable when this returns.
+
+        Raises `Rollback` when the clock is behind the last log time, and what `Log.extend` raises.
+        """
+        with self._lock:
+            for attempt in range(_MOST_RETRIES):
+                staged = parents_first(self._queue.peek(limit))
+                if not staged:
+                    return 0
+                try:
+                    self._append(staged, [event.id for event in staged])
+                except Conflict:
+                    # Another sequencer took some of these rows: what is left is read again.
+                    if attempt == _MOST_RETRIES - 1:
+                        raise
+                else:
+                    return len(staged)
+        raise AssertionError
+
+    def append(self, staged: Sequence[Staged], facts: Sequence[Facts] | None = None) -> None:
+        """Sequence events that were never in the queue, in this order, all or none."""
+        with self._lock:
+            self._append(staged, [], facts)
+
+    def _append(self, staged: Sequence[Staged], ids: list[int], facts: Sequence[Facts] | None = None) -> None:
+        rows: list[Row] = []
+        found: list[Facts] = []
+        time = self._log_time()
+        if time is not None:
+            rows.append(time[0])
+            found.append(time[1])
+        for number, event in enumerate(staged):
+            fact = facts[number] if facts is not None else _facts(event)
+            if event.statement is None:
+                statement = sign_statement(
+                    self._market_key,
+                    issuer=fact.issuer.hex(),
+                    type=event.type,
+                    origin=self._log.origin,
+                    event_id=event.event_id,
+                    sealed=event.sealed,
+                )
+            else:
+                statement = event.statement
+            rows.append(Row(statement, b"" if event.sealed else event.event))
+            found.append(fact)
+        items = [(address(item), item) for event in staged for item in event.items]
+        items += [(event.event_id, event.event) for event in staged if event.sealed]
+
+        def within(tx: Transaction, first: int) -> None:
+            connection = connection_of(tx)
+            if ids:
+                self._queue.remove(connection, ids)
+            self._vault.put(connection, items)
+            Index(connection).write(first, found)
+
+        self._log.extend(rows, within=within)
+
+    def _log_time(self) -> tuple[Row, Facts] | None:
+        """A log.time entry when one is due."""
+        last = self._index().last_time()
+        now = self._clock()
+        if last:
+            if format_time(now) < last:
+                msg = f"clock says {format_time(now)}, the last log time is {last}: set the clock right, then go on"
+                raise Rollback(msg)
+            if now - parse_time(last) < TIME_INTERVAL:
+                return None
+        draft = new_event(
+            "log.time",
+            ledger=self._log.origin,
+            actor=self._genesis.hex(),
+            strength="self",
+            claimed_at=format_time(now),
+            body={"time": format_time(now)},
+        )
+        statement = sign_statement(
+            self._log_key, issuer=self._genesis.hex(), type="log.time", origin=self._log.origin, event_id=draft.id
+        )
+        facts = facts_of(
+            event_id=draft.id, type="log.time", issuer=self._genesis.hex(), sealed=False, event=draft.data
+        )
+        return Row(statement, draft.data), facts
+
+
+def facts_of_staged(event: Staged, actor: str) -> Facts:
+    """Facts of an event before it has a statement; `actor` as in the event, where "self" means its own id."""
+    issuer = event.event_id.hex() if actor == "self" else actor
+    return facts_of(
+        event_id=event.event_id, type=event.type, issuer=issuer, sealed=event.sealed, event=event.event
+    )
+
+
+def _facts(event: Staged) -> Facts:
+    if event.statement is not None:
+        issuer = Statement.parse(event.statement).issuer
+    else:
+        issuer = orjson.loads(event.event)["actor"]
+    return facts_of_staged(event, issuer)
+
+
+def parents_first(staged: Sequence[Staged]) -> list[Staged]:
+    """The same events, each behind those of the same batch that it refers to, otherwise in their order."""
+    by_id = {event.event_id: event for event in staged}
+    done: dict[bytes, Staged] = {}
+    for event in staged:
+        stack = [event]
+        while stack:
+            top = stack[-1]
+            missing = [by_id[i] for i in _refs(top) if i in by_id and i not in done and i != top.event_id]
+            if missing:
+                stack += missing
+            else:
+                done[top.event_id] = stack.pop()
+    return list(done.values())
+
+
+def _refs(event: Staged) -> list[bytes]:
+    value = orjson.loads(event.event)
+    ids = [ref["id"] for ref in value["refs"] if isinstance(ref["id"], str)]
+    if value["actor"] != "self":
+        ids.append(value["actor"])
+    return [bytes.fromhex(i) for i in ids]

@@ -1,0 +1,234 @@
+"""One answer for one file: manifest, ingredients, log, statement, event, terms and credits, each with its own status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ledger.errors import LedgerError
+from provenance.content import Manifest, digest_file, read_manifest
+from provenance.history import History
+from provenance.index import Entry
+from provenance.lineage import Lineage, lineage
+from provenance.verdict import Check, Node, Record, Terms, Verdict
+
+__all__ = ["verify", "verify_work"]
+
+_WORKS = ("work.create", "work.derive")
+_AS_SIGNED = {"Trusted": "trusted", "Valid": "valid"}
+
+
+def verify(
+    file: str | Path,
+    history: History,
+    *,
+    anchors: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verdict:
+    """Verify a file against a published log, with nothing but public files.
+
+    `history` is the log as read under the verifier's own policy; `anchors` are certificates (PEM) that the verifier
+    trusts to sign manifests. The file is read with constant memory; `progress` gets (bytes read, bytes in all).
+    Raises `NotFound`, `Unavailable` or `MalformedError` for a file that cannot be read or is empty; everything
+    else is in the verdict.
+    """
+    path = Path(file)
+    digest, _ = digest_file(path, progress=progress)
+    manifest = read_manifest(path, anchors=anchors)
+    checks = _manifest_checks(manifest)
+    found = _find(bytes.fromhex(digest), history)
+    named = _named(manifest, history, checks)
+    if found:
+        work = found[0]
+        checks.append(_same_bytes(digest, work, history))
+        if named is not None and named.event_id != work.event_id:
+            text = f"the manifest names work {named.event_id.hex()}, the bytes are those of {work.event_id.hex()}"
+            checks.append(Check("reference", "bad", "contradicts", text))
+    elif named is not None:
+        work = named
+        text = f"SHA-256 {digest} is in no entry of work {work.event_id.hex()}: these are not the bytes that were logged"
+        checks.append(Check("bytes", "bad", "changed", text))
+    else:
+        text = f"SHA-256 {digest} is in no entry of the log at size {history.log.checkpoint.size}, and no manifest names one"
+        checks.append(Check("log", "unknown", "not found", text))
+        claim = "Nobody says anything about these bytes in this log."
+        return _verdict(path.name, digest, history, checks, claim, None, (), f"provenance create {path.name}")
+    return _work_verdict(path.name, digest, history, checks, work, found[1:])
+
+
+def verify_work(work: str, history: History) -> Verdict:
+    """Verify what the log says about a work, given its event id (64 hex digits), without a file."""
+    entry = history.index.find(bytes.fromhex(work))
+    if entry is None or entry.type not in _WORKS:
+        text = f"no work {work} in the log at size {history.log.checkpoint.size}"
+        claim = "Nobody says anything about this work in this log."
+        return _verdict(work, "", history, [Check("log", "unknown", "not found", text)], claim, None, (), "provenance list")
+    return _work_verdict(work, "", history, [], entry, [])
+
+
+def _work_verdict(
+    subject: str, digest: str, history: History, checks: list[Check], work: Entry, rivals: list[Entry]
+) -> Verdict:
+    checks += _log_checks(work, history)
+    picture = lineage(history, work)
+    node = picture.nodes[0]
+    for other in picture.nodes[1:]:
+        entry = history.index.find(bytes.fromhex(other.id)) if other.index is not None else None
+        if entry is not None:
+            checks += [c for c in _log_checks(entry, history, f"work #{entry.idx}") if c.status != "ok"]
+    checks.append(_terms_check(node, picture.offers(work.event_id)))
+    checks.append(_credits_check(node))
+    who = ", ".join(credit.name or f"party {credit.party[:12]}…" for credit in node.creators) or "an unknown party"
+    says = {
+        "self": f"{who} says so, and nobody else",
+        "observed": f"the market says that it was told so by {who}",
+    }.get(node.strength, f"said by {who}, {node.strength}")
+    claim = f"{node.strength or 'unknown'}: {says}. The log proves that it was said, not that it is true."
+    twins = tuple(lineage(history, rival).nodes[0] for rival in rivals)
+    next_ = f"provenance trace {subject} --html trace.html"
+    return _verdict(subject, digest or node.digest, history, checks, claim, picture, twins, next_)
+
+
+def _verdict(
+    subject: str,
+    digest: str,
+    history: History,
+    checks: list[Check],
+    claim: str,
+    picture: Lineage | None,
+    rivals: tuple[Node, ...],
+    next_: str,
+) -> Verdict:
+    checkpoint = history.log.checkpoint
+    return Verdict(
+        subject=subject,
+        digest=digest,
+        record=_record(checks),
+        claim=claim,
+        checks=tuple(checks),
+        origin=checkpoint.origin,
+        size=checkpoint.size,
+        work=picture.nodes[0].id if picture else "",
+        nodes=picture.nodes if picture else (),
+        edges=tuple(picture.edges) if picture else (),
+        terms=tuple(picture.terms) if picture else (),
+        rivals=rivals,
+        next=next_,
+    )
+
+
+def _record(checks: list[Check]) -> Record:
+    """The worst check decides: nothing good outweighs anything bad."""
+    statuses = {check.status for check in checks}
+    if "bad" in statuses:
+        return "altered"
+    return "cannot check" if "unknown" in statuses else "intact"
+
+
+def _find(digest: bytes, history: History) -> list[Entry]:
+    """Works whose bytes these are, as registered or as signed, earliest first."""
+    works: dict[int, Entry] = {}
+    for entry, kind in history.index.by_digest(digest):
+        if kind == "content":
+            works[entry.idx] = entry
+        elif kind == "file":
+            for link in history.index.links_from(entry.idx):
+                work = history.index.find(link.event_id) if link.role == "work" else None
+                if work is not None:
+                    works[work.idx] = work
+    return [works[idx] for idx in sorted(works)]
+
+
+def _named(manifest: Manifest | None, history: History, checks: list[Check]) -> Entry | None:
+    """The work that the manifest's ledger reference names."""
+    if manifest is None or manifest.reference is None:
+        return None
+    log, event = manifest.reference
+    origin = history.log.checkpoint.origin
+    if log != origin:
+        checks.append(Check("reference", "note", "another log", f"the manifest names log {log}, checked is {origin}"))
+        return None
+    entry = history.index.find(bytes.fromhex(event))
+    if entry is None:
+        text = f"the manifest names event {event}, which is not in the log at size {history.log.checkpoint.size}"
+        checks.append(Check("reference", "bad", "not in the log", text))
+    elif entry.type not in _WORKS:
+        checks.append(Check("reference", "bad", "no work", f"the manifest names event {event}, a {entry.type}"))
+        return None
+    return entry
+
+
+def _same_bytes(digest: str, work: Entry, history: History) -> Check:
+    kinds = {kind for entry, kind in history.index.by_digest(bytes.fromhex(digest))}
+    word = "as signed" if "file" in kinds else "as registered"
+    return Check("bytes", "ok", word, f"SHA-256 {digest} is what work #{work.idx} names")
+
+
+def _manifest_checks(manifest: Manifest | None) -> list[Check]:
+    if manifest is None:
+        text = "no manifest in the file and none beside it; the log may know the bytes all the same"
+        return [Check("manifest", "note", "none", text)]
+    checks = [_manifest_check("manifest", manifest.state, manifest.codes, f"{manifest.label}, signed by {manifest.signer}")]
+    todo = list(manifest.ingredients)
+    while todo:
+        part = todo.pop(0)
+        todo = [*part.ingredients, *todo]
+        name = f"ingredient {part.title or part.label or 'without a name'}"
+        if part.state is None:
+            checks.append(Check(name, "note", "no manifest", f"{part.relationship}: it carries no credentials of its own"))
+        else:
+            checks.append(_manifest_check(name, part.state, part.codes, f"{part.relationship}, {part.label}"))
+    return checks
+
+
+def _manifest_check(name: str, state: str, codes: tuple[str, ...], what: str) -> Check:
+    failures = ", ".join(codes)
+    if state == "Trusted":
+        return Check(name, "ok", "trusted", what)
+    if state == "Valid":
+        return Check(name, "note", "valid, signer unknown", f"{what}; no anchor given vouches for the signer ({failures})")
+    return Check(name, "bad", "tampered", f"{what}: {failures or 'invalid'}")
+
+
+def _log_checks(work: Entry, history: History, name: str = "") -> list[Check]:
+    """Inclusion, signature and event of the entry of a work, and of the registrations that its signer rests on."""
+    prefix = f"{name} " if name else ""
+    checks: list[Check] = []
+    reading = history.reading(work.idx)
+    proof = history.log.prove(work.idx)
+    checkpoint = proof.verify(reading.entry, history.log.policy)
+    text = f"entry #{work.idx}: {len(proof.hashes)} hashes lead to root {checkpoint.root.hex()[:16]}… of size {checkpoint.size}"
+    checks.append(Check(f"{prefix}included", "ok", "included", text))
+    checks.append(Check(f"{prefix}signed", "ok", "signed", f"checkpoint by {checkpoint.origin}, under your policy"))
+    findings = history.findings_at(work.idx)
+    signature = [f for f in findings if f.rule.startswith("statement.")]
+    others = [f for f in findings if not f.rule.startswith("statement.")]
+    if reading.statement is None:
+        checks.append(Check(f"{prefix}statement", "bad", "none", reading.problem))
+        return checks
+    if not signature:
+        text = f"signed by party {reading.statement.issuer[:16]}… with a key valid at #{work.idx}; key history checked to size {checkpoint.size}"
+        checks.append(Check(f"{prefix}statement", "ok", "signed", text))
+    checks += [_finding(f"{prefix}statement", f.detail, f.altered) for f in signature]
+    if reading.status in {"disclosed", "sealed"} and not others:
+        text = f"{work.type} {work.event_id.hex()}: bytes {'match' if reading.event else 'kept back on purpose'}"
+        checks.append(Check(f"{prefix}event", "ok", reading.status, text))
+    checks += [_finding(f"{prefix}event", f.detail, f.altered) for f in others]
+    return checks
+
+
+def _finding(name: str, detail: str, altered: bool) -> Check:
+    return Check(name, "bad" if altered else "unknown", "broken" if altered else "cannot check", detail)
+
+
+def _terms_check(node: Node, offers: Sequence[Terms]) -> Check:
+    if not offers:
+        return Check("terms", "note", "none", "the work is offered under no terms in this log: ask its creators")
+    return Check("terms", "ok", node.license, f"offered under {node.license} ({len(offers)} offers in the log)")
+
+
+def _credits_check(node: Node) -> Check:
+    if not node.creators:
+        return Check("credits", "note", "none", "the log names no creator, or the event is not readable")
+    names = ", ".join(f"{c.name or 'party ' + c.party[:16] + '… (name sealed)'} ({c.role})" for c in node.creators)
+    return Check("credits", "ok", f"{len(node.creators)} named", f"credit {names}")

@@ -1,0 +1,229 @@
+"""A log's storage in one SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+
+from adapters.sql.store import SqlStore
+from adapters.sql.tables import metadata
+from ledger import Conflict, NotFound, Row, StorageError, Unavailable
+from ledger.storage import Checkpoints, Database, Head, Objects
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = SqlStore(f"sqlite:///{tmp_path / 'log.db'}", create=True, timeout=5)
+    yield made
+    made.close()
+
+
+def _pragma(store, name):
+    assert store._writer is not None
+    return store._writer.connection.driver_connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def test_it_plays_both_roles(store):
+    assert isinstance(store, Objects)
+    assert isinstance(store, Checkpoints)
+    assert isinstance(store, Database)
+
+
+def test_every_commit_is_durable(store):
+    store.put("x", b"1")
+    assert _pragma(store, "synchronous") == 2  # FULL
+    assert _pragma(store, "journal_mode") == "wal"
+    assert store._writer.connection.driver_connection.isolation_level is None
+
+
+def test_a_file_that_exists_keeps_its_mode(tmp_path):
+    path = tmp_path / "market.db"
+    market = sqlite3.connect(path)
+    market.execute("CREATE TABLE orders (id INTEGER)")
+    market.close()
+    store = SqlStore(f"sqlite:///{path}", create=True)
+    store.put("x", b"1")
+    assert _pragma(store, "journal_mode") == "delete"
+    assert store.get("x") == b"1"
+    store.close()
+
+
+def test_opening_creates_nothing(tmp_path):
+    path = tmp_path / "log.db"
+    with pytest.raises(NotFound, match="no such database"):
+        SqlStore(f"sqlite:///{path}")
+    assert not path.exists()
+    sqlite3.connect(path).close()
+    path.touch()
+    store = SqlStore(f"sqlite:///{path}")
+    for use in (lambda: store.get("x"), lambda: store.load("o"), store.origins, lambda: store.put("x", b"")):
+        with pytest.raises(NotFound, match="no log was made in this database"):
+            use()
+    store.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
+def test_a_database_in_memory_is_refused(url):
+    with pytest.raises(StorageError, match="cannot be shared"):
+        SqlStore(url, create=True)
+
+
+def test_another_database_is_refused():
+    with pytest.raises(StorageError, match=r"SQLite only") as caught:
+        SqlStore("postgresql://ada:secret@127.0.0.1/market")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(Unavailable, match="unable to open database file; is its folder there"):
+        SqlStore(f"sqlite:///{tmp_path / 'no' / 'log.db'}", create=True)
+
+
+def test_objects(store):
+    with pytest.raises(NotFound) as caught:
+        store.get("tile/0/000")
+    assert caught.value.path == "tile/0/000"
+    store.put("tile/0/000", b"one")
+    store.put("tile/0/000", b"one")
+    with pytest.raises(Conflict):
+        store.put("tile/0/000", b"two")
+    store.replace("checkpoint", b"one")
+    store.replace("checkpoint", b"")
+    assert (store.get("tile/0/000"), store.get("checkpoint")) == (b"one", b"")
+
+
+def test_discard_takes_paths_literally(store):
+    for path in ("a_/1", "a_/2", "ab/1", "a%/1", "A_/1", "a_"):
+        store.put(path, b"x")
+    store.discard("a_/")
+    store.discard("a%/1")
+    store.discard("never there")
+    for path in ("ab/1", "a_"):
+        assert store.get(path) == b"x"
+    for path in ("a_/1", "a_/2", "a%/1"):
+        with pytest.raises(NotFound):
+            store.get(path)
+
+
+def test_checkpoints_are_compared_and_swapped(store):
+    with pytest.raises(NotFound):
+        store.load("origin")
+    store.create("origin", b"one")
+    with pytest.raises(Conflict, match="holds the log origin already"):
+        store.create("origin", b"one")
+    with pytest.raises(Conflict, match="holds the log origin already"):
+        store.create("another", b"one")
+    with pytest.raises(Conflict):
+        store.swap("origin", b"other", b"two")
+    with pytest.raises(Conflict):
+        store.swap("another", b"one", b"two")
+    store.swap("origin", b"one", b"two")
+    assert store.load("origin") == b"two"
+    assert store.head("origin") == Head(0, b"two")
+    assert store.origins() == ["origin"]
+
+
+def test_one_swap_wins(store):
+    store.create("origin", b"old")
+
+    def swap(i):
+        try:
+            store.swap("origin", b"old", b"%d" % i)
+        except Conflict:
+            return None
+        return b"%d" % i
+
+    with ThreadPoolExecutor(8) as pool:
+        winners = [new for new in pool.map(swap, range(32)) if new]
+    assert winners == [store.load("origin")]
+
+
+def test_a_transaction_is_one_or_nothing(store):
+    store.create("origin", b"one")
+
+    def fail():
+        with store.transaction() as tx:
+            tx.put("x", b"1")
+            tx.swap("origin", b"one", b"two")
+            tx.extend("origin", 0, 1, [Row(b"entry", b"")], trim=False)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    with pytest.raises(NotFound):
+        store.get("x")
+    assert store.head("origin") == Head(0, b"one")
+    assert store.rows("origin") == []
+
+
+def test_rows_wait_for_their_bundle(store):
+    store.create("origin", b"one")
+    with store.transaction() as tx:
+        tx.extend("origin", 0, 2, [Row(b"a", b"open"), Row(b"", b"")], trim=False)
+    with store.transaction() as tx:
+        tx.extend("origin", 2, 3, [Row(b"c", b"")], trim=False)
+    assert store.rows("origin") == [Row(b"a", b"open"), Row(b"", b""), Row(b"c", b"")]
+    with pytest.raises(Conflict, match="another writer sequenced entries first"), store.transaction() as tx:
+        tx.extend("origin", 2, 3, [Row(b"d", b"")], trim=False)
+    with store.transaction() as tx:
+        tx.extend("origin", 3, 258, [Row(b"y", b""), Row(b"z", b"")], trim=True)
+    assert store.head("origin").size == 258
+    assert store.rows("origin") == [Row(b"y", b""), Row(b"z", b"")]
+
+
+def test_a_write_inside_a_transaction_is_refused(store):
+    """It would wait for itself for ever."""
+    with pytest.raises(StorageError, match="inside a transaction already"), store.transaction():
+        store.put("y", b"2")
+    store.put("y", b"3")
+    assert store.get("y") == b"3"
+
+
+def test_reads_see_what_was_committed_and_no_more(store):
+    with store.transaction() as tx:
+        tx.put("x", b"1")
+        with pytest.raises(NotFound):
+            store.get("x")
+    assert store.get("x") == b"1"
+
+
+def test_threads_beyond_any_pool(store):
+    store.put("x", b"1")
+    with ThreadPoolExecutor(40) as pool:
+        assert set(pool.map(lambda _: store.get("x"), range(200))) == {b"1"}
+
+
+def test_closed_and_used_again(store):
+    store.put("x", b"1")
+    assert store.get("x") == b"1"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: store.get("x"), range(8)))
+    store.close()
+    assert store.get("x") == b"1"
+    store.put("y", b"2")
+
+
+def test_its_tables_are_its_own(store):
+    from sqlmodel import SQLModel
+
+    assert all(name.startswith("provenance_") for name in metadata.tables)
+    assert not any(name.startswith("provenance_") for name in SQLModel.metadata.tables)
+
+
+def test_the_hosts_transactions_do_not_fail(store, tmp_path):
+    """A write lasts no longer than its own commit: a host that waits a little gets its turn."""
+    host = SqlStore(f"sqlite:///{tmp_path / 'log.db'}", timeout=5)
+
+    def write(target, i):
+        with target.transaction() as tx:
+            tx.connection.execute(text("SELECT count(*) FROM provenance_objects"))
+            tx.put(f"{i}", b"x")
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(write, (store, host)[i % 2], i) for i in range(60)]:
+            future.result()
+    assert all(store.get(f"{i}") == b"x" for i in range(60))
+    host.close()
