@@ -29,9 +29,7 @@ SEALED = ("grant.issue",)
 """Types whose events stay in the vault."""
 
 
-def begin(
-    url: str, *, origin: str, publish: Objects | None, market_name: str | None, clock: Clock
-) -> ProvenanceLedger:
+def begin(url: str, *, origin: str, publish: Objects | None, market_name: str | None, clock: Clock) -> ProvenanceLedger:
     """See `adapters.create`."""
     store = SqlStore(url, create=True, extra=[metadata])
     if store.origins():

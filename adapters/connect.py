@@ -45,7 +45,7 @@ def create(
     folder beside the database (`market.keys` for `market.db`, files of mode 0600), with a development certificate that
     `doctor` refuses in production. Raises `Conflict` where any of this exists already.
     """
-    from adapters.begin import begin  # noqa: PLC0415 - drivers load only when they are asked for
+    from adapters.begin import begin
 
     return begin(database_url(database), origin=origin, publish=_target(publish), market_name=market_name, clock=clock)
 
@@ -64,8 +64,8 @@ def connect(
     is by default the folder beside the database. Raises `NotFound` without a ledger there, `Rollback` or `Fork` when
     the database is behind or beside what `publish` shows.
     """
-    from adapters.assemble import assemble  # noqa: PLC0415 - drivers load only when they are asked for
-    from adapters.sql.store import SqlStore  # noqa: PLC0415
+    from adapters.assemble import assemble
+    from adapters.sql.store import SqlStore
 
     store = SqlStore(database_url(database))
     return assemble(store, target=_target(publish), keys=keys or keys_beside(store), clock=clock)
@@ -87,13 +87,13 @@ def open_objects(location: str | os.PathLike[str] | ReadsObjects) -> ReadsObject
     if isinstance(location, (str, os.PathLike)):
         text = os.fspath(location)
         if text.startswith(("http://", "https://")):
-            from adapters.http import Website  # noqa: PLC0415 - only for URLs
+            from adapters.http import Website
 
             return Website(text)
         if not Path(text).is_dir():
             msg = f"{text}: no such folder; want the folder or URL where the log is published"
             raise NotFound(msg, path=text)
-        from adapters.files import Directory  # noqa: PLC0415
+        from adapters.files import Directory
 
         return Directory(text)
     return location
@@ -118,7 +118,7 @@ def database_url(database: str | Engine) -> str:
 
 def _target(publish: str | os.PathLike[str] | Objects | None) -> Objects | None:
     if isinstance(publish, (str, os.PathLike)):
-        from adapters.files import Directory  # noqa: PLC0415
+        from adapters.files import Directory
 
         return Directory(publish)
     return publish

@@ -14,11 +14,11 @@ from pathlib import Path
 from adapters.connect import connect, create, open_log
 from ledger.errors import LedgerError, TileMismatch
 from ledger.policy import Policy
-from ledger.tile import bundle_spans
+from ledger.tile import WIDTH, bundle_spans
 from provenance.audit import audit
+from provenance.drafts import Money
 from provenance.errors import MissingExtra
 from provenance.history import History
-from provenance.drafts import Money
 from provenance.ledger import ProvenanceLedger
 from provenance.proofs import write_proof
 from provenance.report import render_html, safe_text
@@ -30,7 +30,17 @@ __all__ = ["ORIGIN", "demo"]
 ORIGIN = "demo.market.example/log"
 
 _SIDECARS = ("demo.mp3", "demo.pdf", "demo.mp4")
-_LEFT = ("market.db", "market.db-wal", "market.db-shm", "market.keys", "public", "media", "proofs", "work", "report.html")
+_LEFT = (
+    "market.db",
+    "market.db-wal",
+    "market.db-shm",
+    "market.keys",
+    "public",
+    "media",
+    "proofs",
+    "work",
+    "report.html",
+)
 _AUDITOR = """
 import json, sys
 from adapters import open_log
@@ -51,7 +61,9 @@ def demo(folder: str | os.PathLike[str], media: Sequence[Path] = (), *, say: Cal
     _clean(root)
     photo, others = _media(root / "work", media)
     say(f"1  a market begins its log: {ORIGIN}")
-    ledger = create(f"sqlite:///{root / 'market.db'}", origin=ORIGIN, publish=root / "public", market_name="Demo Market")
+    ledger = create(
+        f"sqlite:///{root / 'market.db'}", origin=ORIGIN, publish=root / "public", market_name="Demo Market"
+    )
     ada = ledger.register_party("person", name="Ada Lovelace", ref="user:1")
     bo = ledger.register_party("person", name="Bo Derek Ito", ref="user:2")
     cleo = ledger.register_party("person", name="Cleo Marsh", ref="user:3")
@@ -122,11 +134,13 @@ def _attach(ledger: ProvenanceLedger, root: Path, works: dict[str, Ticket], say:
 
 def _sell(ledger: ProvenanceLedger, root: Path, works: dict[str, Ticket], say: Callable[[str], None]) -> Ticket:
     """Sell a license in the same transaction as a row of the market's own; once more, and roll it back."""
-    from sqlalchemy import create_engine, text  # noqa: PLC0415 - the toy market's own
-    from sqlalchemy.orm import Session  # noqa: PLC0415
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.orm import Session
 
     buyer = ledger.register_party("org", name="Buyer & Sons", ref="user:4")
-    offer = ledger.offer(works["remix.png"], terms="LicenseRef-demo-commercial", price=Money(1250, "EUR"), ref="offer:1")
+    offer = ledger.offer(
+        works["remix.png"], terms="LicenseRef-demo-commercial", price=Money(1250, "EUR"), ref="offer:1"
+    )
     engine = create_engine(f"sqlite:///{root / 'market.db'}")
     with engine.begin() as connection:
         connection.execute(text('CREATE TABLE "order" (id INTEGER PRIMARY KEY, cents INTEGER NOT NULL)'))
@@ -164,7 +178,9 @@ def _sell(ledger: ProvenanceLedger, root: Path, works: dict[str, Ticket], say: C
 def _prove(
     root: Path, ledger: ProvenanceLedger, works: dict[str, Ticket], sale: Ticket, say: Callable[[str], None]
 ) -> None:
-    history = History.read(open_log(root / "public", ledger.log.policy), disclosed={bytes.fromhex(sale.id): ledger.event(sale)})
+    history = History.read(
+        open_log(root / "public", ledger.log.policy), disclosed={bytes.fromhex(sale.id): ledger.event(sale)}
+    )
     for name, ticket in {**works, "sale-7731": sale}.items():
         entry = history.index.find(bytes.fromhex(ticket.id))
         if entry is None:
@@ -202,14 +218,15 @@ def _report(root: Path, signed: Path, say: Callable[[str], None]) -> None:
         msg = f"demo: {signed.name} is {blind.record}: {[c for c in blind.checks if c.status == 'bad']}"
         raise LedgerError(msg)
     say(f"   {signed.name} is verified without the database: Record {blind.record}")
-    say(f"   Claim {blind.claim.partition(':')[0]}: the market was told so; nobody says that it is true")
+    say(f"   Claim {blind.nodes[0].strength}: the market was told so; nobody says that it is true")
 
 
 def _forge(root: Path, signed: Path, say: Callable[[str], None]) -> None:
     """Change one byte of a logged entry, and one of an image, in a copy: both must be found and named."""
     copy = root / "forged"
     shutil.copytree(root / "public", copy)
-    bundle = next(path for path in sorted((copy / "tile" / "entries").rglob("*")) if path.is_file())
+    log = open_log(copy, _policy(root))
+    bundle = copy / log.bundle(0, min(log.checkpoint.size, WIDTH))[0]
     data = bytearray(bundle.read_bytes())
     begin, end = bundle_spans(bytes(data))[5]
     data[(begin + end) // 2] ^= 1
@@ -230,14 +247,16 @@ def _forge(root: Path, signed: Path, say: Callable[[str], None]) -> None:
     if verdict.record != "altered" or not bad:
         msg = "demo: a changed image was not found"
         raise LedgerError(msg)
-    say(f"   one byte of {signed.name} changed in a copy: found — {bad[0].name} {bad[0].word}, {bad[-1].name} {bad[-1].word}")
+    say(
+        f"   one byte of {signed.name} changed in a copy: found — {bad[0].name} {bad[0].word}, {bad[-1].name} {bad[-1].word}"
+    )
     shutil.rmtree(copy)
 
 
 def _edit(photo: Path, folder: Path) -> tuple[Path, Path]:
     """A real edit of the real pixels, and a picture made of both."""
     try:
-        from PIL import Image, ImageEnhance, ImageOps  # noqa: PLC0415 - an optional part
+        from PIL import Image, ImageEnhance, ImageOps
     except ImportError as error:
         raise MissingExtra("demo", "demo") from error
     with Image.open(io.BytesIO(photo.read_bytes())) as opened:
@@ -259,7 +278,7 @@ def _edit(photo: Path, folder: Path) -> tuple[Path, Path]:
 def _media(work: Path, media: Sequence[Path]) -> tuple[Path, list[Path]]:
     """Copies of the user's files or of the samples: (the photo, the others)."""
     try:
-        import iscc_samples  # noqa: PLC0415 - an optional part
+        import iscc_samples
     except ImportError as error:
         raise MissingExtra("demo", "demo") from error
     samples = {Path(str(path)).name: Path(str(path)) for path in iscc_samples.all()}

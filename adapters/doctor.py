@@ -55,7 +55,9 @@ def _ledger(database: str, publish: str | os.PathLike[str] | None) -> Finding:
         behind = ledger.log.size - ledger.index.size
         size, published, waiting = ledger.log.size, ledger.log.checkpoint.size, ledger.waiting
     except LedgerError as error:
-        return Finding("ledger", "bad", str(error), f"if the database is an older copy: provenance recover --publish {publish}")
+        return Finding(
+            "ledger", "bad", str(error), f"if the database is an older copy: provenance recover --publish {publish}"
+        )
     if behind:
         return Finding("index", "bad", f"{behind} entries behind the log", "provenance index rebuild")
     if waiting or published < size:
@@ -70,7 +72,9 @@ def _keys(store: SqlStore, *, production: bool) -> list[Finding]:
         try:
             text = load_secret(uri)
         except LedgerError as error:
-            findings.append(Finding(f"{name} key", "bad", str(error), f"restore {uri.partition(':')[2]} from its backup"))
+            findings.append(
+                Finding(f"{name} key", "bad", str(error), f"restore {uri.partition(':')[2]} from its backup")
+            )
             continue
         findings.append(Finding(f"{name} key", "ok", f"{uri} is there and private"))
         if name == "claim":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from ledger.checkpoint import Checkpoint
@@ -29,10 +30,8 @@ def copy_log(log: Client, target: Objects, *, progress: Callable[[int, int], Non
         puts, _ = edge.extend([Row(entry, b"") for entry in entries])
         for path, data in puts:
             target.put(path, data)
-        try:
+        with contextlib.suppress(NotFound):  # where nothing in a bundle is open
             target.replace(open_path(number), log.get(open_path(number)))
-        except NotFound:
-            pass  # nothing in this bundle is open
         if progress is not None:
             progress(stop, checkpoint.size)
     for path, data in edge.partial()[0]:

@@ -139,11 +139,11 @@ def is_event_id(text: str) -> bool:
     return _EVENT_ID.fullmatch(text) is not None
 
 
-def draft_facts(draft: Draft) -> Facts:
+def draft_facts(draft: Draft, *, sealed: bool = False) -> Facts:
     """What the index will keep of it."""
     actor = draft.model.actor
     issuer = draft.id.hex() if actor == "self" else actor
-    return facts_of(event_id=draft.id, type=draft.type, issuer=issuer, sealed=False, event=draft.data)
+    return facts_of(event_id=draft.id, type=draft.type, issuer=issuer, sealed=sealed, event=draft.data)
 
 
 def fingerprint(draft: Draft, terms: Named | None = None) -> bytes:

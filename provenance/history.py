@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 
 from ledger.client import Client
 from ledger.errors import LedgerError, MalformedError, UnknownKey
 from ledger.tile import WIDTH
-from provenance.events import Event, Unknown, read_event
-from provenance.identity import Parties, Party, party_of
+from provenance.events import Unknown, read_event
+from provenance.identity import Parties, party_of
 from provenance.index import Facts, Index, facts_of
 from provenance.item import Item
 from provenance.keys import PublicKey
@@ -197,16 +197,16 @@ class History:
             self._find(idx, "statement.sealed", f"statement #{idx} is {word}, against the policy in the genesis event")
         return facts
 
-    def _judge_event(
-        self, idx: int, statement: Statement, data: bytes, facts: Facts, pending: list[Facts]
-    ) -> None:
+    def _judge_event(self, idx: int, statement: Statement, data: bytes, facts: Facts, pending: list[Facts]) -> None:
         try:
             event = read_event(data)
         except MalformedError as error:
             self._find(idx, "event.malformed", f"event #{idx}: {error}")
             return
         if isinstance(event, Unknown):
-            text = f"event #{idx}: {event.type} with {', '.join(event.unknown_fields) or 'a type'} unknown to this version"
+            text = (
+                f"event #{idx}: {event.type} with {', '.join(event.unknown_fields) or 'a type'} unknown to this version"
+            )
             self._find(idx, "event.unknown", text, altered=False)
         issuer = statement.event_id.hex() if event.actor == "self" else event.actor
         for what, got, want in (
@@ -215,8 +215,11 @@ class History:
             ("issuer", statement.issuer, issuer),
         ):
             if got != want:
-                self._find(idx, "statement.actor" if what == "issuer" else f"statement.{what}",
-                           f"statement #{idx}: {what} is {got}, the event has {want}")
+                self._find(
+                    idx,
+                    "statement.actor" if what == "issuer" else f"statement.{what}",
+                    f"statement #{idx}: {what} is {got}, the event has {want}",
+                )
         known = self._index.known(targets([facts])) | {
             fact.event_id: fact.type for fact in pending if fact.event_id in targets([facts])
         }

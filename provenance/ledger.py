@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 __all__ = ["Money", "ProvenanceLedger"]
 
 
-
 class ProvenanceLedger:
     """One market's ledger. Safe to share between threads; make it with `adapters.connect`."""
 
@@ -213,7 +212,7 @@ class ProvenanceLedger:
         ref: str | None = None,
         session: Any = None,
     ) -> Ticket:
-        """Record terms: an SPDX expression or a LicenseRef-…, with the digest of a text of its own and machine terms."""
+        """Record terms: an SPDX expression or LicenseRef-…, with the digest of a text of its own and machine terms."""
         return self._record([terms_draft(self.draft, license, machine, text_digest)], "publish_terms", ref, session)
 
     @joins_async
@@ -246,7 +245,7 @@ class ProvenanceLedger:
         ref: str | None = None,
         session: Any = None,
     ) -> Ticket:
-        """Grant a license under an offer. The grant is sealed: the log shows that there is one, not to whom or for what.
+        """Grant a license under an offer. It is sealed: the log shows that there is one, not to whom or for what.
 
         `price` is what was paid in all, at least the offer's price for this quantity.
         """
@@ -332,9 +331,7 @@ class ProvenanceLedger:
             self.publish()
         return ticket
 
-    def record_many(
-        self, drafts: Iterable[Draft], *, progress: Callable[[int], None] | None = None
-    ) -> list[Ticket]:
+    def record_many(self, drafts: Iterable[Draft], *, progress: Callable[[int], None] | None = None) -> list[Ticket]:
         """Sequence many of the market's own events made by `draft`, then publish once.
 
         Each portion of up to 4,096 is accepted and sequenced in one transaction, all or none; what waits in the queue
@@ -422,7 +419,9 @@ class ProvenanceLedger:
             raise NotFound(msg)
         row = self.log.row(entry.idx)
         known = ticket if isinstance(ticket, Ticket) else Ticket(event_id.hex(), entry.type)
-        return Receipt(known, entry.idx, self.log.prove(entry.idx), row.entry, row.opened or self._sealed_event(event_id))
+        return Receipt(
+            known, entry.idx, self.log.prove(entry.idx), row.entry, row.opened or self._sealed_event(event_id)
+        )
 
     def event(self, ticket: Named) -> bytes:
         """The event's exact bytes. Raises `NotFound` when it is unknown or cannot be read here any more."""
@@ -517,18 +516,14 @@ class ProvenanceLedger:
         return ticket
 
     def _record_portion(self, drafts: Sequence[Draft]) -> list[Ticket]:
-        facts = [draft_facts(draft) for draft in drafts]
+        facts = [draft_facts(draft, sealed=draft.type in self._sealed) for draft in drafts]
+        events = [draft.data for draft in drafts]
         index = self._index()
-        known = index.known(targets(facts) | {draft.id for draft in drafts})
-        new = [number for number, draft in enumerate(drafts) if draft.id not in known]
-        chosen = [facts[number] for number in new]
-        reasons = check_refs(chosen, known)
-        events = [drafts[number].data for number in new]
-        reasons += check_acts(chosen, events, index, self._read_here)
+        reasons = check_refs(facts, index.known(targets(facts)))
+        reasons += check_acts(facts, events, index, self._read_here)
         if reasons:
             raise EventRejected(*reasons)
-        if new:
-            self._sequencer.append([self._stage(drafts[number]) for number in new], chosen)
+        self._sequencer.append([self._stage(draft) for draft in drafts], facts)
         return [Ticket(draft.id.hex(), draft.type) for draft in drafts]
 
     def _name(self, connection: Connection, verb: str, ref: str, fingerprint: bytes, ticket: Ticket) -> Ticket:
@@ -539,7 +534,9 @@ class ProvenanceLedger:
             return ticket
         event_id, before = taken
         if before != fingerprint:
-            msg = f"ref {ref[:80]!r} of {verb}: given before for other content (event {event_id.hex()}); use another ref"
+            msg = (
+                f"ref {ref[:80]!r} of {verb}: given before for other content (event {event_id.hex()}); use another ref"
+            )
             raise Conflict(msg)
         return Ticket(event_id.hex(), ticket.type, ref)
 

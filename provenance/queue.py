@@ -35,8 +35,9 @@ class Queue(Protocol):
         """A connection of our own that sees everything committed, for reads only."""
 
     def joining(self, session: Any) -> AbstractContextManager[Connection]:
-        """The connection of the caller's transaction (Session or Connection), flushed; or, for None, a transaction of
-        our own that commits at the end of the `with` block.
+        """The connection of the caller's transaction (Session or Connection), flushed.
+
+        For None it is a transaction of our own, which commits at the end of the `with` block.
 
         Raises `StorageError` when what would be written could survive a rollback of the caller.
         """

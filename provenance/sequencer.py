@@ -20,7 +20,7 @@ from provenance.index import Facts, Index, facts_of
 from provenance.keys import PartyKey
 from provenance.queue import Queue, Staged
 from provenance.session import connection_of
-from provenance.statement import Statement, sign_statement
+from provenance.statement import sign_statement
 from provenance.vault import Vault
 
 __all__ = ["BATCH", "TIME_INTERVAL", "Sequencer", "format_time", "parse_time"]
@@ -74,59 +74,78 @@ class Sequencer:
 
         Raises `Rollback` when the clock is behind the last log time, and what `Log.extend` raises.
         """
+        done = 0
+
+        def act() -> None:
+            nonlocal done
+            staged = parents_first(self._queue.peek(limit))
+            done = len(staged)
+            if staged:
+                self._append(staged, [_facts(event) for event in staged], [event.id for event in staged])
+
+        self._retrying(act)
+        return done
+
+    def append(self, staged: Sequence[Staged], facts: Sequence[Facts]) -> None:
+        """Sequence events that were never in the queue, in this order, all or none; those in the log are left out."""
+        self._retrying(lambda: self._append(staged, facts, []))
+
+    def _retrying(self, act: Callable[[], None]) -> None:
+        """Run `act` again, from its beginning, while another sequencer is faster."""
         with self._lock:
-            for attempt in range(_MOST_RETRIES):
-                staged = parents_first(self._queue.peek(limit))
-                if not staged:
-                    return 0
+            for _ in range(_MOST_RETRIES):
                 try:
-                    self._append(staged, [event.id for event in staged])
-                except Conflict:
-                    # Another sequencer took some of these rows: what is left is read again.
-                    if attempt == _MOST_RETRIES - 1:
-                        raise
-                else:
-                    return len(staged)
-        raise AssertionError
+                    return act()
+                except Conflict as error:
+                    conflict = error
+            raise conflict
 
-    def append(self, staged: Sequence[Staged], facts: Sequence[Facts] | None = None) -> None:
-        """Sequence events that were never in the queue, in this order, all or none."""
-        with self._lock:
-            self._append(staged, [], facts)
-
-    def _append(self, staged: Sequence[Staged], ids: list[int], facts: Sequence[Facts] | None = None) -> None:
-        rows: list[Row] = []
-        found: list[Facts] = []
-        time = self._log_time()
+    def _append(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[int]) -> None:
+        known = self._index().known(event.event_id for event in staged)
+        fresh = {
+            event.event_id: (event, fact)
+            for event, fact in zip(staged, facts, strict=True)
+            if event.event_id not in known
+        }
+        time = self._log_time() if fresh else None
+        found = [fact for _, fact in fresh.values()]
+        rows = [self._row(event, fact) for event, fact in fresh.values()]
         if time is not None:
-            rows.append(time[0])
-            found.append(time[1])
-        for number, event in enumerate(staged):
-            fact = facts[number] if facts is not None else _facts(event)
-            if event.statement is None:
-                statement = sign_statement(
-                    self._market_key,
-                    issuer=fact.issuer.hex(),
-                    type=event.type,
-                    origin=self._log.origin,
-                    event_id=event.event_id,
-                    sealed=event.sealed,
-                )
-            else:
-                statement = event.statement
-            rows.append(Row(statement, b"" if event.sealed else event.event))
-            found.append(fact)
-        items = [(address(item), item) for event in staged for item in event.items]
-        items += [(event.event_id, event.event) for event in staged if event.sealed]
+            rows.insert(0, time[0])
+            found.insert(0, time[1])
+        items = [(address(item), item) for event, _ in fresh.values() for item in event.items]
+        items += [(event_id, event.event) for event_id, (event, _) in fresh.items() if event.sealed]
 
         def within(tx: Transaction, first: int) -> None:
             connection = connection_of(tx)
+            index = Index(connection)
+            if time is not None and index.last_time() > time[1].time:
+                msg = "log time: another sequencer wrote a later one"
+                raise Conflict(msg)
+            # A row of the queue is taken by one sequencer only. Events that come from elsewhere could be recorded by
+            # two processes at once.
             if ids:
                 self._queue.remove(connection, ids)
+            elif index.known(fresh):
+                msg = "events: another process recorded some of them"
+                raise Conflict(msg)
             self._vault.put(connection, items)
-            Index(connection).write(first, found)
+            index.write(first, found)
 
-        self._log.extend(rows, within=within)
+        if rows or ids:
+            self._log.extend(rows, within=within)
+
+    def _row(self, event: Staged, fact: Facts) -> Row:
+        """The log entry, signed now where it is the market's own."""
+        statement = event.statement or sign_statement(
+            self._market_key,
+            issuer=fact.issuer.hex(),
+            type=event.type,
+            origin=self._log.origin,
+            event_id=event.event_id,
+            sealed=event.sealed,
+        )
+        return Row(statement, b"" if event.sealed else event.event)
 
     def _log_time(self) -> tuple[Row, Facts] | None:
         """A log.time entry when one is due."""
@@ -149,26 +168,14 @@ class Sequencer:
         statement = sign_statement(
             self._log_key, issuer=self._genesis.hex(), type="log.time", origin=self._log.origin, event_id=draft.id
         )
-        facts = facts_of(
-            event_id=draft.id, type="log.time", issuer=self._genesis.hex(), sealed=False, event=draft.data
-        )
+        facts = facts_of(event_id=draft.id, type="log.time", issuer=self._genesis.hex(), sealed=False, event=draft.data)
         return Row(statement, draft.data), facts
 
 
-def facts_of_staged(event: Staged, actor: str) -> Facts:
-    """Facts of an event before it has a statement; `actor` as in the event, where "self" means its own id."""
-    issuer = event.event_id.hex() if actor == "self" else actor
-    return facts_of(
-        event_id=event.event_id, type=event.type, issuer=issuer, sealed=event.sealed, event=event.event
-    )
-
-
 def _facts(event: Staged) -> Facts:
-    if event.statement is not None:
-        issuer = Statement.parse(event.statement).issuer
-    else:
-        issuer = orjson.loads(event.event)["actor"]
-    return facts_of_staged(event, issuer)
+    actor = orjson.loads(event.event)["actor"]
+    issuer = event.event_id.hex() if actor == "self" else actor
+    return facts_of(event_id=event.event_id, type=event.type, issuer=issuer, sealed=event.sealed, event=event.event)
 
 
 def parents_first(staged: Sequence[Staged]) -> list[Staged]:

@@ -90,16 +90,12 @@ class Statement:
         alg = EDDSA if data[at + 2 : at + 3] == b"\x27" else ES256
         kid = data[at + 5 : at + 13]
         sealed = data[at + 14 : at + 15] == b"\xa4"
-        issuer = data[at + 18 : at + 82]
+        issuer = data[at + 18 : at + 82].decode("latin-1")
         type_, at = _read_text(data, at + 83, "type")
         origin, at = _read_text(data, at + 1, "origin")
-        try:
-            statement = cls(
-                alg, kid, issuer.decode("ascii"), type_, origin, sealed, data[-98:-66], data[-SIGNATURE_SIZE:]
-            )
-        except UnicodeDecodeError as error:
-            msg = "statement: issuer is not 64 lower-case hex digits"
-            raise MalformedError(msg) from error
+        at += len(_SEALED[sealed]) + len(_ENVELOPE) + len(_UNPROTECTED_PAYLOAD)
+        event_id, at = data[at : at + 32], at + 32 + len(_SIGNATURE)
+        statement = cls(alg, kid, issuer, type_, origin, sealed, event_id, data[at : at + SIGNATURE_SIZE])
         again = bytes(statement)
         if again != data:
             first = next((i for i, (got, want) in enumerate(zip(data, again, strict=False)) if got != want), len(again))
@@ -173,7 +169,7 @@ def _check(alg: int, kid: bytes, issuer: str, event_id: bytes) -> None:
         raise MalformedError(msg)
 
 
-def _encode_protected(alg: int, kid: bytes, issuer: str, type_: str, origin: str, sealed: bool) -> bytes:  # noqa: FBT001
+def _encode_protected(alg: int, kid: bytes, issuer: str, type_: str, origin: str, sealed: bool) -> bytes:
     """The protected header, with the head of the byte string that it stands in."""
     claims = _encode_claims(type_, origin, sealed)
     header = b"".join((_ALG[alg], _KID, kid, _CLAIMS[sealed], _ISSUER, issuer.encode("ascii"), claims))
@@ -181,7 +177,7 @@ def _encode_protected(alg: int, kid: bytes, issuer: str, type_: str, origin: str
 
 
 @lru_cache(maxsize=1024)
-def _encode_claims(type_: str, origin: str, sealed: bool) -> bytes:  # noqa: FBT001
+def _encode_claims(type_: str, origin: str, sealed: bool) -> bytes:
     """The header from behind the issuer to its end. A log has few types and one origin: these are kept."""
     if not _TYPE.fullmatch(type_):
         msg = f"statement: type {type_[:80]!r}, want lower-case words joined by dots"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ledger.errors import LedgerError
 from provenance.content import Manifest, digest_file, read_manifest
 from provenance.history import History
 from provenance.index import Entry
@@ -46,7 +45,9 @@ def verify(
             checks.append(Check("reference", "bad", "contradicts", text))
     elif named is not None:
         work = named
-        text = f"SHA-256 {digest} is in no entry of work {work.event_id.hex()}: these are not the bytes that were logged"
+        text = (
+            f"SHA-256 {digest} is in no entry of work {work.event_id.hex()}: these are not the bytes that were logged"
+        )
         checks.append(Check("bytes", "bad", "changed", text))
     else:
         text = f"SHA-256 {digest} is in no entry of the log at size {history.log.checkpoint.size}, and no manifest names one"
@@ -62,7 +63,9 @@ def verify_work(work: str, history: History) -> Verdict:
     if entry is None or entry.type not in _WORKS:
         text = f"no work {work} in the log at size {history.log.checkpoint.size}"
         claim = "Nobody says anything about this work in this log."
-        return _verdict(work, "", history, [Check("log", "unknown", "not found", text)], claim, None, (), "provenance list")
+        return _verdict(
+            work, "", history, [Check("log", "unknown", "not found", text)], claim, None, (), "provenance list"
+        )
     return _work_verdict(work, "", history, [], entry, [])
 
 
@@ -83,7 +86,7 @@ def _work_verdict(
         "self": f"{who} says so, and nobody else",
         "observed": f"the market says that it was told so by {who}",
     }.get(node.strength, f"said by {who}, {node.strength}")
-    claim = f"{node.strength or 'unknown'}: {says}. The log proves that it was said, not that it is true."
+    claim = f"{says[0].upper()}{says[1:]}. The log proves that it was said, not that it is true."
     twins = tuple(lineage(history, rival).nodes[0] for rival in rivals)
     next_ = f"provenance trace {subject} --html trace.html"
     return _verdict(subject, digest or node.digest, history, checks, claim, picture, twins, next_)
@@ -168,26 +171,29 @@ def _manifest_checks(manifest: Manifest | None) -> list[Check]:
     if manifest is None:
         text = "no manifest in the file and none beside it; the log may know the bytes all the same"
         return [Check("manifest", "note", "none", text)]
-    checks = [_manifest_check("manifest", manifest.state, manifest.codes, f"{manifest.label}, signed by {manifest.signer}")]
+    checks = [
+        _manifest_check("manifest", manifest.state, manifest.codes, f"{manifest.label}, signed by {manifest.signer}")
+    ]
     todo = list(manifest.ingredients)
     while todo:
         part = todo.pop(0)
         todo = [*part.ingredients, *todo]
         name = f"ingredient {part.title or part.label or 'without a name'}"
         if part.state is None:
-            checks.append(Check(name, "note", "no manifest", f"{part.relationship}: it carries no credentials of its own"))
+            checks.append(
+                Check(name, "note", "no manifest", f"{part.relationship}: it carries no credentials of its own")
+            )
         else:
             checks.append(_manifest_check(name, part.state, part.codes, f"{part.relationship}, {part.label}"))
     return checks
 
 
 def _manifest_check(name: str, state: str, codes: tuple[str, ...], what: str) -> Check:
-    failures = ", ".join(codes)
     if state == "Trusted":
         return Check(name, "ok", "trusted", what)
     if state == "Valid":
-        return Check(name, "note", "valid, signer unknown", f"{what}; no anchor given vouches for the signer ({failures})")
-    return Check(name, "bad", "tampered", f"{what}: {failures or 'invalid'}")
+        return Check(name, "note", "valid", f"{what}; no certificate that you trust vouches for the signer")
+    return Check(name, "bad", "tampered", f"{what}: {', '.join(codes) or 'invalid'}")
 
 
 def _log_checks(work: Entry, history: History, name: str = "") -> list[Check]:

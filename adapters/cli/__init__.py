@@ -14,11 +14,11 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line and leave with its exit status."""
     try:
-        import rich  # noqa: F401, PLC0415 - an optional part
-        import typer  # noqa: F401, PLC0415 - an optional part
+        import rich  # noqa: F401 - an optional part
+        import typer  # noqa: F401 - an optional part
     except ImportError:
         sys.stderr.write("provenance: the command line needs an optional part: pip install 'provenance-ledger[cli]'\n")
         sys.exit(3)
-    from adapters.cli.app import run  # noqa: PLC0415 - after the check
+    from adapters.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-import click
 import typer
 
 from adapters.cli import care, demo, market, reader
@@ -12,6 +12,10 @@ from adapters.cli.output import WRONG_USE, fail, status_of
 from ledger.errors import LedgerError
 
 __all__ = ["app", "run"]
+
+_INTERRUPTED = 130
+# The library's base of "called wrongly"; it exports only classes below it.
+_WrongUse: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="provenance",
@@ -30,15 +34,11 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit status; errors are one line that says what to do."""
     try:
         status = typer.main.get_command(app)(args=arguments, prog_name="provenance", standalone_mode=False)
-    except click.UsageError as error:
-        hint = f" (see: {error.ctx.command_path} --help)" if error.ctx else ""
-        fail(error.format_message() + hint)
-        return WRONG_USE
-    except click.Abort:
+    except typer.Abort:
         fail("interrupted; nothing half done is left: run the same command again")
-        return 130
-    except click.ClickException as error:
-        fail(error.format_message())
+        return _INTERRUPTED
+    except _WrongUse as error:
+        fail(f"{error.format_message()} (see: provenance --help, or the command's own --help)")
         return WRONG_USE
     except LedgerError as error:
         fail(str(error))

@@ -34,7 +34,9 @@ def _group() -> None:
 
 
 def doctor(
-    engine: Annotated[str | None, typer.Option("--engine", help="your own engine, as module:name", metavar="M:N")] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="your own engine, as module:name", metavar="M:N")
+    ] = None,
     production: Annotated[bool, typer.Option("--production", help="also refuse what is for development only")] = False,
     db: Database = _DB,
     publish: Publish = _PUBLIC,
@@ -66,7 +68,9 @@ def recover_(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = F
         "lost": [{"index": index, "type": kind, "event": event} for index, kind, event in report.lost],
     }
     lines = [f"refilled entries {report.refilled.start} to {report.refilled.stop} from {publish}"]
-    lines += [f"lost: #{i} {kind} {event}: sealed, its content was only in the database" for i, kind, event in report.lost]
+    lines += [
+        f"lost: #{i} {kind} {event}: sealed, its content was only in the database" for i, kind, event in report.lost
+    ]
     lines.append("next: provenance status")
     show(value, as_json=as_json, text="\n".join(lines))
     return INTACT

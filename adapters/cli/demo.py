@@ -22,7 +22,7 @@ def demo(
     media: Annotated[list[Path] | None, typer.Option("--media", help="files of your own; repeat for several")] = None,
 ) -> int:
     """See the library do what it is for, on real files."""
-    from adapters.demo import demo as run_demo  # noqa: PLC0415 - needs parts that other commands do not
+    from adapters.demo import demo as run_demo
 
     run_demo(folder, media or [], say=echo)
     return INTACT

@@ -76,7 +76,9 @@ def register(
 def create_work(
     file: Annotated[Path, typer.Argument(help="the work's file; it is read, never changed")],
     creator: Creator,
-    terms: Annotated[str | None, typer.Option("--terms", help="offer it to all: an SPDX expression or terms id")] = None,
+    terms: Annotated[
+        str | None, typer.Option("--terms", help="offer it to all: an SPDX expression or terms id")
+    ] = None,
     title: Title = None,
     tool: Annotated[str | None, typer.Option("--tool", help="the generative model that made it: id or ref")] = None,
     source_type: Annotated[str | None, typer.Option("--source-type", help="term of IPTC digital source types")] = None,
@@ -104,7 +106,9 @@ def derive(
     parent: Annotated[list[str], typer.Option("--parent", help="id or ref of a work; repeat for several")],
     creator: Creator,
     relation: Annotated[str, typer.Option("--relation", help="edited, composed, translated, adapted, …")] = "edited",
-    terms: Annotated[str | None, typer.Option("--terms", help="offer it to all: an SPDX expression or terms id")] = None,
+    terms: Annotated[
+        str | None, typer.Option("--terms", help="offer it to all: an SPDX expression or terms id")
+    ] = None,
     title: Title = None,
     tool: Annotated[str | None, typer.Option("--tool", help="the generative model that made it: id or ref")] = None,
     source_type: Annotated[str | None, typer.Option("--source-type", help="term of IPTC digital source types")] = None,
@@ -218,7 +222,7 @@ def open_ledger(db: str, publish: Path | None) -> ProvenanceLedger:
 
 def _named(ledger: ProvenanceLedger, name: str) -> Ticket | str:
     """A ref of the market's, or an event id as it is."""
-    is_id = len(name) == 64 and all(c in "0123456789abcdef" for c in name)  # noqa: PLR2004 - SHA-256 in hex
+    is_id = len(name) == 64 and all(c in "0123456789abcdef" for c in name)
     return name if is_id else ledger.find(name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,15 +12,13 @@ import typer
 
 from adapters.cli.output import INTACT, echo, fail, progress, show, status_of
 from adapters.cli.trust import accept, find_log, offered
-from adapters.connect import open_log, open_objects
+from adapters.connect import open_log
 from adapters.files import Directory
 from ledger.checkpoint import open_checkpoint
 from ledger.client import Client
-from ledger.errors import NotFound
-from ledger.fsck import fsck
-from ledger.policy import Policy
 from ledger.copy import copy_log
-from ledger.tile import WIDTH
+from ledger.errors import NotFound
+from ledger.policy import Policy
 from provenance.audit import Audit
 from provenance.audit import audit as run_audit
 from provenance.content import read_manifest
@@ -73,7 +72,7 @@ def trace(
 ) -> int:
     """Show what a work was made from and what was made from it; `--html` draws it."""
     path = Path(work)
-    if len(work) == 64 and not path.exists():  # noqa: PLR2004 - SHA-256 in hex
+    if len(work) == 64 and not path.exists():
         return _answer(verify_work(work, _history(find_log(log, policy))), html, as_json)
     return _answer(_verdict(path, log, policy, anchors), html, as_json)
 
@@ -92,7 +91,7 @@ def proof(
     if not event:
         verdict = run_verify(path, history)
         event = verdict.work
-    entry = history.index.find(bytes.fromhex(event)) if len(event) == 64 else None  # noqa: PLR2004
+    entry = history.index.find(bytes.fromhex(event)) if len(event) == 64 else None
     if entry is None:
         msg = f"{work}: not in the log {history.log.checkpoint.origin} at size {history.log.checkpoint.size}"
         raise NotFound(msg)
@@ -112,7 +111,7 @@ def trust(
     key = offered(location)
     client = open_log(location, Policy.of(key))
     history_genesis = client.entry(0)
-    from provenance.statement import Statement  # noqa: PLC0415 - only here
+    from provenance.statement import Statement
 
     genesis = Statement.parse(history_genesis).event_id.hex()
     value = {"origin": key.name, "key": str(key), "genesis": genesis}
@@ -121,7 +120,11 @@ def trust(
         typer.echo(text + "\nCompare these with what the market publishes elsewhere.", err=True)
         typer.confirm("Accept this key for this origin from now on?", abort=True, err=True)
     path = accept(key, location)
-    show({**value, "policy": str(path)}, as_json=as_json, text=f"{text}\naccepted in {path}\nnext: provenance verify FILE")
+    show(
+        {**value, "policy": str(path)},
+        as_json=as_json,
+        text=f"{text}\naccepted in {path}\nnext: provenance verify FILE",
+    )
     return INTACT
 
 
@@ -167,7 +170,17 @@ def _verdict(file: Path, log: str | None, policy: Path | None, anchors: Path | N
     origin = manifest.reference[0] if manifest is not None and manifest.reference and log is None else None
     history = _history(find_log(log, policy, origin))
     with progress() as bars:
-        return run_verify(file, history, anchors=pem, progress=lambda done, total: bars("file", done, total))
+        verdict = run_verify(file, history, anchors=pem, progress=lambda done, total: bars("file", done, total))
+    if not verdict.work:
+        return verdict
+    words = [
+        "provenance",
+        "trace",
+        str(file),
+        *(["--log", log] if log else []),
+        *(["--policy", str(policy)] if policy else []),
+    ]
+    return dataclasses.replace(verdict, next=f"{shlex.join(words)} --html trace.html")
 
 
 def _history(client: Client) -> History:
@@ -184,7 +197,7 @@ def _answer(verdict: Verdict, html: Path | None, as_json: bool) -> int:
 
 
 def _color() -> bool:
-    from rich.console import Console  # noqa: PLC0415 - knows NO_COLOR, terminals and dumb ones
+    from rich.console import Console
 
     return Console().color_system is not None
 

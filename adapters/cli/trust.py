@@ -8,10 +8,10 @@ from pathlib import Path
 
 from adapters.cli.output import NoPolicy
 from adapters.connect import open_log, open_objects
+from ledger.checkpoint import Checkpoint
 from ledger.client import Client
 from ledger.errors import NotFound
 from ledger.note import Note, VerifierKey
-from ledger.checkpoint import Checkpoint
 from ledger.policy import LogLine, Policy
 
 __all__ = ["accept", "find_log", "folder", "offered"]

@@ -11,14 +11,14 @@ from sqlalchemy import Connection, Engine, exc, text
 
 __all__ = ["BEGIN_LINES", "SAVEPOINT_LINES", "begins_immediate", "savepoints_hold"]
 
-SAVEPOINT_LINES = '''\
+SAVEPOINT_LINES = """\
 @sqlalchemy.event.listens_for(engine, "savepoint")
 def _begin_first(connection, name):
     if not connection.connection.driver_connection.in_transaction:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-'''
+"""
 
-BEGIN_LINES = '''\
+BEGIN_LINES = """\
 @sqlalchemy.event.listens_for(engine, "connect")
 def _no_driver_transactions(dbapi_connection, record):
     dbapi_connection.isolation_level = None
@@ -26,7 +26,7 @@ def _no_driver_transactions(dbapi_connection, record):
 @sqlalchemy.event.listens_for(engine, "begin")
 def _begin_immediate(connection):
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-'''
+"""
 
 _known: WeakKeyDictionary[Engine, bool] = WeakKeyDictionary()
 

@@ -81,8 +81,7 @@ class _File(_Private, table=True):
 
 
 def _table(model: type[SQLModel]) -> Table:
-    table = metadata.tables[str(model.__tablename__)]
-    return table
+    return metadata.tables[str(model.__tablename__)]
 
 
 objects = _table(_Object)

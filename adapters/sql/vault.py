@@ -21,10 +21,7 @@ class SqlVault:
 
     def put(self, connection: Connection, items: Iterable[tuple[bytes, bytes]]) -> None:
         """As `Vault.put`."""
-        values = [
-            {"prefix": _prefix(address), "address": address, "data": data}
-            for address, data in items
-        ]
+        values = [{"prefix": _prefix(address), "address": address, "data": data} for address, data in items]
         if values:
             connection.execute(_PUT, values)
 
@@ -56,8 +53,6 @@ def _prefix(address: bytes) -> int:
 
 _PUT = insert(vault)
 _GET = (
-    select(vault.c.data)
-    .where(vault.c.prefix == bindparam("prefix"), vault.c.address == bindparam("address"))
-    .limit(1)
+    select(vault.c.data).where(vault.c.prefix == bindparam("prefix"), vault.c.address == bindparam("address")).limit(1)
 )
 _ERASE = delete(vault).where(vault.c.prefix == bindparam("at"), vault.c.address == bindparam("which"))

@@ -24,7 +24,9 @@ CLAIM_SIGNING = x509.ObjectIdentifier("1.3.6.1.4.1.62558.2.1")
 _DEVELOPMENT = "Provenance development certificate - not for production"
 _DAYS = 366
 _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n.*?-----END \1-----\n", re.DOTALL)
-_ACCEPTED = frozenset({CLAIM_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION, x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")})
+_ACCEPTED = frozenset(
+    {CLAIM_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION, x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +192,12 @@ def _issue(
 
 
 def _name(common: str) -> x509.Name:
-    return x509.Name([
-        x509.NameAttribute(NameOID.ORGANIZATION_NAME, _DEVELOPMENT),
-        x509.NameAttribute(NameOID.COMMON_NAME, common[:64]),
-    ])
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, _DEVELOPMENT),
+            x509.NameAttribute(NameOID.COMMON_NAME, common[:64]),
+        ]
+    )
 
 
 def _pem(certificate: x509.Certificate) -> str:

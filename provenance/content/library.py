@@ -19,7 +19,7 @@ _PURPOSES = "\n".join(("1.3.6.1.4.1.62558.2.1", "1.3.6.1.5.5.7.3.4", "1.3.6.1.5.
 def c2pa() -> Any:
     """The module. Raises `MissingExtra`."""
     try:
-        import c2pa as module  # noqa: PLC0415 - an optional part of 50 MB
+        import c2pa as module
     except ImportError as error:
         raise MissingExtra("content credentials", "content") from error
     return module

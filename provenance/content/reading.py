@@ -111,9 +111,7 @@ def _broken(problem: str, binding: str) -> Manifest:
     return Manifest("", "Invalid", (problem[:300],), "", None, "", binding, "", (), (), "", ())
 
 
-def _manifest(
-    shown: dict[str, Any], detailed: dict[str, Any], state: str, binding: str, store_digest: str
-) -> Manifest:
+def _manifest(shown: dict[str, Any], detailed: dict[str, Any], state: str, binding: str, store_digest: str) -> Manifest:
     manifests: dict[str, Any] = shown.get("manifests", {})
     label = shown.get("active_manifest", "")
     active = manifests.get(label, {})

@@ -99,7 +99,12 @@ def attach(
                 shutil.copyfileobj(file, copy)
                 copy.flush()
                 os.fsync(copy.fileno())
-            binding_hash = {"name": "jumbf manifest", "alg": "sha256", "hash": list(bytes.fromhex(digest)), "pad": [0] * 10}
+            binding_hash = {
+                "name": "jumbf manifest",
+                "alg": "sha256",
+                "hash": list(bytes.fromhex(digest)),
+                "pad": [0] * 10,
+            }
             definition["assertions"].append({"label": "c2pa.hash.data", "data": binding_hash})
             store = _sign(definition, ingredients, credential, OCTETS, io.BytesIO(b""), io.BytesIO(), embed=False)
             with beside.open("wb") as out:
@@ -194,7 +199,11 @@ def _sign(
 def _add(builder: Any, part: IngredientFile, name: str, credential: Credential) -> None:
     module = c2pa()
     media_type = media_type_of(part.path)
-    described: dict[str, Any] = {"relationship": part.relationship, "label": name, "title": part.title or part.path.name}
+    described: dict[str, Any] = {
+        "relationship": part.relationship,
+        "label": name,
+        "title": part.title or part.path.name,
+    }
     beside = sidecar_of(part.path)
     with open_file(part.path) as file:
         if beside.is_file():
@@ -212,16 +221,18 @@ def _add(builder: Any, part: IngredientFile, name: str, credential: Credential) 
         builder.add_ingredient(json.dumps(described), media_type, file)
 
 
-def _check(
-    manifest: Manifest | None, path: Path, label: str, reference: tuple[str, str], digest: str
-) -> None:
+def _check(manifest: Manifest | None, path: Path, label: str, reference: tuple[str, str], digest: str) -> None:
     """Refuse what does not read back as it was meant: the library does not raise for everything it breaks."""
-    got = {} if manifest is None else {
-        "label": manifest.label,
-        "reference": manifest.reference,
-        "hard binding": manifest.content_hash,
-        "state": "Valid" if manifest.state == "Trusted" else manifest.state,
-    }
+    got = (
+        {}
+        if manifest is None
+        else {
+            "label": manifest.label,
+            "reference": manifest.reference,
+            "hard binding": manifest.content_hash,
+            "state": "Valid" if manifest.state == "Trusted" else manifest.state,
+        }
+    )
     want = {"label": label, "reference": reference, "hard binding": digest, "state": "Valid"}
     for name, value in want.items():
         if got.get(name) != value:
@@ -243,6 +254,6 @@ def _beside(path: Path) -> Iterator[Path]:
 
 
 def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - reads files
+    from importlib.metadata import version
 
     return version("c2pa-python")

@@ -195,6 +195,18 @@ class Index:
             found.update(bytes(row.event_id) for row in rows)
         return found
 
+    def differences(self, other: Index) -> list[int]:
+        """Entries that this index and another describe differently, as far as the other goes; in order."""
+        size = other.size
+        found: set[int] = set()
+        for table, at in ((entries, "idx"), (links, "source"), (digests, "idx"), (times, "idx")):
+            columns = [column for column in table.c if column.name != "id"]
+            query = select(*columns).where(table.c[at] < size)
+            mine, theirs = ({tuple(row) for row in i._connection.execute(query)} for i in (self, other))  # noqa: SLF001
+            place = [column.name for column in columns].index(at)
+            found |= {int(row[place]) for row in mine ^ theirs}
+        return sorted(found)
+
     def time_of(self, idx: int) -> str:
         """Log time of an entry (RFC 3339), "" before the first one."""
         row = self._connection.execute(_TIME_OF, {"idx": idx}).first()

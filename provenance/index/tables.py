@@ -1,4 +1,7 @@
-"""Tables of the index, on a metadata of their own. Keys are the first 8 bytes of a digest: narrow, and compared whole."""
+"""Tables of the index, on a metadata of their own.
+
+Keys are the first 8 bytes of a digest: narrow to store, and followed by a comparison of the whole digest.
+"""
 
 from __future__ import annotations
 

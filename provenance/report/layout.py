@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from provenance.report.graph import Graph
 from provenance.verdict import Edge
@@ -68,14 +69,14 @@ def lay_out(graph: Graph, *, margin: int = 16) -> Picture:
         return Picture(2 * margin, 2 * margin, (), ())
     oldest, youngest = max(levels), min(levels)
     items = {node.id: _Item(oldest - graph.generation[node.id], CARD_HEIGHT, node.id) for node in graph.nodes}
-    routes = [(edge, _route(edge, items, edge in graph.circular)) for edge in graph.edges]
+    routes = [(edge, _route(edge, items, straight=edge in graph.circular)) for edge in graph.edges]
     columns: list[list[_Item]] = [[] for _ in range(oldest - youngest + 1)]
     for item in items.values():
         columns[item.column].append(item)
     for _, route in routes:
         for item in route[1:-1]:
             columns[item.column].append(item)
-    links = [(a, b) for _, route in routes for a, b in zip(route, route[1:], strict=False)]
+    links = [(a, b) for _, route in routes for a, b in pairwise(route)]
     _place(columns, links)
     for level, count in graph.hidden.items():  # counts stand below the works of their generation
         column = columns[oldest - level]
@@ -105,7 +106,7 @@ def spread(wanted: Sequence[float], heights: Sequence[float], gap: float) -> lis
     Pool adjacent violators: whatever would overlap moves as one group to the mean of what its members want.
     """
     offsets = [0.0]  # of each middle from the first, when all are as close as can be
-    for above, below in zip(heights, heights[1:], strict=False):
+    for above, below in pairwise(heights):
         offsets.append(offsets[-1] + (above + below) / 2 + gap)
     groups: list[tuple[float, int]] = []  # sum of wishes, members
     for want, offset in zip(wanted, offsets, strict=False):
@@ -117,10 +118,10 @@ def spread(wanted: Sequence[float], heights: Sequence[float], gap: float) -> lis
     return [base + offset for base, offset in zip(bases, offsets, strict=False)]
 
 
-def _route(edge: Edge, items: dict[str, _Item], circular: bool) -> list[_Item]:
+def _route(edge: Edge, items: dict[str, _Item], *, straight: bool) -> list[_Item]:
     parent, child = items[edge.parent], items[edge.child]
     passed = range(parent.column + 1, child.column)
-    if circular or len(passed) > _LONGEST:
+    if straight or len(passed) > _LONGEST:
         return [parent, child]
     return [parent, *(_Item(column, _WIRE_HEIGHT) for column in passed), child]
 

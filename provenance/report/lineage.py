@@ -48,6 +48,7 @@ def render_lineage(verdict: Verdict, *, max_nodes: int = 200) -> str:
     a word, edges carry the relation and point from parent to child. Beyond `max_nodes` works the rest becomes counts.
     """
     graph = build_graph(verdict, max_nodes=max_nodes)
+    own = verdict.work
     if not graph.nodes:
         return ""
     picture = lay_out(graph)
@@ -55,13 +56,13 @@ def render_lineage(verdict: Verdict, *, max_nodes: int = 200) -> str:
     size = "wide" if picture.width > _WIDEST else "fits"
     return "\n".join(
         [
-            f'<svg class="lineage {size}" role="img" aria-labelledby="lineage-title lineage-desc"'
-            f' width="{picture.width}" height="{picture.height}" viewBox="0 0 {picture.width} {picture.height}">',
+            f'<svg class="lineage {size}" role="img" aria-labelledby="lineage-title lineage-desc"',
+            f'width="{picture.width}" height="{picture.height}" viewBox="0 0 {picture.width} {picture.height}">',
             f'<title id="lineage-title">{_text(_title(verdict))}</title>',
             f'<desc id="lineage-desc">{_text(_description(verdict, graph))}</desc>',
-            *(_wire(wire, wire.edge in graph.circular) for wire in picture.wires),
+            *(_wire(wire, circular=wire.edge in graph.circular) for wire in picture.wires),
             *_relations(picture.wires),
-            *(_card(box, nodes[box.id], box.id == verdict.work) if box.id else _count(box) for box in picture.boxes),
+            *(_card(box, nodes[box.id], own=box.id == own) if box.id else _count(box) for box in picture.boxes),
             "</svg>",
         ]
     )
@@ -90,7 +91,7 @@ def _description(verdict: Verdict, graph: Graph) -> str:
     return " ".join([*parts, "The table after the picture holds the same data."])
 
 
-def _wire(wire: Wire, circular: bool) -> str:
+def _wire(wire: Wire, *, circular: bool) -> str:
     (x, y), *rest = wire.points
     path = [f"M{x} {y}"]
     for i, (to_x, to_y) in enumerate(rest):
@@ -100,7 +101,8 @@ def _wire(wire: Wire, circular: bool) -> str:
             bend = max(GAP, abs(to_x - x)) // 2
             path.append(f"C{x + bend} {y} {to_x - bend} {to_y} {to_x} {to_y}")
         x, y = to_x, to_y
-    return f'<path class="wire{" circular" if circular else ""}" d="{"".join(path)}"/>' + (
+    return (
+        f'<path class="wire{" circular" if circular else ""}" d="{"".join(path)}"/>'
         f'<path class="tip" d="M{x} {y}l-8-4.500v9z"/>'
     )
 
@@ -115,15 +117,16 @@ def _relations(wires: tuple[Wire, ...]) -> Iterator[str]:
             gaps.setdefault((x + to_x) // 2, []).append(((y + to_y) / 2, label))
     for x, labels in sorted(gaps.items()):
         labels.sort()
-        for (_, label), y in zip(labels, spread([y for y, _ in labels], [18] * len(labels), 3), strict=True):
+        for (_, label), middle in zip(labels, spread([y for y, _ in labels], [18] * len(labels), 3), strict=True):
             width = round(columns(label) * _SMALL) + 8
+            top = round(middle) - 9
             yield (
-                f'<g class="relation"><rect x="{x - width // 2}" y="{round(y) - 9}" width="{width}" height="18" rx="9"/>'
-                f'<text x="{x}" y="{round(y) + 4}">{_text(label)}</text></g>'
+                f'<g class="relation"><rect x="{x - width // 2}" y="{top}" width="{width}" height="18" rx="9"/>'
+                f'<text x="{x}" y="{top + 13}">{_text(label)}</text></g>'
             )
 
 
-def _card(box: Box, node: Node, own: bool) -> str:
+def _card(box: Box, node: Node, *, own: bool) -> str:
     tone = node_tone(node)
     kind = "external" if node.status == "external" or node.index is None else "logged"
     ai = ai_word(node)
@@ -141,7 +144,10 @@ def _card(box: Box, node: Node, own: bool) -> str:
             f'<path class="icon" transform="translate(17 19)" d="{_ICONS[_kind_of(node)]}"/>',
             f'<text class="place" x="50" y="{27 if state else 34}">{_text(fit(place, 18))}</text>',
             f'<text class="state" x="50" y="42">{_text(fit(state, 19))}</text>' if state else "",
-            *(f'<text class="name" x="12" y="{62 + 17 * i}">{_text(line)}</text>' for i, line in enumerate(_two(title))),
+            *(
+                f'<text class="name" x="12" y="{62 + 17 * i}">{_text(line)}</text>'
+                for i, line in enumerate(_two(title))
+            ),
             _footer(safe_text(node.license, limit=40), media or short(node.id)),
             _badge("own-badge", 12, "this file") if own else "",
             _badge("ai-badge", CARD_WIDTH - 12, ai, star=True) if ai else "",

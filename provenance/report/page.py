@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from provenance.errors import MissingExtra
-from provenance.report.graph import Graph, build_graph
+from provenance.report.graph import build_graph
 from provenance.report.lineage import render_lineage
 from provenance.report.safe import safe_text
 from provenance.report.words import (
@@ -100,7 +100,8 @@ def _template() -> Template:
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError as error:
-        raise MissingExtra("report", "cli") from error
+        verb, extra = "report", "cli"
+        raise MissingExtra(verb, extra) from error
     here = files("provenance.report")
     css = here.joinpath("page.css").read_text("utf-8").strip()
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
@@ -157,7 +158,15 @@ def _view(verdict: Verdict, room: _Room) -> dict[str, Any]:
     checks, checks_left = pick_checks(verdict.checks, room.rows)
     claimed = claims(verdict)
     credited = credits_of(graph.nodes)
-    titles = {node.id: title_of(node) for node in verdict.nodes}
+    nodes = {node.id: node for node in graph.nodes}
+    sources: dict[str, list[tuple[Node, Edge]]] = {}
+    for edge in graph.edges:
+        sources.setdefault(edge.child, []).append((nodes[edge.parent], edge))
+    named = {node.id: node for node in verdict.nodes}
+
+    def work(node: Node) -> dict[str, Any]:
+        return _work(node, sources.get(node.id, ()), room)
+
     offered = verdict.terms[: room.rows]
     return {
         "title": title_of(own) if own else safe_text(verdict.subject, limit=120),
@@ -165,7 +174,7 @@ def _view(verdict: Verdict, room: _Room) -> dict[str, Any]:
         "digest": safe_text(verdict.digest, limit=64),
         "origin": safe_text(verdict.origin, limit=100),
         "size": grouped(verdict.size) if verdict.size else "",
-        "own": _work(own, graph, room) if own else None,
+        "own": work(own) if own else None,
         "record": record_says(verdict),
         "claim": claim_says(verdict),
         "strength": own.strength if own else "",
@@ -182,11 +191,11 @@ def _view(verdict: Verdict, room: _Room) -> dict[str, Any]:
         ],
         "checks_summary": checks_summary(verdict.checks),
         "checks_left": checks_left,
-        "claims": [{**_work(node, graph, room), "mine": own is not None and node is own} for node in claimed[: room.rows]],
+        "claims": [{**work(node), "mine": node is own} for node in claimed[: room.rows]],
         "claims_left": _left(len(claimed) - room.rows, "more claim"),
         "rivals": RIVALS,
         "picture": render_lineage(verdict, max_nodes=room.works),
-        "works": [_work(node, graph, room) for node in graph.nodes],
+        "works": [{**work(node), "mine": node is own} for node in graph.nodes],
         "works_left": _left(sum(graph.hidden.values()), "more work"),
         "edges_left": _left(graph.hidden_edges, "edge"),
         "circles": _left(len(graph.circular), "edge"),
@@ -194,7 +203,7 @@ def _view(verdict: Verdict, room: _Room) -> dict[str, Any]:
         "credits_left": _left(len(credited) - room.rows, "more credit"),
         "terms": [
             {
-                "work": titles.get(terms.work) or short(terms.work),
+                "work": title_of(named[terms.work]) if terms.work in named else short(terms.work),
                 "license": safe_text(terms.license, limit=80) or "no license named",
                 "price": safe_text(terms.price, limit=40) or "free",
                 "offer": safe_text(terms.offer, limit=64),
@@ -208,14 +217,11 @@ def _view(verdict: Verdict, room: _Room) -> dict[str, Any]:
     }
 
 
-def _work(node: Node, graph: Graph, room: _Room) -> dict[str, Any]:
-    titles = {other.id: other for other in graph.nodes}
-    made_from = [edge for edge in graph.edges if edge.child == node.id]
+def _work(node: Node, sources: Sequence[tuple[Node, Edge]], room: _Room) -> dict[str, Any]:
     return {
         "id": safe_text(node.id, limit=80),
         "short": short(node.id),
         "title": title_of(node, room.text),
-        "mine": False,
         "position": "" if node.index is None else f"#{grouped(node.index)}",
         "tone": node_tone(node),
         "shape": SHAPES[node_tone(node)],
@@ -228,7 +234,7 @@ def _work(node: Node, graph: Graph, room: _Room) -> dict[str, Any]:
         "claimed_at": when(node.claimed_at),
         "logged_at": when(node.logged_at),
         "creators": _names(node.creators),
-        "made_from": _sources(made_from, titles, room),
+        "made_from": _sources(sources, room),
     }
 
 
@@ -237,11 +243,10 @@ def _names(creators: Sequence[Credit]) -> str:
     return ", ".join(_name(credit) for credit in creators[:3]) + more
 
 
-def _sources(edges: Sequence[Edge], nodes: dict[str, Node], room: _Room) -> list[str]:
-    shown = [
-        f"{title_of(nodes[edge.parent], min(60, room.text))} ({safe_text(edge.relation, limit=40)})" for edge in edges[:8]
-    ]
-    return [*shown, f"and {len(edges) - 8} more"] if len(edges) > 8 else shown
+def _sources(sources: Sequence[tuple[Node, Edge]], room: _Room) -> list[str]:
+    limit = min(60, room.text)
+    shown = [f"{title_of(parent, limit)} ({safe_text(edge.relation, limit=40)})" for parent, edge in sources[:8]]
+    return [*shown, f"and {len(sources) - 8} more"] if len(sources) > 8 else shown
 
 
 def _name(credit: Credit) -> str:

@@ -22,19 +22,35 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u
 """Letters, marks and symbols that draw nothing, though their category says otherwise."""
 
 _JOINED_SCRIPTS = frozenset(
-    "ARABIC SYRIAC MONGOLIAN DEVANAGARI BENGALI GURMUKHI GUJARATI ORIYA TAMIL TELUGU KANNADA MALAYALAM SINHALA KHMER"
-    " MYANMAR".split()
+    (
+        "ARABIC",
+        "SYRIAC",
+        "MONGOLIAN",
+        "DEVANAGARI",
+        "BENGALI",
+        "GURMUKHI",
+        "GUJARATI",
+        "ORIYA",
+        "TAMIL",
+        "TELUGU",
+        "KANNADA",
+        "MALAYALAM",
+        "SINHALA",
+        "KHMER",
+        "MYANMAR",
+    )
 )
 """Scripts whose spelling needs the zero-width joiner or non-joiner between letters."""
 
 _ALIKE_SCRIPTS = frozenset(
-    "LATIN CYRILLIC GREEK ARMENIAN CHEROKEE COPTIC DESERET LISU MATHEMATICAL FULLWIDTH".split()
+    ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "DESERET", "LISU", "MATHEMATICAL", "FULLWIDTH")
 )
 """Scripts (or disguises of Latin) whose letters pass for one another. Japanese words mix others legitimately."""
 
 _LATIN_DOUBLES = frozenset("аеорсухіјѕһԁԛԝѵүАВЕЅІЈКМНОРСТУХҮԌԜαοιυνρΑΒΕΖΗΙΚΜΝΟΡΤΥΧօոսցհ")
 """Cyrillic, Greek and Armenian letters that pass for Latin ones in common fonts."""
 
+_SPACES = re.compile(" {2,}")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -50,25 +66,26 @@ def safe_text(s: str, *, limit: int = 200) -> str:
     The result is printable UTF-8, at most ``12 * limit + 60`` characters. It is *not* escaped for HTML.
     """
     shown = s[: max(0, limit)]
+    if len(shown) == len(s) and s.isascii() and s.isprintable():
+        return _SPACES.sub(" ", s).strip(" ")
     parts: list[str] = []
     run = ""  # the hidden character that is being counted
     length = marks = 0
     for i, ch in enumerate(shown):
         category = unicodedata.category(ch)
         marks = marks + 1 if category in ("Mn", "Me") else 0
-        if category == "Zs":
-            ch, hidden = " ", False
-        else:
-            hidden = marks > _MAX_MARKS or _is_hidden(shown, i, category)
+        hidden = category != "Zs" and (marks > _MAX_MARKS or _is_hidden(shown, i, category))
         if hidden and ch == run:
             length += 1
             continue
-        parts.append(_mark(run, length))
+        if length:
+            parts.append(_mark(run, length))
         run, length = (ch, 1) if hidden else ("", 0)
-        if not hidden and not (ch == " " and parts[-1] == "" and _last(parts) == " "):
-            parts.append(ch)
-    parts.append(_mark(run, length))
-    text = "".join(parts).strip(" ")
+        if not hidden:
+            parts.append(" " if category == "Zs" else ch)
+    if length:
+        parts.append(_mark(run, length))
+    text = _SPACES.sub(" ", "".join(parts)).strip(" ")
     if left := len(s) - len(shown):
         text += f"… (+{left} more characters)"
     return f"{text} {MIXED}" if _has_look_alikes(shown) else text
@@ -105,13 +122,7 @@ def _columns(ch: str) -> int:
     return 2 if unicodedata.east_asian_width(ch) in "WF" else 1
 
 
-def _last(parts: list[str]) -> str:
-    return next((part for part in reversed(parts) if part), "")
-
-
 def _mark(ch: str, length: int) -> str:
-    if not length:
-        return ""
     times = f"×{length}" if length > 1 else ""
     return f"⟦U+{ord(ch):04X}{times}⟧"
 

@@ -12,7 +12,6 @@ from provenance.report.words import (
     SHAPES,
     Says,
     ai_word,
-    checks_summary,
     claim_says,
     claims,
     credits_of,
@@ -47,7 +46,7 @@ def render_text(verdict: Verdict, *, width: int = 100, color: bool = False) -> s
     The lines ``Record:`` and ``Claim:`` are always both there, and the last line names the next command; only that
     line may be longer than `width`, so that it can be copied. Color is ANSI and repeats what shape and word say.
     """
-    page = _Paper(max(40, width), color)
+    page = _Paper(max(40, width), color=color)
     lines = [*_head(verdict, page), ""]
     lines += [*_ladder(verdict, page), ""]
     lines += page.says("Record", record_says(verdict))
@@ -68,7 +67,7 @@ def render_text(verdict: Verdict, *, width: int = 100, color: bool = False) -> s
 class _Paper:
     """Width and color: how a line is set."""
 
-    def __init__(self, width: int, color: bool) -> None:
+    def __init__(self, width: int, *, color: bool) -> None:
         self.width = width
         self.color = color
 
@@ -166,7 +165,7 @@ def _lineage(verdict: Verdict, page: _Paper) -> list[str]:
     graph = build_graph(verdict)
     own = own_node(verdict)
     twigs = tree(graph, verdict.work)
-    rows = [_twig(twig, page, own is not None and twig.node.id == own.id) for twig in twigs[:_WORKS]]
+    rows = [_twig(twig, page, own=twig.node is own) for twig in twigs[:_WORKS]]
     left = len({node.id for node in verdict.nodes}) - len({twig.node.id for twig in twigs[:_WORKS]})
     rows += _more(left, "more work")
     if graph.circular:
@@ -174,7 +173,7 @@ def _lineage(verdict: Verdict, page: _Paper) -> list[str]:
     return rows
 
 
-def _twig(twig: Twig, page: _Paper, own: bool) -> str:
+def _twig(twig: Twig, page: _Paper, *, own: bool) -> str:
     node = twig.node
     *outer, follows = twig.rails[-_MAX_INDENT:] or (False,)
     branch = "   " + "".join("│  " if rail else "   " for rail in outer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -244,12 +245,17 @@ def test_compressed_without_being_asked():
     with _Server(answer) as server:
         assert fsck(Client(Website(f"{server.url}/log"), POLICY)) == SIZE
     bomb = gzip.compress(bytes(64 << 20))
-    with _Server(lambda path: (200, {"Content-Encoding": "gzip"}, bomb)) as server:
-        with pytest.raises(Unavailable, match="more than 1048576 bytes"):
-            Website(server.url).get("checkpoint")
-    with _Server(lambda path: (200, {"Content-Encoding": "gzip"}, b"not gzip")) as server:
-        with pytest.raises(Unavailable):
-            Website(server.url).get("checkpoint")
+    for body, message in ((bomb, "more than 1048576 bytes"), (b"not gzip", "incorrect header check")):
+
+        def pack(path, body=body):
+            return 200, {"Content-Encoding": "gzip"}, body
+
+        with _Server(pack) as server:
+            tracemalloc.start()
+            with pytest.raises(Unavailable, match=message):
+                Website(server.url).get("checkpoint")
+            assert tracemalloc.get_traced_memory()[1] < 16 << 20
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize("status", [201, 204, 206, 400, 403, 429, 500, 503])

@@ -556,3 +556,76 @@ def test_two_handles_in_threads_publish_to_one_place(database):
     client = Client(place, logs[0].policy)
     assert client.latest().size == 61  # whoever wrote last, the newest stands
     assert fsck(client) == 61
+
+
+class _Place(MemoryStore):
+    """A place where something else happens just before one of its verbs."""
+
+    def __init__(self):
+        super().__init__()
+        self.before = {}
+
+    def _happens(self, verb, path):
+        if path == "checkpoint" and (act := self.before.pop(verb, None)):
+            act()
+
+    def get(self, path):
+        self._happens("get", path)
+        return super().get(path)
+
+    def replace(self, path, data):
+        self._happens("replace", path)
+        super().replace(path, data)
+
+
+def test_overtaken_while_publishing(database):
+    """Another process signs and publishes later, and the older checkpoint is written over its own: not for long."""
+    place = _Place()
+    one = Log.create(database, KEY, b"genesis", publish=[place], window=3600.0)
+    two = Log.open(database, KEY, publish=[place], window=3600.0)
+
+    def overtake():
+        two.append(b"later")
+        assert two.publish().size == 3
+
+    one.append(b"sooner")
+    place.before["replace"] = overtake
+    assert one.publish().size == 3
+    client = Client(place, one.policy)
+    assert client.latest().size == 3
+    assert fsck(client) == 3
+
+
+def test_opened_while_another_process_publishes(database):
+    """What is published between two looks is no rollback."""
+    place = _Place()
+    one = Log.create(database, KEY, b"genesis", publish=[place], window=3600.0)
+
+    def go_on():
+        one.append(b"one")
+        one.publish()
+
+    place.before["get"] = go_on
+    assert Log.open(database, KEY, publish=[place]).checkpoint.size == 2
+
+
+def test_loaded_while_another_process_sequences(tmp_path):
+    """Size and rows are two reads: those of one moment belong together."""
+
+    class Busy(SqlStore):
+        def rows(self, origin):
+            if go_on:
+                go_on.pop()()
+            return super().rows(origin)
+
+    store = SqlStore(f"sqlite:///{tmp_path / 'log.db'}", create=True)
+    one = Log.create(store, KEY, b"entry 0", window=3600.0)
+    _fill(one, 100)
+    go_on = [lambda: _fill(one, 300), lambda: _fill(one, 7)]
+    busy = Busy(f"sqlite:///{tmp_path / 'log.db'}")
+    two = Log.open(busy, KEY)
+    assert two.size == 408
+    assert two.append(b"next") == 408
+    assert two.publish().root == Log.open(store, KEY).root_at(409)
+    store.close()
+    busy.close()

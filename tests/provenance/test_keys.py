@@ -103,6 +103,7 @@ def test_the_secret_is_in_str_only():
         f"provenance-party-key:{RFC8037_D[:-1]}B",  # the last two bits are not part of the key
         f"provenance-party-key:{RFC8037_D.replace('_', '/')}",
         f"provenance-party-key:{RFC8037_D[:-1]}\u0416",
+        f"provenance-party-key:!{RFC8037_D[1:]}",
     ],
 )
 def test_bad_party_keys_are_refused_and_never_repeated(text):

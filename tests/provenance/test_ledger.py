@@ -380,3 +380,20 @@ def test_create_never_overwrites(market: Market) -> None:
         create(market.url, origin=ORIGIN, publish=market.root / "elsewhere")
     with pytest.raises(NotFound):
         connect(f"sqlite:///{market.root / 'nothing.db'}")
+
+
+def test_the_same_draft_twice_in_one_call_is_recorded_once(market: Market) -> None:
+    draft = market.ledger.draft("terms.publish", body={"license": "CC0-1.0", "machine": {}})
+    size = market.ledger.log.size
+    assert market.ledger.record_many([draft, draft])[0].id == draft.id.hex()
+    assert market.ledger.log.size == size + 1
+
+
+def test_two_handles_publish_each_others_events_and_prove_them(market: Market) -> None:
+    other = connect(market.url, publish=market.public, clock=market.clock)
+    mine = market.work(b"mine")
+    theirs = other.create(market.file(b"theirs"), creators=[market.bo])
+    assert other.receipt(mine).proof.index < other.receipt(theirs).proof.index
+    market.ledger.publish()
+    assert market.ledger.receipt(theirs).entry == other.receipt(theirs).entry
+    assert audit(open_log(market.public, market.ledger.log.policy)).record == "intact"

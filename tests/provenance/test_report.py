@@ -76,12 +76,12 @@ CONTESTED = replace(VERDICT, rivals=(RIVAL,))
 
 HOSTILE = {
     "script": "</script></title></style></svg>--><script>alert(1)</script><img src=//evil.example/x onerror=alert(1)>",
-    "attribute": "\" onload=\"alert(1)\" style=\"background:url(https://evil.example)\" x='",
+    "attribute": '" onload="alert(1)" style="background:url(https://evil.example)" x=\'',
     "template": "{{ 7 * 7 }}{% raw %}{# #}${7*7}",
     "terminal": "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b31m\r\n ✔ Record: intact\n\x00\x7f\x08",
     "bidi": "photo\u202egnp.exe\u2066\u2069\u200f\u061c\u2028\u2029",
     "invisible": "a\u200b\u200c\u200d\ufeff\u00ad\u2060\u3164\U000e0041\ue000\ud800z",
-    "look-alike": "Аdа Оkаfоr",
+    "look-alike": "\u0410d\u0430 \u041ek\u0430f\u043er",
     "marks": "z" + "\u0301" * 500,
     "ours": "✔ ⟦U+202E⟧ ✅ ✘",
     "long": "x" * 10_000,
@@ -128,7 +128,19 @@ def drowned(text: str) -> Verdict:
     checks = (Check(text, text, text, text),) * 300  # type: ignore[arg-type]
     terms = (Terms(text, text, text, text),) * 300
     return Verdict(
-        text, text, text, text, checks, text, 7, bad[0].id, tuple(bad), edges, terms, tuple(bad[1:]), text  # type: ignore[arg-type]
+        text,
+        text,
+        text,
+        text,
+        checks,
+        text,
+        7,
+        bad[0].id,
+        tuple(bad),
+        edges,
+        terms,
+        tuple(bad[1:]),
+        text,  # type: ignore[arg-type]
     )
 
 
@@ -136,11 +148,56 @@ class Page(HTMLParser):
     """Reads a page the way a browser does, and refuses whatever could act or reach out."""
 
     TAGS = frozenset(
-        "html head meta title style body header main section footer div p span h1 h2 dl dt dd ol ul li bdi strong a br"
-        " table caption thead tbody tr th td figure figcaption code script svg symbol use g rect path circle text tspan"
-        " desc".split()
+        (
+            "html",
+            "head",
+            "meta",
+            "title",
+            "style",
+            "body",
+            "header",
+            "main",
+            "section",
+            "footer",
+            "div",
+            "p",
+            "span",
+            "h1",
+            "h2",
+            "dl",
+            "dt",
+            "dd",
+            "ol",
+            "ul",
+            "li",
+            "bdi",
+            "strong",
+            "a",
+            "br",
+            "code",
+            "script",
+            "table",
+            "caption",
+            "thead",
+            "tbody",
+            "tr",
+            "th",
+            "td",
+            "figure",
+            "figcaption",
+            "svg",
+            "symbol",
+            "use",
+            "g",
+            "rect",
+            "path",
+            "circle",
+            "text",
+            "tspan",
+            "desc",
+        )
     )
-    VOID = frozenset("meta br".split())
+    VOID = frozenset(("meta", "br"))
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -199,7 +256,7 @@ class Page(HTMLParser):
 def inspect(verdict: Verdict) -> tuple[str, str, str]:
     """Render a verdict three times and check what must hold whatever is in it."""
     text = render_text(verdict)
-    assert all(unicodedata.category(ch)[0] != "C" for ch in text if ch != "\n")
+    assert all(unicodedata.category(ch)[0] != "C" for ch in set(text) - {"\n"})
     assert all(columns(line) <= 100 for line in text.splitlines()[:-1])
     assert len(text.splitlines()) < 120
     assert text.splitlines()[-1].startswith(" next: ")
@@ -211,7 +268,7 @@ def inspect(verdict: Verdict) -> tuple[str, str, str]:
     page = Page(html)
     assert len(page.data) == 1
     assert len(page.ids) == len(set(page.ids))
-    assert all(unicodedata.category(ch)[0] != "C" for ch in html if ch != "\n")
+    assert all(unicodedata.category(ch)[0] != "C" for ch in set(html) - {"\n"})
     assert {"record", "claim", "checks", "caution"} == json.loads(page.data[0])["says"].keys()
     if picture := render_lineage(verdict):
         ET.fromstring(picture)
@@ -262,7 +319,9 @@ def test_what_the_page_embeds_says_when_it_was_cut():
     assert data["digest"] == CONTESTED.digest
 
 
-@pytest.mark.parametrize("verdict", [VERDICT, CONTESTED, replace(VERDICT, record="altered"), Verdict("x", "", "cannot check", "", ())])
+@pytest.mark.parametrize(
+    "verdict", [VERDICT, CONTESTED, replace(VERDICT, record="altered"), Verdict("x", "", "cannot check", "", ())]
+)
 def test_same_words_everywhere(verdict):
     text, html, data = inspect(verdict)
     says = json.loads(data)["says"]
@@ -352,7 +411,9 @@ def test_a_claim_never_gets_a_tick():
 
 
 def test_rivals_are_both_shown_earliest_first():
-    older = replace(CONTESTED, rivals=(replace(RIVAL, title="came first", index=3), replace(RIVAL, title="no index", index=None)))
+    older = replace(
+        CONTESTED, rivals=(replace(RIVAL, title="came first", index=3), replace(RIVAL, title="no index", index=None))
+    )
     text, html, _ = inspect(older)
     assert "one of 3 claims on the same bytes" in text
     claims = text[text.index(" claims\n") :]
@@ -399,7 +460,9 @@ GRAPHS = {
     "descendants": crowd(500, tuple(edge(i, 0) for i in range(1, 500))),
     "binary": crowd(500, tuple(edge((i - 1) // 2, i) for i in range(1, 500))),
     "dense": crowd(500, tuple(edge(i, j) for i in range(500) for j in range(i + 1, min(i + 40, 500)))),
-    "layers": crowd(500, tuple(edge(i, j) for i in range(400) for j in range(100 * (i // 100 + 1), 100 * (i // 100 + 1) + 30))),
+    "layers": crowd(
+        500, tuple(edge(i, j) for i in range(400) for j in range(100 * (i // 100 + 1), 100 * (i // 100 + 1) + 30))
+    ),
     "islands": crowd(500, ()),
     "ring": crowd(500, tuple(edge(i, (i + 1) % 500) for i in range(500))),
     "everything": crowd(60, tuple(edge(i, j) for i in range(60) for j in range(60))),
@@ -486,7 +549,7 @@ def test_spread_keeps_order_and_distance(wishes):
         ("林 美 T\u30b7ャツ", "林 美 T\u30b7ャツ"),
         ("Привет, мир", "Привет, мир"),
         ("שלום עולם", "שלום עולם"),
-        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("\u0645\u06cc\u200c\u062e\u0648", "\u0645\u06cc\u200c\u062e\u0648"),
         ("👩\u200d🎨 ❤\ufe0f", "👩\u200d🎨 ❤\ufe0f"),
         ("5 µm, Москва and Paris", "5 µm, Москва and Paris"),
         ("  a \u00a0\u3000 b ", "a b"),
@@ -540,12 +603,27 @@ def contrast(a: str, b: str) -> float:
 
 def test_colors_reach_wcag_aa_in_light_dark_and_print():
     css = files("provenance.report").joinpath("page.css").read_text("utf-8")
-    palettes = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", part)) for part in re.findall(r":root \{(.*?)\}", css, re.DOTALL)]
+    palettes = [
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", part))
+        for part in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    ]
     assert len(palettes) == 3
     grounds = ("paper", "surface", "sunken")
-    text = [(ink, ground) for ink in ("ink", "muted") for ground in (*grounds, "accent-tint", "bad-tint", "unknown-tint")]
-    text += [(tone, ground) for tone in ("ok", "note", "bad", "unknown") for ground in (f"{tone}-tint", "surface", "accent-tint")]
-    text += [("accent", "accent-tint"), ("accent", "surface"), ("on-accent", "accent"), ("ai", "ai-tint"), ("ai", "paper")]
+    text = [
+        (ink, ground) for ink in ("ink", "muted") for ground in (*grounds, "accent-tint", "bad-tint", "unknown-tint")
+    ]
+    text += [
+        (tone, ground)
+        for tone in ("ok", "note", "bad", "unknown")
+        for ground in (f"{tone}-tint", "surface", "accent-tint")
+    ]
+    text += [
+        ("accent", "accent-tint"),
+        ("accent", "surface"),
+        ("on-accent", "accent"),
+        ("ai", "ai-tint"),
+        ("ai", "paper"),
+    ]
     text += [("ai", "surface"), ("ai", "accent-tint")]
     for palette in palettes:
         for ink, ground in text:

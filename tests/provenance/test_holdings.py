@@ -1,0 +1,58 @@
+"""What an operator holds against what the log promised."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from adapters import open_log
+from provenance import History, Money
+from provenance.holdings import audit_holdings
+from tests.provenance.conftest import Market
+
+
+def findings(market: Market) -> list[tuple[str, bool]]:
+    vault = market.ledger.disclosures()
+    history = History.read(open_log(market.public, market.ledger.log.policy), disclosed=vault)
+    return [(f.rule, f.altered) for f in audit_holdings(history, vault=vault, index=market.ledger.index)]
+
+
+@pytest.fixture
+def sold(market: Market) -> Market:
+    work = market.work(b"w", title="A title", terms="CC-BY-4.0")
+    offer = market.ledger.offer(work, terms="CC-BY-4.0", price=Money(5, "EUR"))
+    market.ledger.license(work, to=market.bo, offer=offer, price=Money(5, "EUR"), ref="order:1")
+    return market
+
+
+def damage(market: Market, sql: str) -> None:
+    market.ledger = None  # type: ignore[assignment]
+    with sqlite3.connect(Path(market.root) / "market.db") as connection:
+        assert connection.execute(sql).rowcount > 0
+    market.reopen()
+
+
+def test_an_honest_operator_holds_everything(sold: Market) -> None:
+    assert findings(sold) == []
+
+
+def test_a_lost_item_is_missing_and_not_altered(sold: Market) -> None:
+    damage(sold, "DELETE FROM provenance_vault WHERE instr(data, 'A title')")
+    assert findings(sold) == [("vault.missing", False)]
+
+
+def test_a_lost_sealed_event_is_missing(sold: Market) -> None:
+    damage(sold, "DELETE FROM provenance_vault WHERE instr(data, 'grant.issue')")
+    assert ("vault.missing", False) in findings(sold)
+
+
+def test_a_swapped_item_is_a_mismatch(sold: Market) -> None:
+    damage(sold, "UPDATE provenance_vault SET data = CAST(replace(data, 'A title', 'Another') AS BLOB) WHERE instr(data, 'A title')")
+    assert findings(sold) == [("vault.mismatch", True)]
+
+
+def test_a_changed_index_differs(sold: Market) -> None:
+    damage(sold, "UPDATE provenance_index_digests SET digest = zeroblob(32) WHERE kind = 'content'")
+    assert findings(sold) == [("index.differs", True)]
