@@ -14,7 +14,6 @@ from provenance.verdict import Check, Node, Record, Terms, Verdict
 __all__ = ["verify", "verify_work"]
 
 _WORKS = ("work.create", "work.derive")
-_AS_SIGNED = {"Trusted": "trusted", "Valid": "valid"}
 
 
 def verify(

@@ -98,12 +98,12 @@ def _read(file: IO[bytes], media_type: str, store: bytes | None, anchors: str | 
             state = reader.get_validation_state() or "Invalid"
     except module.C2paError.ManifestNotFound:
         return None
-    except module.C2paError.NotSupported:
-        return None
     except module.C2paError as error:
+        if store is None and isinstance(error, module.C2paError.NotSupported):
+            return None
         return _broken(str(error), binding)
     digest = "" if store is None else sha256(store).hexdigest()
-    return _manifest(shown, detailed, state, binding, digest)
+    return _manifest(shown, detailed, state, binding, digest, trusting=bool(anchors))
 
 
 def _broken(problem: str, binding: str) -> Manifest:
@@ -111,7 +111,9 @@ def _broken(problem: str, binding: str) -> Manifest:
     return Manifest("", "Invalid", (problem[:300],), "", None, "", binding, "", (), (), "", ())
 
 
-def _manifest(shown: dict[str, Any], detailed: dict[str, Any], state: str, binding: str, store_digest: str) -> Manifest:
+def _manifest(
+    shown: dict[str, Any], detailed: dict[str, Any], state: str, binding: str, store_digest: str, *, trusting: bool
+) -> Manifest:
     manifests: dict[str, Any] = shown.get("manifests", {})
     label = shown.get("active_manifest", "")
     active = manifests.get(label, {})
@@ -137,11 +139,13 @@ def _manifest(shown: dict[str, Any], detailed: dict[str, Any], state: str, bindi
         source_types=tuple(str(a["digitalSourceType"]) for a in actions if "digitalSourceType" in a),
         actions=tuple(str(a.get("action", "")) for a in actions),
         content_hash=_content_hash(detailed, label),
-        ingredients=_ingredients(active, manifests, {label}),
+        ingredients=_ingredients(active, manifests, {label}, trusting=trusting),
     )
 
 
-def _ingredients(manifest: dict[str, Any], manifests: dict[str, Any], seen: set[str]) -> tuple[IngredientReading, ...]:
+def _ingredients(
+    manifest: dict[str, Any], manifests: dict[str, Any], seen: set[str], *, trusting: bool
+) -> tuple[IngredientReading, ...]:
     found = []
     for part in manifest.get("ingredients", []):
         label = str(part.get("active_manifest") or "")
@@ -152,7 +156,7 @@ def _ingredients(manifest: dict[str, Any], manifests: dict[str, Any], seen: set[
         )
         # A state is derived from the codes: the library gives one for the whole store only.
         broken = tuple(code for code in codes if code != _UNTRUSTED)
-        state = None if not label else "Invalid" if broken else "Valid" if codes else "Trusted"
+        state = None if not label else "Invalid" if broken else "Trusted" if trusting and not codes else "Valid"
         found.append(
             IngredientReading(
                 title=str(part.get("title") or ""),
@@ -161,7 +165,7 @@ def _ingredients(manifest: dict[str, Any], manifests: dict[str, Any], seen: set[
                 state=state,
                 codes=codes,
                 reference=_reference(own),
-                ingredients=() if label in seen or not label else _ingredients(own, manifests, seen | {label}),
+                ingredients=() if label in seen or not label else _ingredients(own, manifests, seen | {label}, trusting=trusting),
             )
         )
     return tuple(found)
