@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from ledger.checkpoint import Checkpoint
+from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.edge import Edge
-from ledger.errors import NotFound
+from ledger.errors import Fork, NotFound, Rollback
+from ledger.merkle import tree_root
 from ledger.storage import Objects, Row
 from ledger.tile import CHECKPOINT, WIDTH, open_path
 
@@ -20,9 +21,11 @@ def copy_log(log: Client, target: Objects, *, progress: Callable[[int, int], Non
 
     Entries are verified as they are read and tiles are derived from them, so that the copy holds nothing that the
     checkpoint does not cover, but for open bundles, which a reader checks against their statements. May be repeated.
-    Raises what `Client.entries` raises, and `Conflict` when another log lies at `target`.
+    Raises what `Client.entries` raises, `Conflict` when another log lies at `target`, `Rollback` when `target` shows
+    more of this log than is copied, and `Fork` when it shows something else.
     """
     checkpoint = log.checkpoint
+    _check_target(target, log)
     edge = Edge()
     for number in range(-(-checkpoint.size // WIDTH)):
         stop = min((number + 1) * WIDTH, checkpoint.size)
@@ -38,3 +41,18 @@ def copy_log(log: Client, target: Objects, *, progress: Callable[[int, int], Non
         target.put(path, data)
     target.replace(CHECKPOINT, checkpoint.signed)
     return checkpoint
+
+
+def _check_target(target: Objects, log: Client) -> None:
+    """Refuse to put an older or another history over what a place already shows."""
+    checkpoint = log.checkpoint
+    try:
+        there = open_checkpoint(target.get(CHECKPOINT), log.policy)
+    except NotFound:
+        return
+    if there.size > checkpoint.size:
+        msg = f"{checkpoint.origin}: the target shows size {there.size}, the copy would show {checkpoint.size}"
+        raise Rollback(msg)
+    if tree_root(there.size, log.reader) != there.root:
+        msg = f"{checkpoint.origin}: what the target shows at size {there.size} is not a beginning of this log"
+        raise Fork(msg, there, checkpoint)

@@ -36,7 +36,7 @@ _MOST_RETRIES = 10
 
 def format_time(time: datetime) -> str:
     """RFC 3339 in UTC, whole seconds: 2026-11-23T07:15:00Z."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> datetime:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from adapters.sql.store import SqlStore, storage_errors
 from adapters.sql.tables import vault
 from ledger.errors import NotFound
+from provenance.index.bulk import insert_many
 
 __all__ = ["SqlVault"]
 
@@ -21,9 +22,8 @@ class SqlVault:
 
     def put(self, connection: Connection, items: Iterable[tuple[bytes, bytes]]) -> None:
         """As `Vault.put`."""
-        values = [{"prefix": _prefix(address), "address": address, "data": data} for address, data in items]
-        if values:
-            connection.execute(_PUT, values)
+        values = [(_prefix(address), address, data) for address, data in items]
+        insert_many(connection, vault, values)
 
     def get(self, address: bytes) -> bytes:
         """As `Vault.get`."""
@@ -51,7 +51,6 @@ def _prefix(address: bytes) -> int:
     return int.from_bytes(address[:8], "big", signed=True)
 
 
-_PUT = insert(vault)
 _GET = (
     select(vault.c.data).where(vault.c.prefix == bindparam("prefix"), vault.c.address == bindparam("address")).limit(1)
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -9,6 +11,7 @@ import orjson
 
 __all__ = ["Facts", "facts_of", "key_of"]
 
+_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _DIGESTS = {"file_digest": "file", "store_digest": "store"}
 
 
@@ -32,29 +35,26 @@ def key_of(digest: bytes) -> int:
 
 
 def facts_of(*, event_id: bytes, type: str, issuer: str, sealed: bool, event: bytes | None) -> Facts:  # noqa: A002
-    """Facts of an entry. `event` must be the bytes whose SHA-256 is `event_id`, or None when nobody can read them."""
-    issuing = bytes.fromhex(issuer)
-    if event is None:
-        return Facts(event_id, type, issuing, sealed, "", "", (), (), "")
-    value: dict[str, Any] = orjson.loads(event)
-    links = tuple(_link(ref) for ref in value.get("refs", ()))
-    body = value.get("body", {})
-    found = [(bytes.fromhex(body[name]), kind) for name, kind in _DIGESTS.items() if name in body]
-    content = body.get("digests", {}).get("sha-256") if isinstance(body.get("digests"), dict) else None
-    if content:
-        found.append((bytes.fromhex(content), "content"))
-    if type == "terms.publish":
-        found.append((sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest(), "terms"))
+    """Facts of an entry. `event` must be the bytes whose SHA-256 is `event_id`, or None when nobody can read them.
+
+    Never fails on what is in them: whoever signed them may have written anything, and what is no ref and no digest
+    gives no fact.
+    """
+    value = {} if event is None else _object(event)
+    body = value.get("body")
+    body = body if isinstance(body, dict) else {}
+    refs = value.get("refs")
+    time = body.get("time")
     return Facts(
         event_id,
         type,
-        issuing,
+        bytes.fromhex(issuer),
         sealed,
-        value.get("strength", ""),
-        value.get("claimed_at", ""),
-        links,
-        tuple(found),
-        body["time"] if type == "log.time" else "",
+        _text(value.get("strength")),
+        _text(value.get("claimed_at")),
+        tuple(link for ref in (refs if isinstance(refs, list) else ()) if (link := _link(ref)) is not None),
+        tuple(_digests(type, body)),
+        _text(time) if type == "log.time" else "",
     )
 
 
@@ -63,11 +63,43 @@ def outside_key(outside: str) -> int:
     return key_of(sha256(outside.encode()).digest())
 
 
-def _link(ref: dict[str, Any]) -> tuple[str, bytes, str, str]:
-    target = ref["id"]
-    detail = ref.get("relation") or ref.get("as") or ""
+def _object(event: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(event)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _digest(value: Any) -> bytes | None:
+    return bytes.fromhex(value) if isinstance(value, str) and _HEX.fullmatch(value) else None
+
+
+def _digests(type_: str, body: dict[str, Any]) -> Iterator[tuple[bytes, str]]:
+    for name, kind in _DIGESTS.items():
+        if (digest := _digest(body.get(name))) is not None:
+            yield digest, kind
+    content = body.get("digests")
+    if isinstance(content, dict) and (digest := _digest(content.get("sha-256"))) is not None:
+        yield digest, "content"
+    if type_ == "terms.publish":
+        yield sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest(), "terms"
+
+
+def _link(ref: Any) -> tuple[str, bytes, str, str] | None:
+    if not isinstance(ref, dict):
+        return None
+    role, target = _text(ref.get("role")), ref.get("id")
+    detail = _text(ref.get("relation")) or _text(ref.get("as"))
     if isinstance(target, str):
-        return ref["role"], bytes.fromhex(target), "", detail
-    if "log" in target:
-        return ref["role"], b"", f"{target['log']}#{target['event']}", detail
-    return ref["role"], b"", f"{target['scheme']}:{target['id']}", detail
+        event_id = _digest(target)
+        return None if event_id is None else (role, event_id, "", detail)
+    if isinstance(target, dict):
+        for first, second, joint in (("log", "event", "#"), ("scheme", "id", ":")):
+            if _text(target.get(first)) and _text(target.get(second)):
+                return role, b"", f"{target[first]}{joint}{target[second]}", detail
+    return None

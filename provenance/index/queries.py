@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, create_engine, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, create_engine, delete, func, select
 from sqlalchemy.pool import StaticPool
 
+from provenance.index.bulk import insert_many
 from provenance.index.facts import Facts, key_of, outside_key
 from provenance.index.tables import digests, entries, links, metadata, times
 
@@ -65,47 +66,25 @@ class Index:
 
     def write(self, first: int, facts: Sequence[Facts]) -> None:
         """Index entries `[first, first + len(facts))`."""
-        rows: list[dict[str, Any]] = []
-        link_rows: list[dict[str, Any]] = []
-        digest_rows: list[dict[str, Any]] = []
-        time_rows: list[dict[str, Any]] = []
+        rows: list[tuple[Any, ...]] = []
+        link_rows: list[tuple[Any, ...]] = []
+        digest_rows: list[tuple[Any, ...]] = []
+        time_rows: list[tuple[Any, ...]] = []
         for idx, fact in enumerate(facts, first):
+            event_id = fact.event_id
+            issuer = key_of(fact.issuer)
             rows.append(
-                {
-                    "idx": idx,
-                    "key": key_of(fact.event_id),
-                    "event_id": fact.event_id,
-                    "type": fact.type,
-                    "issuer": key_of(fact.issuer),
-                    "sealed": fact.sealed,
-                    "strength": fact.strength,
-                    "claimed_at": fact.claimed_at,
-                }
+                (idx, key_of(event_id), event_id, fact.type, issuer, fact.sealed, fact.strength, fact.claimed_at)
             )
-            for role, event_id, outside, detail in fact.links:
-                target = key_of(event_id) if event_id else outside_key(outside)
-                link_rows.append(
-                    {
-                        "source": idx,
-                        "role": role,
-                        "target": target,
-                        "event_id": event_id,
-                        "outside": outside,
-                        "detail": detail,
-                    }
-                )
+            for role, target, outside, detail in fact.links:
+                key = key_of(target) if target else outside_key(outside)
+                link_rows.append((idx, role, key, target, outside, detail))
             for digest, kind in fact.digests:
-                digest_rows.append({"key": key_of(digest), "digest": digest, "idx": idx, "kind": kind})
+                digest_rows.append((key_of(digest), digest, idx, kind))
             if fact.time:
-                time_rows.append({"idx": idx, "time": fact.time})
-        for statement, values in (
-            (_ENTRY, rows),
-            (_LINK, link_rows),
-            (_DIGEST, digest_rows),
-            (_TIME, time_rows),
-        ):
-            if values:
-                self._connection.execute(statement, values)
+                time_rows.append((idx, fact.time))
+        for table, values in ((entries, rows), (links, link_rows), (digests, digest_rows), (times, time_rows)):
+            insert_many(self._connection, table, values)
 
     # Asking
 
@@ -239,10 +218,6 @@ _COLUMNS = (
     entries.c.strength,
     entries.c.claimed_at,
 )
-_ENTRY = insert(entries)
-_LINK = insert(links)
-_DIGEST = insert(digests)
-_TIME = insert(times)
 _ENTRY_AT = select(*_COLUMNS).where(entries.c.idx == bindparam("idx"))
 _FIND = (
     select(*_COLUMNS)

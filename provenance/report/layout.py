@@ -20,6 +20,7 @@ CARD_WIDTH, CARD_HEIGHT, GAP = 184, 118, 108
 _ROW_GAP = 30
 _WIRE_HEIGHT = 8
 _SWEEPS = 6
+_TALL = 820  # pixels; a picture that is taller opens at the file's own work instead of around the middle
 _LONGEST = 8  # columns; an edge that passes more is drawn straight instead of being led around the works
 
 
@@ -78,6 +79,8 @@ def lay_out(graph: Graph, *, margin: int = 16) -> Picture:
             columns[item.column].append(item)
     links = [(a, b) for _, route in routes for a, b in pairwise(route)]
     _place(columns, links)
+    if any(column and column[-1].middle - column[0].middle > _TALL for column in columns):
+        _stack(columns, links, items[graph.nodes[0].id])
     for level, count in graph.hidden.items():  # counts stand below the works of their generation
         column = columns[oldest - level]
         below = max((item.middle + item.height / 2 for item in column), default=0.0)
@@ -145,6 +148,20 @@ def _place(columns: list[list[_Item]], links: Iterable[tuple[_Item, _Item]]) -> 
     for column in columns:  # last, let every work look both ways
         wishes = [_mean([*before.get(id(i), ()), *after.get(id(i), ())], i.middle) for i in column]
         _settle(column, wishes)
+
+
+def _stack(columns: list[list[_Item]], links: Iterable[tuple[_Item, _Item]], own: _Item) -> None:
+    """Begin every column at the top: there the file's own work stands, and beside it what it was made from."""
+    after: dict[int, list[_Item]] = {}
+    for a, b in links:
+        after.setdefault(id(a), []).append(b)
+    for column in reversed(columns):
+        wishes = {id(item): _mean(after.get(id(item), ()), item.middle) for item in column}
+        column.sort(key=lambda item: (item is not own, wishes[id(item)]))
+        _settle(column, [0.0] * len(column))
+        top = column[0].middle - column[0].height / 2 if column else 0.0
+        for item in column:
+            item.middle -= top
 
 
 def _settle(column: list[_Item], wishes: Sequence[float]) -> None:

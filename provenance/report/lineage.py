@@ -202,7 +202,7 @@ def _two(title: str) -> list[str]:
 
 def _kind_of(node: Node) -> str:
     main = node.media_type.split("/", 1)[0]
-    if "model" in main or "safetensors" in node.media_type or "onnx" in node.media_type:
+    if "model" in node.media_type or "safetensors" in node.media_type or "onnx" in node.media_type:
         return "model"
     return main if main in _ICONS else "text" if node.media_type == "application/pdf" else "other"
 

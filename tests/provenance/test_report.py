@@ -484,6 +484,40 @@ def test_the_picture_marks_what_needs_marking():
     assert "made from dunes (remix), sky (component)" in picture.findtext("desc", "")
 
 
+def test_a_tall_picture_opens_at_the_file():
+    for name in ("fan", "binary", "layers", "descendants"):
+        picture = lay_out(build_graph(GRAPHS[name]))
+        assert next(box.y for box in picture.boxes if box.id == GRAPHS[name].work) < 100
+
+
+def test_what_a_work_without_title_is_called():
+    secret = replace(PHOTO, title=None, status="sealed")
+    text = render_text(replace(VERDICT, nodes=(FILE, secret)))
+    assert "title sealed · ◐ sealed" in text
+    assert f"untitled {PHOTO.id[:8]}…" in render_text(replace(VERDICT, nodes=(FILE, replace(PHOTO, title="\u3000"))))
+
+
+@pytest.mark.parametrize(
+    "media_type,like",
+    [
+        ("model/onnx", "application/x-model"),
+        ("application/pdf", "text/plain"),
+        ("", "application/zip"),
+        ("image/png",) * 2,
+    ],
+)
+def test_icons_follow_the_media_type(media_type, like):
+    icons = [
+        re.findall(r'class="icon"[^>]* d="([^"]*)"', render_lineage(crowd_of(replace(FILE, media_type=each))))
+        for each in (media_type, like)
+    ]
+    assert icons[0] == icons[1] != []
+
+
+def crowd_of(*nodes: Node) -> Verdict:
+    return replace(VERDICT, nodes=nodes, edges=())
+
+
 def test_no_work_no_picture():
     empty = replace(VERDICT, nodes=(), edges=())
     assert render_lineage(empty) == ""
