@@ -2,7 +2,8 @@
 
 The partial tiles of the right edge are read first and folded into the root; a full tile is checked against its
 parent's hash. Of a full tile, once checked, the 16 nodes in its middle are kept (512 bytes): with them a later read
-checks and folds 16 leaves of the tile instead of 256.
+checks and folds 16 leaves of the tile instead of 256. What was folded above the lowest tiles, which every proof needs
+and of which there is 1 in 256, is kept as well.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ MiddleNodes = dict[tuple[int, int], list[bytes]]
 
 _GROUP = 16
 _MAX_CACHED = 8192  # tiles, 512 bytes each: 4 MB
+_MAX_FOLDED = 1024  # groups of 31 nodes, 1 kB each: 1 MB
 
 Pyramid = list[list[bytes]]
 
@@ -36,6 +38,7 @@ class TileReader:
         self.size = size
         self._fetch = fetch
         self._middles: MiddleNodes = {} if cache is None else cache
+        self._folded: dict[tuple[int, int, int], Pyramid] = {}
         self._edge: dict[int, tuple[int, Pyramid]] = {}
         edge = {level: self._hashes(level, index, width) for level, index, width in tile_widths(size)}
         if _edge_root(size, edge) != root:
@@ -63,19 +66,24 @@ class TileReader:
         if edge and edge[0] == tile_index:
             return edge[1][height][offset]
         key = (tile_level, tile_index)
+        hashes = None
         middles = self._middles.get(key)
         if middles is None:
-            middles = self._keep(*key, self._hashes(*key, WIDTH))
+            hashes = self._hashes(*key, WIDTH)
+            middles = self._keep(*key, hashes)
         if height >= 4:
             span = 1 << (height - 4)
             return subtree_root(middles[offset * span : (offset + 1) * span])
         group, offset = divmod(offset, _GROUP >> height)
-        pyramid = groups.get((*key, group))
+        place = (*key, group)
+        pyramid = groups.get(place) or self._folded.get(place)
         if pyramid is None:
-            hashes = self._hashes(*key, WIDTH)[group * _GROUP : (group + 1) * _GROUP]
-            pyramid = groups[(*key, group)] = _pyramid(hashes)
+            part = slice(group * _GROUP, (group + 1) * _GROUP)
+            pyramid = groups[place] = _pyramid(hashes[part] if hashes else self._hashes(*key, WIDTH, part))
             if pyramid[4][0] != middles[group]:
                 raise mismatch(tile_path(*key), group * _GROUP * HASH_SIZE)
+            if tile_level and len(self._folded) < _MAX_FOLDED:
+                self._folded[place] = pyramid
         return pyramid[height][offset]
 
     def _keep(self, level: int, index: int, hashes: list[bytes]) -> list[bytes]:
@@ -113,10 +121,10 @@ class TileReader:
         msg = f"{paths}: lead to another root than the checkpoint of size {self.size}"
         return TileMismatch(msg, path=paths)
 
-    def _hashes(self, level: int, index: int, width: int) -> list[bytes]:
+    def _hashes(self, level: int, index: int, width: int, only: slice = slice(None)) -> list[bytes]:
         path = tile_path(level, index, width)
         try:
-            return parse_tile(self._fetch(path), width, path)
+            return parse_tile(self._fetch(path), width, path, only=only)
         except NotFound:
             # A partial tile may be dropped once the full one is there.
             if width == WIDTH:

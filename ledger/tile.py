@@ -136,12 +136,12 @@ def parse_open(data: bytes) -> list[bytes]:
     return [data[start:stop] for start, stop in _spans(data, 4, MAX_OPEN, "open bundle", None)]
 
 
-def parse_tile(data: bytes, width: int, path: str) -> list[bytes]:
-    """The hashes of a tile. Raises `MalformedError` unless there are exactly `width` of them."""
+def parse_tile(data: bytes, width: int, path: str, *, only: slice = slice(None)) -> list[bytes]:
+    """The hashes of a tile, or `only` some. Raises `MalformedError` unless there are exactly `width` in all."""
     if len(data) != width * HASH_SIZE:
         msg = f"{path}: {len(data)} bytes, want {width} hashes of {HASH_SIZE}"
         raise MalformedError(msg)
-    return [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
+    return [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)[only]]
 
 
 def largest(path: str) -> int | None:

@@ -339,9 +339,10 @@ class ProvenanceLedger:
         """
         self._drain()
         tickets: list[Ticket] = []
-        portion: list[Draft] = []
+        portion: list[tuple[Staged, Facts]] = []
         for draft in drafts:
-            portion.append(draft)
+            # The model ends here: thousands of them would keep the garbage collector busy.
+            portion.append((self._stage(draft), draft_facts(draft, sealed=draft.type in self._sealed)))
             if len(portion) == BATCH:
                 tickets += self._record_portion(portion)
                 portion = []
@@ -515,16 +516,16 @@ class ProvenanceLedger:
             self.publish()
         return ticket
 
-    def _record_portion(self, drafts: Sequence[Draft]) -> list[Ticket]:
-        facts = [draft_facts(draft, sealed=draft.type in self._sealed) for draft in drafts]
-        events = [draft.data for draft in drafts]
+    def _record_portion(self, portion: Sequence[tuple[Staged, Facts]]) -> list[Ticket]:
+        staged = [event for event, _ in portion]
+        facts = [fact for _, fact in portion]
         index = self._index()
         reasons = check_refs(facts, index.known(targets(facts)))
-        reasons += check_acts(facts, events, index, self._read_here)
+        reasons += check_acts(facts, [event.event for event in staged], index, self._read_here)
         if reasons:
             raise EventRejected(*reasons)
-        self._sequencer.append([self._stage(draft) for draft in drafts], facts)
-        return [Ticket(draft.id.hex(), draft.type) for draft in drafts]
+        self._sequencer.append(staged, facts)
+        return [Ticket(event.event_id.hex(), event.type) for event in staged]
 
     def _name(self, connection: Connection, verb: str, ref: str, fingerprint: bytes, ticket: Ticket) -> Ticket:
         """Take the ref for `ticket`, or return the ticket that the same content took it for."""
