@@ -1,7 +1,7 @@
 """Content credentials: C2PA manifests attached to files and read back. The C2PA library loads at the first use."""
 
 from provenance.content.certificates import Credential, is_development, lint, make_development_credential
-from provenance.content.formats import binding_for, digest_file, media_type_of, sidecar_of
+from provenance.content.formats import binding_for, digest_file, media_type_of, misnamed, sidecar_of
 from provenance.content.reading import IngredientReading, Manifest, read_manifest
 from provenance.content.signing import Attachment, IngredientFile, attach
 
@@ -18,6 +18,7 @@ __all__ = [
     "lint",
     "make_development_credential",
     "media_type_of",
+    "misnamed",
     "read_manifest",
     "sidecar_of",
 ]

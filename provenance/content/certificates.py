@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature as BadSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from ledger.errors import MalformedError
 
@@ -26,6 +27,22 @@ _DAYS = 366
 _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n.*?-----END \1-----\n", re.DOTALL)
 _ACCEPTED = frozenset(
     {CLAIM_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION, x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")}
+)
+_EXCLUSIVE = frozenset(
+    {
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+        ExtendedKeyUsageOID.TIME_STAMPING,
+        ExtendedKeyUsageOID.OCSP_SIGNING,
+    }
+)
+_UNDERSTOOD = frozenset(
+    {
+        ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.EXTENDED_KEY_USAGE,
+        ExtensionOID.KEY_USAGE,
+        ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+    }
 )
 
 
@@ -45,7 +62,7 @@ class Credential:
     def parse(cls, text: str) -> Credential:
         """Read what `str(credential)` wrote, or any PEM file of one PKCS#8 key and a chain. Raises `MalformedError`."""
         parts = {"PRIVATE KEY": [], "CERTIFICATE": []}  # type: dict[str, list[str]]
-        for match in _PEM.finditer(text if text.endswith("\n") else text + "\n"):
+        for match in _PEM.finditer(text.replace("\r\n", "\n") + "\n"):
             if match[1] not in parts:
                 msg = f"credential: holds a PEM part {match[1]!r}, want PRIVATE KEY (PKCS#8) and CERTIFICATE"
                 raise MalformedError(msg)
@@ -59,8 +76,10 @@ class Credential:
         except (ValueError, TypeError) as error:
             msg = f"credential: {error}"
             raise MalformedError(msg) from error
-        roots = [pem for pem, c in zip(parts["CERTIFICATE"], certificates, strict=True) if c.issuer == c.subject]
-        chain = [pem for pem in parts["CERTIFICATE"] if pem not in roots]
+        # The first is the signer, whatever it is: a self-signed one is for `lint` to name.
+        leaf, *others = zip(parts["CERTIFICATE"], certificates, strict=True)
+        roots = [pem for pem, c in others if c.issuer == c.subject]
+        chain = [leaf[0], *(pem for pem, c in others if c.issuer != c.subject)]
         return cls("".join(chain), parts["PRIVATE KEY"][0], "".join(roots))
 
     def __str__(self) -> str:
@@ -92,7 +111,8 @@ def _problems(credential: Credential, at: datetime) -> Iterator[str]:
     chain = credential.certificates
     leaf = chain[0]
     if not leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc:
-        yield f"certificate is valid from {leaf.not_valid_before_utc:%Y-%m-%d} to {leaf.not_valid_after_utc:%Y-%m-%d} only"
+        span = f"{leaf.not_valid_before_utc:%Y-%m-%d} to {leaf.not_valid_after_utc:%Y-%m-%d}"
+        yield f"certificate is valid from {span} only"
     key = load_pem_private_key(credential.key.encode(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         yield "key is no P-256 key"
@@ -100,8 +120,11 @@ def _problems(credential: Credential, at: datetime) -> Iterator[str]:
         yield "key is not the key of the first certificate"
     if leaf.issuer == leaf.subject:
         yield "certificate is self-signed"
+    if leaf.version != x509.Version.v3:
+        yield f"certificate has version {leaf.version.name}, want v3"
+        return  # others have no extensions
     yield from _extension_problems(leaf)
-    for child, parent in zip(chain, chain[1:], strict=False):
+    for child, parent in pairwise(chain):
         try:
             child.verify_directly_issued_by(parent)
         except (ValueError, TypeError, BadSignature):
@@ -121,14 +144,20 @@ def _extension_problems(leaf: x509.Certificate) -> Iterator[str]:
     except x509.ExtensionNotFound:
         yield "key usage is missing, want digitalSignature"
     try:
-        if not _ACCEPTED & set(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value):
+        purposes = set(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+        if not _ACCEPTED & purposes:
             yield "extended key usage has none of claimSigning, emailProtection, documentSigning"
+        if _EXCLUSIVE & purposes:
+            yield "extended key usage allows any use, or time stamping or OCSP besides: these stand alone"
     except x509.ExtensionNotFound:
         yield "extended key usage is missing"
     try:
         leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
     except x509.ExtensionNotFound:
         yield "authority key identifier is missing"
+    for extension in leaf.extensions:
+        if extension.critical and extension.oid not in _UNDERSTOOD:
+            yield f"critical extension {extension.oid.dotted_string} is none that C2PA verifiers understand"
 
 
 def make_development_credential(name: str, *, now: datetime | None = None) -> Credential:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -15,8 +16,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ledger.errors import Conflict, MalformedError, VerificationError
+from ledger.errors import Conflict, MalformedError, Unavailable, VerificationError
 from provenance.content.certificates import Credential
+from provenance.content.embedded import split
 from provenance.content.formats import OCTETS, Binding, binding_for, digest_file, media_type_of, open_file, sidecar_of
 from provenance.content.library import LABEL, c2pa, context
 from provenance.content.reading import Manifest, read_manifest
@@ -26,6 +28,7 @@ __all__ = ["Attachment", "IngredientFile", "attach"]
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _GENERATOR = "provenance-ledger"
 _SPEC_VERSION = "2.4"
+_EVENT_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class IngredientFile:
 
     path: Path
     relationship: str  # parentOf (at most one), componentOf, inputTo
-    title: str = ""
+    title: str = ""  # empty: none is written, because a file's name may be personal
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +70,24 @@ def attach(
     derived: bool,
     ingredients: Sequence[IngredientFile] = (),
     title: str = "",
+    anchors: str = "",
 ) -> Attachment:
     """Write `destination`: the bytes of `source` with a manifest that names event `event` (hex) of the log `log`.
 
     JPEG and PNG carry it inside; others are copied unchanged, with the manifest beside them over their digest.
     `digest` is the SHA-256 (hex) that the event names: `source` must have it. `source_type` is an IPTC term.
-    Everything appears at once and is on disk when this returns; after any error nothing is left. Raises `Conflict` when
-    source and destination are one file, `VerificationError` when what was signed does not read back as meant,
-    `MalformedError` for a file that its own format refuses, `MissingExtra`.
+    A manifest that `source` has already goes along as an ingredient. `anchors` (PEM) are what the states of
+    ingredients are judged by, besides the credential's own.
+    The file appears whole, after its sidecar, and is on disk when this returns; after any error no part of either is
+    left. Raises `Conflict` when source and destination are one file or the destination is a folder,
+    `VerificationError` when what was signed does not read back as meant, `MalformedError` for a file that its own
+    format refuses or for arguments of the wrong form, `Unavailable` when the destination cannot be written,
+    `MissingExtra`.
     """
+    _check_arguments(event, title, ingredients)
+    if destination.is_dir():
+        msg = f"{destination}: a folder, want the name of a file"
+        raise Conflict(msg)
     if destination.exists() and source.exists() and destination.samefile(source):
         msg = f"{destination}: source and destination are the same file, want another destination"
         raise Conflict(msg)
@@ -87,11 +99,13 @@ def attach(
     binding = binding_for(media_type)
     label = f"urn:c2pa:{uuid.uuid4()}"
     definition = _definition(label, log, event, title, media_type, source_type, derived=derived)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with _beside(destination) as signed, _beside(sidecar_of(destination)) as beside:
+    trusted = credential.anchor + anchors
+    content = split(source, media_type).rest if binding == "embedded" else digest
+    ingredients = _with_earlier(source, ingredients)
+    with _writing(destination), _beside(destination) as signed, _beside(sidecar_of(destination)) as beside:
         if binding == "embedded":
             with open_file(source) as file, signed.open("w+b") as out:
-                store = _sign(definition, ingredients, credential, media_type, file, out, embed=True)
+                store = _sign(definition, ingredients, credential, trusted, media_type, file, out, embed=True)
                 out.flush()
                 os.fsync(out.fileno())
         else:
@@ -106,20 +120,25 @@ def attach(
                 "pad": [0] * 10,
             }
             definition["assertions"].append({"label": "c2pa.hash.data", "data": binding_hash})
-            store = _sign(definition, ingredients, credential, OCTETS, io.BytesIO(b""), io.BytesIO(), embed=False)
+            store = _sign(
+                definition, ingredients, credential, trusted, OCTETS, io.BytesIO(b""), io.BytesIO(), embed=False
+            )
             with beside.open("wb") as out:
                 out.write(store)
                 out.flush()
                 os.fsync(out.fileno())
-        manifest = read_manifest(
-            signed, anchors=credential.anchor or None, sidecar=None if binding == "embedded" else beside
-        )
-        _check(manifest, destination, label, (log, event), digest)
+        manifest = read_manifest(signed, anchors=trusted or None, sidecar=None if binding == "embedded" else beside)
+        _check(manifest, destination, label, (log, event), content)
         assert manifest is not None  # noqa: S101 - checked just now
+        if split(signed, media_type).rest != content:
+            msg = f"{destination}: signing changed bytes outside of the manifest, want SHA-256 {content} of them"
+            raise VerificationError(msg)
         file_digest, size = digest_file(signed)
+        # The sidecar first: where the file is, its manifest is too.
         if binding == "sidecar":
             beside.replace(sidecar_of(destination))
         signed.replace(destination)
+        _sync(destination.parent)
     return Attachment(
         label=label,
         store_digest=sha256(store).hexdigest(),
@@ -134,6 +153,33 @@ def attach(
         path=destination,
         sidecar=sidecar_of(destination) if binding == "sidecar" else None,
     )
+
+
+def _check_arguments(event: str, title: str, ingredients: Sequence[IngredientFile]) -> None:
+    if not _EVENT_ID.fullmatch(event):
+        msg = f"event {event[:70]!r}: want the 64 hex digits of an event id"
+        raise MalformedError(msg)
+    for text in (title, *(part.title for part in ingredients)):
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            msg = "title: half of a surrogate pair, which is no text; want Unicode"
+            raise MalformedError(msg)
+    relationships = [part.relationship for part in ingredients]
+    unknown = sorted(set(relationships) - {"parentOf", "componentOf", "inputTo"})
+    if unknown:
+        msg = f"ingredient: relationship {unknown[0]!r}, want parentOf, componentOf or inputTo"
+        raise MalformedError(msg)
+    if relationships.count("parentOf") > 1:
+        # The library signs this and calls it Trusted; the specification and other verifiers refuse it.
+        msg = f"ingredients: {relationships.count('parentOf')} with parentOf, want at most one; others are componentOf"
+        raise MalformedError(msg)
+
+
+def _with_earlier(source: Path, ingredients: Sequence[IngredientFile]) -> Sequence[IngredientFile]:
+    """Take the manifest that the source has along: signing would drop it, and with it whoever signed before."""
+    if any(part.path.samefile(source) for part in ingredients if part.path.exists()) or read_manifest(source) is None:
+        return ingredients
+    opened = any(part.relationship == "parentOf" for part in ingredients)
+    return [*ingredients, IngredientFile(source, "componentOf" if opened else "parentOf")]
 
 
 def _definition(
@@ -163,6 +209,7 @@ def _sign(
     definition: dict[str, Any],
     ingredients: Sequence[IngredientFile],
     credential: Credential,
+    anchors: str,
     media_type: str,
     source: Any,
     destination: Any,
@@ -170,14 +217,16 @@ def _sign(
     embed: bool,
 ) -> bytes:
     module = c2pa()
-    active = context(credential.anchor or None)
+    active = context(anchors or None)
     info = module.C2paSignerInfo("es256", credential.chain.encode(), credential.key.encode(), None)
     actions = definition["assertions"][0]["data"]["actions"]
     names: dict[str, list[str]] = {"parentOf": [], "componentOf": [], "inputTo": []}
     for number, part in enumerate(ingredients):
         names[part.relationship].append(f"ingredient-{number}")
     if names["parentOf"]:
-        actions.insert(0, {"action": "c2pa.opened", "parameters": {"ingredientIds": names["parentOf"]}})
+        opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": names["parentOf"]}}
+        # One inception only: a work that brings its earlier manifest is not created once more.
+        actions[:] = [opened, *(action for action in actions if action["action"] != "c2pa.created")]
     elif actions[0]["action"] == "c2pa.edited":
         # Without a parent file the result was created, from components at most.
         actions[0] = {**actions[0], "action": "c2pa.created"}
@@ -189,36 +238,50 @@ def _sign(
         if not embed:
             builder.set_no_embed()
         for number, part in enumerate(ingredients):
-            _add(builder, part, f"ingredient-{number}", credential)
+            _add(builder, part, f"ingredient-{number}", active)
         return bytes(builder.sign(signer, media_type, source, destination))
     except module.C2paError as error:
-        msg = f"signing a {media_type}: {str(error)[:300]}; is the file what its first bytes say?"
+        msg = f"signing {media_type}: {str(error)[:300]}; is the file what its first bytes say?"
         raise MalformedError(msg) from error
 
 
-def _add(builder: Any, part: IngredientFile, name: str, credential: Credential) -> None:
+def _add(builder: Any, part: IngredientFile, name: str, active: Any) -> None:
     module = c2pa()
-    media_type = media_type_of(part.path)
-    described: dict[str, Any] = {
-        "relationship": part.relationship,
-        "label": name,
-        "title": part.title or part.path.name,
-    }
-    beside = sidecar_of(part.path)
+    described: dict[str, Any] = {"relationship": part.relationship, "label": name}
+    if part.title:
+        described["title"] = part.title
+    media_type, beside = _where(part.path, active)
     with open_file(part.path) as file:
-        if beside.is_file():
+        if beside is not None:
             # A sidecar is no ingredient to the library by itself: it takes its manifest as data, with its results.
             store = beside.read_bytes()
-            with module.Reader(OCTETS, file, store, context=context(credential.anchor or None)) as reader:
+            with module.Reader(OCTETS, file, store, context=active) as reader:
                 described["active_manifest"] = reader.get_active_manifest()["label"]
                 described["validation_results"] = reader.get_validation_results()
             described["manifest_data"] = {"format": "application/c2pa", "identifier": f"{name}.c2pa"}
             builder.add_resource(f"{name}.c2pa", io.BytesIO(store))
-            media_type = OCTETS
             file.seek(0)
-        elif binding_for(media_type) == "sidecar":
-            media_type = OCTETS
         builder.add_ingredient(json.dumps(described), media_type, file)
+
+
+def _where(path: Path, active: Any) -> tuple[str, Path | None]:
+    """Find an ingredient's manifest as `read_manifest` does: the type to read the file as, and its sidecar if any."""
+    module = c2pa()
+    media_type, beside = media_type_of(path), sidecar_of(path)
+    if binding_for(media_type) == "embedded":
+        inside = split(path, media_type).store is not None
+        return (OCTETS, beside) if not inside and beside.is_file() else (media_type, None)
+    if beside.is_file():
+        return OCTETS, beside
+    with open_file(path) as file:
+        try:
+            reader = module.Reader.try_create(media_type, file, context=active)
+        except module.C2paError:
+            reader = None  # no format the library reads, or not this file: any bytes can be an ingredient
+        if reader is None:
+            return OCTETS, None
+        reader.close()
+    return media_type, None
 
 
 def _check(manifest: Manifest | None, path: Path, label: str, reference: tuple[str, str], digest: str) -> None:
@@ -242,15 +305,37 @@ def _check(manifest: Manifest | None, path: Path, label: str, reference: tuple[s
 
 
 @contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Make the folder of `path`, and give every failure to write there one name."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        msg = f"{path}: cannot be written ({error.strerror})"
+        raise Unavailable(msg, path=str(path)) from error
+
+
+@contextlib.contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """A temporary file in the folder of `path`, gone afterwards unless it was moved."""
-    handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix or ".tmp", dir=path.parent)
+    # The name says nothing of the other: names may be as long as the folder allows.
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
     os.fchmod(handle, 0o644)
     os.close(handle)
     try:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable; Windows opens no folders and needs none."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _version() -> str:

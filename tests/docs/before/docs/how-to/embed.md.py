@@ -1,0 +1,47 @@
+"""A shop with an engine of its own, and a picture."""
+
+import os
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+SHOP = """
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+engine = create_engine("sqlite:///market.db")
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "order"
+    id: Mapped[int] = mapped_column(primary_key=True)
+"""
+
+os.environ["PROVENANCE_HOME"] = os.path.abspath("home")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+Path("shop.py").write_text(SHOP, "utf-8")
+sys.path.insert(0, os.getcwd())
+Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 60).save("dunes.jpg")
+
+from shop import Base, Order, engine  # noqa: E402, F401 - the page uses Order
+from sqlalchemy import event  # noqa: E402
+from sqlalchemy.orm import Session  # noqa: E402, F401 - the page uses it
+
+
+@event.listens_for(Base.metadata, "before_create")
+def _never_ours(target: object, connection: object, **_: object) -> None:
+    assert not [name for name in target.tables if name.startswith("provenance")]  # type: ignore[attr-defined]
+
+
+def _tables() -> None:
+    Base.metadata.create_all(engine)
+
+
+# The page begins with `provenance init`, so the shop's table is made when its engine first connects.
+event.listen(engine, "first_connect", lambda *_: None)
+Path("market.db").unlink(missing_ok=True)

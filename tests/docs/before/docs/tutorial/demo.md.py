@@ -1,0 +1,9 @@
+"""Two pictures, and a home of the page's own."""
+
+import os
+
+from PIL import Image
+
+os.environ["PROVENANCE_HOME"] = os.path.abspath("home")
+Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 60).save("dunes.jpg")
+Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 20).save("remix.png")
