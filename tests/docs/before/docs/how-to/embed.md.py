@@ -28,20 +28,5 @@ Path("shop.py").write_text(SHOP, "utf-8")
 sys.path.insert(0, os.getcwd())
 Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 60).save("dunes.jpg")
 
-from shop import Base, Order, engine  # noqa: E402, F401 - the page uses Order
-from sqlalchemy import event  # noqa: E402
+from shop import Base, Order, engine  # noqa: E402, F401 - the page uses them
 from sqlalchemy.orm import Session  # noqa: E402, F401 - the page uses it
-
-
-@event.listens_for(Base.metadata, "before_create")
-def _never_ours(target: object, connection: object, **_: object) -> None:
-    assert not [name for name in target.tables if name.startswith("provenance")]  # type: ignore[attr-defined]
-
-
-def _tables() -> None:
-    Base.metadata.create_all(engine)
-
-
-# The page begins with `provenance init`, so the shop's table is made when its engine first connects.
-event.listen(engine, "first_connect", lambda *_: None)
-Path("market.db").unlink(missing_ok=True)
