@@ -247,9 +247,8 @@ def _forge(root: Path, signed: Path, say: Callable[[str], None]) -> None:
     if verdict.record != "altered" or not bad:
         msg = "demo: a changed image was not found"
         raise LedgerError(msg)
-    say(
-        f"   one byte of {signed.name} changed in a copy: found — {bad[0].name} {bad[0].word}, {bad[-1].name} {bad[-1].word}"
-    )
+    words = ", ".join(f"{check.name} {check.word}" for check in bad)
+    say(f"   one byte of {signed.name} changed in a copy: found — {words}")
     shutil.rmtree(copy)
 
 
@@ -258,7 +257,7 @@ def _edit(photo: Path, folder: Path) -> tuple[Path, Path]:
     try:
         from PIL import Image, ImageEnhance, ImageOps
     except ImportError as error:
-        raise MissingExtra("demo", "demo") from error
+        raise MissingExtra("demo", "demo") from error  # noqa: EM101 - a name, no message
     with Image.open(io.BytesIO(photo.read_bytes())) as opened:
         original = ImageOps.exif_transpose(opened).convert("RGB")
     warm = ImageEnhance.Color(ImageOps.mirror(original)).enhance(1.8)
@@ -280,7 +279,7 @@ def _media(work: Path, media: Sequence[Path]) -> tuple[Path, list[Path]]:
     try:
         import iscc_samples
     except ImportError as error:
-        raise MissingExtra("demo", "demo") from error
+        raise MissingExtra("demo", "demo") from error  # noqa: EM101 - a name, no message
     samples = {Path(str(path)).name: Path(str(path)) for path in iscc_samples.all()}
     pictures = [path for path in media if path.suffix.lower() in {".jpg", ".jpeg", ".png"}]
     photo = pictures[0] if pictures else samples["demo.jpg"]

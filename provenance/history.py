@@ -81,9 +81,9 @@ class History:
     ) -> History:
         """Read and judge every entry under `log.checkpoint`. Every entry is proven to be in the log first.
 
-        `disclosed` are events and vault items (bytes by SHA-256) that somebody entitled was given; they count as if they
-        were published. Raises what `Client` raises for bytes that are not the log's; what is wrong with what was logged
-        is collected in `findings`. `progress` is called with (entries read, entries in all).
+        `disclosed` are events and vault items (bytes by SHA-256) that somebody entitled was given; they count as if
+        they were published. Raises what `Client` raises for bytes that are not the log's; what is wrong with what was
+        logged is collected in `findings`. `progress` is called with (entries read, entries in all).
         """
         history = cls(log, disclosed or {})
         size = log.checkpoint.size
@@ -191,7 +191,7 @@ class History:
         )
         if reading.event is not None:
             self._judge_event(idx, statement, reading.event, facts, pending)
-        self._judge_signature(idx, statement, reading.event)
+        self._judge_signature(idx, statement)
         if idx and statement.sealed != (statement.type in self._sealed):
             word = "sealed" if statement.sealed else "not sealed"
             self._find(idx, "statement.sealed", f"statement #{idx} is {word}, against the policy in the genesis event")
@@ -242,7 +242,7 @@ class History:
         except MalformedError as error:
             self._find(idx, "party.keys", f"event #{idx}: {error}")
 
-    def _judge_signature(self, idx: int, statement: Statement, event: bytes | None) -> None:
+    def _judge_signature(self, idx: int, statement: Statement) -> None:
         try:
             if idx == 0 or statement.type.startswith("log."):
                 if statement.type == "log.genesis" and idx:

@@ -91,6 +91,8 @@ class Lineage:
             self._walk(entry, self._parents)
         if downward:
             self._walk(entry, self._children)
+        for node in self.nodes:
+            self._connect(node)
 
     def _walk(self, entry: Entry, step: Any) -> None:
         todo, seen = [entry], {entry.idx}
@@ -100,6 +102,14 @@ class Lineage:
                 if other.idx not in seen:
                     seen.add(other.idx)
                     todo.append(other)
+
+    def _connect(self, node: Node) -> None:
+        """Draw the edges to parents that are in the picture for another reason."""
+        if node.index is None:
+            return
+        for link in self._source.index.links_from(node.index):
+            if link.role == "parent" and link.event_id.hex() in self._nodes:
+                self._edge(node.id, link.event_id.hex(), link.detail)
 
     def _parents(self, entry: Entry) -> list[Entry]:
         found = []
@@ -135,15 +145,15 @@ class Lineage:
             self.edges.append(edge)
 
     def _credits(self, value: dict[str, Any]) -> tuple[Credit, ...]:
-        credits = []
+        found = []
         for ref in value.get("refs", ()):
             if ref["role"] != "creator" or not isinstance(ref["id"], str):
                 continue
             party = self._source.index.find(bytes.fromhex(ref["id"]))
             registered = self._event(party) if party else {}
             strength = party.strength if party else ""
-            credits.append(Credit(ref["id"], self._personal(registered, "name"), ref.get("as", "creator"), strength))
-        return tuple(credits)
+            found.append(Credit(ref["id"], self._personal(registered, "name"), ref.get("as", "creator"), strength))
+        return tuple(found)
 
     def _personal(self, value: dict[str, Any], field: str) -> str | None:
         address = value.get("commits", {}).get(field)

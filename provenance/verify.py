@@ -1,4 +1,4 @@
-"""One answer for one file: manifest, ingredients, log, statement, event, terms and credits, each with its own status."""
+"""One answer for one file: manifest, ingredients, log, statement, event, terms and credits, each apart."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def verify(
         )
         checks.append(Check("bytes", "bad", "changed", text))
     else:
-        text = f"SHA-256 {digest} is in no entry of the log at size {history.log.checkpoint.size}, and no manifest names one"
+        size = history.log.checkpoint.size
+        text = f"SHA-256 {digest} is in no entry of the log at size {size}, and no manifest names one"
         checks.append(Check("log", "unknown", "not found", text))
         claim = "Nobody says anything about these bytes in this log."
         return _verdict(path.name, digest, history, checks, claim, None, (), f"provenance create {path.name}")
@@ -202,7 +203,8 @@ def _log_checks(work: Entry, history: History, name: str = "") -> list[Check]:
     reading = history.reading(work.idx)
     proof = history.log.prove(work.idx)
     checkpoint = proof.verify(reading.entry, history.log.policy)
-    text = f"entry #{work.idx}: {len(proof.hashes)} hashes lead to root {checkpoint.root.hex()[:16]}… of size {checkpoint.size}"
+    root, size = checkpoint.root.hex(), checkpoint.size
+    text = f"entry #{work.idx}: {len(proof.hashes)} hashes lead to root {root[:16]}… of size {size}"
     checks.append(Check(f"{prefix}included", "ok", "included", text))
     checks.append(Check(f"{prefix}signed", "ok", "signed", f"checkpoint by {checkpoint.origin}, under your policy"))
     findings = history.findings_at(work.idx)
@@ -212,7 +214,8 @@ def _log_checks(work: Entry, history: History, name: str = "") -> list[Check]:
         checks.append(Check(f"{prefix}statement", "bad", "none", reading.problem))
         return checks
     if not signature:
-        text = f"signed by party {reading.statement.issuer[:16]}… with a key valid at #{work.idx}; key history checked to size {checkpoint.size}"
+        party = f"party {reading.statement.issuer[:16]}…"
+        text = f"signed by {party} with a key valid at #{work.idx}; key history checked to size {size}"
         checks.append(Check(f"{prefix}statement", "ok", "signed", text))
     checks += [_finding(f"{prefix}statement", f.detail, f.altered) for f in signature]
     if reading.status in {"disclosed", "sealed"} and not others:

@@ -50,7 +50,7 @@ def doctor(
     return ALTERED if any(finding.status == "bad" for finding in findings) else INTACT
 
 
-def rebuild(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = False) -> int:
+def rebuild(db: Database = _DB, as_json: AsJson = False) -> int:
     """Forget the index and derive it again from log and vault."""
     with progress() as bars:
         size = rebuild_index(db, progress=lambda done, total: bars("entries", done, total))

@@ -51,8 +51,7 @@ def init(
     lines = (
         f"origin    {origin}",
         f"log key   {key}",
-        f"keys      {Path(db.removeprefix('sqlite:///')).with_suffix('.keys')}/ (mode 0600, a development certificate: "
-        "`provenance doctor` refuses it in production)",
+        f"keys      {Path(db.removeprefix('sqlite:///')).with_suffix('.keys')}/ (with a development certificate)",
         f"publish   {publish}/",
         "next: provenance register person --name Ada --ref user:42",
     )

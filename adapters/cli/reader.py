@@ -222,8 +222,7 @@ def _audit_text(report: Audit, location: str | None) -> str:
         f"types    {'  '.join(f'{kind} {number}' for kind, number in report.counts.items())}",
         f"events   {statuses}",
     ]
-    for finding in report.findings[:_SHOWN]:
-        lines.append(f"{'✕' if finding.altered else '?'} #{finding.index} {finding.rule}: {finding.detail}")
+    lines += [f"{'✕' if f.altered else '?'} #{f.index} {f.rule}: {f.detail}" for f in report.findings[:_SHOWN]]
     if len(report.findings) > _SHOWN:
         lines.append(f"… and {len(report.findings) - _SHOWN} more: --json lists all")
     lines.append(f"Record: {report.record}")

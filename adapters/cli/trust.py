@@ -66,7 +66,8 @@ def find_log(location: str | None, policy: Path | None, origin: str | None = Non
         origin = next(iter(accepted))
     if origin not in accepted:
         where = location or "URL"
-        msg = f"no policy for origin {origin or '(none named)'}: give --policy FILE, or accept it with `provenance trust {where}`"
+        named = origin or "(none named)"
+        msg = f"no policy for origin {named}: give --policy FILE, or accept it with `provenance trust {where}`"
         raise NoPolicy(msg)
     text, place = accepted[origin]
     return open_log(location or place, text)

@@ -1,4 +1,4 @@
-"""A market in a folder of its own: a ledger on SQLite, a published log, parties, works and a clock that stands still."""
+"""A market in a folder of its own: a ledger on SQLite, a published log, parties, works, a clock that stands still."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_a_lost_sealed_event_is_missing(sold: Market) -> None:
 def test_a_swapped_item_is_a_mismatch(sold: Market) -> None:
     damage(
         sold,
-        "UPDATE provenance_vault SET data = CAST(replace(data, 'A title', 'Another') AS BLOB) WHERE instr(data, 'A title')",
+        "UPDATE provenance_vault SET data = CAST(replace(data, 'A ti', 'No ti') AS BLOB) WHERE instr(data, 'A ti')",
     )
     assert findings(sold) == [("vault.mismatch", True)]
 

@@ -228,7 +228,7 @@ def test_a_duplicate_parent_is_refused(market: Market) -> None:
 
 
 @pytest.mark.parametrize(
-    ("price", "rule"), [(Money(499, "EUR"), "grant.price"), (Money(500, "USD"), "grant.price"), (None, "grant.price")]
+    "price,rule", [(Money(499, "EUR"), "grant.price"), (Money(500, "USD"), "grant.price"), (None, "grant.price")]
 )
 def test_a_grant_below_its_offer_is_refused(market: Market, price: Money | None, rule: str) -> None:
     work = market.work(b"w")

@@ -1,6 +1,7 @@
 """A market that exists already: two pictures, a ledger, a table of orders, and no trace in the user's own home."""
 
 import os
+from pathlib import Path
 
 from PIL import Image
 from sqlalchemy import create_engine
@@ -8,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column  # no
 
 from adapters import create
 
-os.environ["PROVENANCE_HOME"] = os.path.abspath("home")
+os.environ["PROVENANCE_HOME"] = str(Path("home").resolve())
 Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 60).save("dunes.jpg")
 Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 20).save("remix.png")
 create("sqlite:///market.db", origin="market.example/log", publish="public/")

@@ -22,10 +22,10 @@ class Order(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
 """
 
-os.environ["PROVENANCE_HOME"] = os.path.abspath("home")
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+os.environ["PROVENANCE_HOME"] = str(Path("home").resolve())
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
 Path("shop.py").write_text(SHOP, "utf-8")
-sys.path.insert(0, os.getcwd())
+sys.path.insert(0, str(Path.cwd()))
 Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 60).save("dunes.jpg")
 
 from shop import Base, Order, engine  # noqa: E402, F401 - the page uses them

@@ -1,9 +1,10 @@
 """Two pictures, and a home of the page's own."""
 
 import os
+from pathlib import Path
 
 from PIL import Image
 
-os.environ["PROVENANCE_HOME"] = os.path.abspath("home")
+os.environ["PROVENANCE_HOME"] = str(Path("home").resolve())
 Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 60).save("dunes.jpg")
 Image.effect_mandelbrot((320, 200), (-2, -1, 1, 1), 20).save("remix.png")
