@@ -12,7 +12,7 @@ import typer
 
 from adapters.cli.output import INTACT, echo, fail, progress, show, status_of
 from adapters.cli.trust import accept, find_log, offered
-from adapters.connect import open_log
+from adapters.connect import connect, open_log
 from adapters.files import Directory
 from ledger.checkpoint import open_checkpoint
 from ledger.client import Client
@@ -23,6 +23,7 @@ from provenance.audit import Audit
 from provenance.audit import audit as run_audit
 from provenance.content import read_manifest
 from provenance.history import History
+from provenance.holdings import audit_holdings
 from provenance.proofs import write_proof
 from provenance.report import as_json as verdict_json
 from provenance.report import render_html, render_text
@@ -133,6 +134,7 @@ def audit(
     policy: PolicyFile = None,
     since: Annotated[Path | None, typer.Option("--since", help="checkpoint of an earlier audit")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="keep the checkpoint here for the next audit")] = None,
+    db: Annotated[str | None, typer.Option("--db", help="operators: compare this vault and index as well")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Check every tile, entry, statement, signer and event of a published log."""
@@ -140,8 +142,13 @@ def audit(
     old = None
     if since is not None:
         old = open_checkpoint(_bytes(since), client.policy)
+    ledger = connect(db) if db else None
+    vault = ledger.disclosures() if ledger else {}
     with progress() as bars:
-        report = run_audit(client, since=old, progress=bars)
+        report = run_audit(client, since=old, disclosed=vault, progress=bars)
+    if ledger is not None:
+        held = audit_holdings(report.history, vault=vault, index=ledger.index)
+        report = dataclasses.replace(report, findings=(*report.findings, *held))
     if save is not None:
         save.write_bytes(report.checkpoint.signed)
     echo(json.dumps(_audit_value(report), indent=2, ensure_ascii=False) if as_json else _audit_text(report, location))

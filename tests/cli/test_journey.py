@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from hashlib import sha256
@@ -114,7 +115,7 @@ def test_mistakes_are_one_line_that_says_what_to_do(
 ) -> None:
     Path("empty.png").touch()
     assert run(command.split()) == status
-    out, err = capsys.readouterr()
+    err = capsys.readouterr().err
     assert says in err
     assert "Traceback" not in err
     assert len(err.strip().splitlines()) <= 1 or not says
@@ -158,6 +159,16 @@ def test_an_older_database_is_refused_and_recovers(shop: Path, capsys: pytest.Ca
     assert run(["status"]) == 0
     assert run(["create", "b.png", "--creator", "user:1", "--ref", "work:4"]) == 0
     assert run(["audit", "public", "--policy", "public/market.policy"]) == 0
+
+
+def test_an_operator_audits_what_only_he_holds(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["audit", "public", "--policy", "public/market.policy", "--db", "market.db"]
+    assert run(command) == 0
+    with sqlite3.connect("market.db") as connection:
+        assert connection.execute("DELETE FROM provenance_vault WHERE instr(data, 'grant.issue')").rowcount == 1
+    capsys.readouterr()
+    assert run(command) == 2
+    assert "vault.missing" in capsys.readouterr().out
 
 
 def test_trust_never_waits_for_an_answer_that_cannot_come(shop: Path) -> None:
