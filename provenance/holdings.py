@@ -32,7 +32,7 @@ def audit_holdings(history: History, *, vault: Mapping[bytes, bytes], index: Ind
                 yield from _held(idx, f"item {field}", bytes.fromhex(digest), vault)
     for idx in index.differences(history.index):
         text = f"index of entry #{idx} is not what the log gives; run `provenance index rebuild`"
-        yield Finding(idx, "index.differs", text)
+        yield Finding(idx, "index.differs", text, altered=False)
 
 
 def _held(idx: int, what: str, digest: bytes, vault: Mapping[bytes, bytes]) -> Iterator[Finding]:
