@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # No deadline: a slow machine is not a bug. `make soak` picks the second profile.
 settings.register_profile("default", deadline=None, print_blob=True)
-settings.register_profile("soak", deadline=None, print_blob=True, max_examples=5_000)
+settings.register_profile("soak", deadline=None, print_blob=True, max_examples=1_000)
 settings.load_profile("default")
 
 
