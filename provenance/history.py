@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -60,6 +60,7 @@ class History:
     """Everything that a log says up to one checkpoint; made by `History.read`.
 
     `findings` are what is wrong with what was logged, in its order; `statuses` counts what became of the events.
+    `market` is the id of the party that keeps this log's market: the first one registered as such, "" when none is.
     """
 
     def __init__(self, log: Client, disclosed: Mapping[bytes, bytes]) -> None:
@@ -67,8 +68,11 @@ class History:
         self.disclosed = disclosed
         self.findings: list[Finding] = []
         self.statuses: dict[ItemStatus, int] = {}
+        self.market = ""
         self._sealed: frozenset[str] = frozenset()
         self._last_time = ""
+        self._pending: dict[bytes, str] = {}  # types of the events that were judged and are not indexed yet
+        self._unread: set[str] = set()  # parties whose keys only a later version can read
         self._index = Index.in_memory()
         self._parties = Parties(lambda _: None)
         keys = (PublicKey.from_ed25519(key.public) for key in log.policy.keys(log.checkpoint.origin))
@@ -90,9 +94,11 @@ class History:
         facts: list[Facts] = []
         first = 0
         for reading in history._readings(0, size):
-            facts.append(history._judge(reading, facts))
+            facts.append(history._judge(reading))
+            history._pending.setdefault(facts[-1].event_id, facts[-1].type)
             if len(facts) == _INDEX_EVERY:
                 history._index.write(first, facts)
+                history._pending.clear()
                 first, facts = reading.index + 1, []
                 if progress is not None:
                     progress(first, size)
@@ -125,7 +131,10 @@ class History:
         data = self.disclosed.get(address)
         if data is None or sha256(data).digest() != address:
             return None
-        value = Item.parse(data).value
+        try:
+            value = Item.parse(data).value
+        except MalformedError:
+            return None  # an event committed to bytes that are no item: there is no text in them
         return value if isinstance(value, str) else None
 
     def findings_at(self, idx: int) -> list[Finding]:
@@ -173,7 +182,7 @@ class History:
 
     # Judging
 
-    def _judge(self, reading: Reading, pending: list[Facts]) -> Facts:
+    def _judge(self, reading: Reading) -> Facts:
         idx, statement = reading.index, reading.statement
         self.statuses[reading.status] = self.statuses.get(reading.status, 0) + 1
         if reading.problem:
@@ -190,14 +199,14 @@ class History:
             event=reading.event,
         )
         if reading.event is not None:
-            self._judge_event(idx, statement, reading.event, facts, pending)
+            self._judge_event(idx, statement, reading.event, facts)
         self._judge_signature(idx, statement)
         if idx and statement.sealed != (statement.type in self._sealed):
             word = "sealed" if statement.sealed else "not sealed"
             self._find(idx, "statement.sealed", f"statement #{idx} is {word}, against the policy in the genesis event")
         return facts
 
-    def _judge_event(self, idx: int, statement: Statement, data: bytes, facts: Facts, pending: list[Facts]) -> None:
+    def _judge_event(self, idx: int, statement: Statement, data: bytes, facts: Facts) -> None:
         try:
             event = read_event(data)
         except MalformedError as error:
@@ -208,6 +217,9 @@ class History:
                 f"event #{idx}: {event.type} with {', '.join(event.unknown_fields) or 'a type'} unknown to this version"
             )
             self._find(idx, "event.unknown", text, altered=False)
+        else:
+            for reason in event.broken_rules():
+                self._find(idx, reason.rule, f"event #{idx}: {reason.sentence}")
         issuer = statement.event_id.hex() if event.actor == "self" else event.actor
         for what, got, want in (
             ("type", statement.type, event.type),
@@ -220,27 +232,36 @@ class History:
                     "statement.actor" if what == "issuer" else f"statement.{what}",
                     f"statement #{idx}: {what} is {got}, the event has {want}",
                 )
-        known = self._index.known(targets([facts])) | {
-            fact.event_id: fact.type for fact in pending if fact.event_id in targets([facts])
-        }
+        wanted = targets([facts])
+        known = self._index.known(wanted) | {i: self._pending[i] for i in wanted & self._pending.keys()}
         for reason in check_refs([facts], known):
             self._find(idx, reason.rule, f"event #{idx}: {reason.sentence}")
-        if facts.event_id in {fact.event_id for fact in pending} or self._index.find(facts.event_id):
+        if facts.event_id in self._pending or self._index.find(facts.event_id):
             self._find(idx, "G6.twice", f"event #{idx}: {facts.event_id.hex()} is in the log already")
         if idx == 0:
-            self._sealed = frozenset(orjson.loads(data)["body"].get("sealed", ()))
+            sealed = orjson.loads(data)["body"].get("sealed")
+            self._sealed = frozenset(map(str, sealed)) if isinstance(sealed, list) else frozenset()
         if event.type == "log.time":
             if facts.time < self._last_time:
                 self._find(idx, "log.time", f"log time #{idx} is {facts.time}, after {self._last_time}")
             self._last_time = facts.time
         if event.type == "party.register":
-            self._add_party(idx, statement.event_id, data)
+            self._add_party(idx, statement.event_id, data, known=not isinstance(event, Unknown))
 
-    def _add_party(self, idx: int, event_id: bytes, data: bytes) -> None:
+    def _add_party(self, idx: int, event_id: bytes, data: bytes, *, known: bool) -> None:
+        """Add the party. One that a later version wrote may have keys that nobody here can read: no fault of it."""
         try:
-            self._parties.add(party_of(event_id, idx, data))
+            if not known:
+                _check_party(orjson.loads(data)["body"])
+            party = party_of(event_id, idx, data)
         except MalformedError as error:
-            self._find(idx, "party.keys", f"event #{idx}: {error}")
+            self._find(idx, "party.keys", f"event #{idx}: {error}", altered=known)
+            if not known:
+                self._unread.add(event_id.hex())
+            return
+        self._parties.add(party)
+        if party.kind == "market" and not self.market:
+            self.market = event_id.hex()
 
     def _judge_signature(self, idx: int, statement: Statement) -> None:
         try:
@@ -254,6 +275,9 @@ class History:
                     msg = f"statement #{idx}: {statement.type} is signed by key {statement.kid.hex()}, no log key"
                     raise UnknownKey(msg)
                 statement.verify(key)
+            elif statement.issuer in self._unread:
+                text = f"statement #{idx}: this version cannot read the keys of its issuer {statement.issuer}"
+                self._find(idx, "statement.signature", text, altered=False)
             else:
                 self._parties.verify(statement, idx)
         except LedgerError as error:
@@ -261,3 +285,11 @@ class History:
 
     def _find(self, idx: int, rule: str, detail: str, altered: bool = True) -> None:
         self.findings.append(Finding(idx, rule, detail, altered))
+
+
+def _check_party(body: dict[str, Any]) -> None:
+    """Raise `MalformedError` unless kind and keys have the JSON types that `party_of` takes for granted."""
+    keys = body.get("keys")
+    if not isinstance(body.get("kind"), str) or not isinstance(keys, list) or not all(type(k) is dict for k in keys):
+        msg = "body: want a kind, and a list of keys that are objects"
+        raise MalformedError(msg)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from provenance.content import Manifest, digest_file, read_manifest
 from provenance.history import History
 from provenance.index import Entry
 from provenance.lineage import Lineage, lineage
-from provenance.verdict import Check, Node, Record, Terms, Verdict
+from provenance.verdict import Check, Node, Record, Verdict
 
 __all__ = ["verify", "verify_work"]
 
@@ -34,14 +34,21 @@ def verify(
     digest, _ = digest_file(path, progress=progress)
     manifest = read_manifest(path, anchors=anchors)
     checks = _manifest_checks(manifest)
-    found = _find(bytes.fromhex(digest), history)
+    found, hearsay = _find(bytes.fromhex(digest), history)
     named = _named(manifest, history, checks)
     if found:
         work = found[0]
         checks.append(_same_bytes(digest, work, history))
         if named is not None and named.event_id != work.event_id:
-            text = f"the manifest names work {named.event_id.hex()}, the bytes are those of {work.event_id.hex()}"
-            checks.append(Check("reference", "bad", "contradicts", text))
+            checks.append(_other_reference(named, work, found))
+    elif hearsay and named is None:
+        found = [work for work, _ in hearsay]
+        work, said = hearsay[0]
+        text = (
+            f"entry #{said.idx} says that SHA-256 {digest} is a file of work #{work.idx}; its signer neither made nor "
+            "registered that work, and is not the market: ask the work's creators"
+        )
+        checks.append(Check("bytes", "unknown", "said by a stranger", text))
     elif named is not None:
         work = named
         text = (
@@ -79,17 +86,28 @@ def _work_verdict(
         entry = history.index.find(bytes.fromhex(other.id)) if other.index is not None else None
         if entry is not None:
             checks += [c for c in _log_checks(entry, history, f"work #{entry.idx}") if c.status != "ok"]
-    checks.append(_terms_check(node, picture.offers(work.event_id)))
+    checks += _terms_checks(work, picture, history)
     checks.append(_credits_check(node))
-    who = ", ".join(credit.name or f"party {credit.party[:12]}…" for credit in node.creators) or "an unknown party"
-    says = {
-        "self": f"{who} says so, and nobody else",
-        "observed": f"the market says that it was told so by {who}",
-    }.get(node.strength, f"said by {who}, {node.strength}")
-    claim = f"{says[0].upper()}{says[1:]}. The log proves that it was said, not that it is true."
-    twins = tuple(lineage(history, rival).nodes[0] for rival in rivals)
+    claim = _claim(work, node, history)
+    twins = tuple(Lineage(history).node(rival) for rival in rivals)
     next_ = f"provenance trace {subject} --html trace.html"
     return _verdict(subject, digest or node.digest, history, checks, claim, picture, twins, next_)
+
+
+def _claim(work: Entry, node: Node, history: History) -> str:
+    """Who says it, and how strongly: the one who signed, who need not be one of those whom they name."""
+    statement = history.reading(work.idx).statement
+    actor = statement.issuer if statement else ""
+    names = {credit.party: credit.name or f"party {credit.party[:12]}…" for credit in node.creators}
+    speaker = names.get(actor) or ("the market" if actor and actor == history.market else f"party {actor[:12]}…")
+    who = ", ".join(names.values()) or "an unknown party"
+    if node.strength == "observed":
+        says = f"{speaker} says that it was told so by {who}"
+    elif node.strength == "self" and actor in names:
+        says = f"{speaker} says so, and nobody else"
+    else:
+        says = f"{speaker} says so of {who}, and nobody else"
+    return f"{says[0].upper()}{says[1:]}. The log proves that it was said, not that it is true."
 
 
 def _verdict(
@@ -113,7 +131,7 @@ def _verdict(
         size=checkpoint.size,
         work=picture.nodes[0].id if picture else "",
         nodes=picture.nodes if picture else (),
-        edges=tuple(picture.edges) if picture else (),
+        edges=picture.edges if picture else (),
         terms=tuple(picture.terms) if picture else (),
         rivals=rivals,
         next=next_,
@@ -128,18 +146,37 @@ def _record(checks: list[Check]) -> Record:
     return "cannot check" if "unknown" in statuses else "intact"
 
 
-def _find(digest: bytes, history: History) -> list[Entry]:
-    """Works whose bytes these are, as registered or as signed, earliest first."""
+def _find(digest: bytes, history: History) -> tuple[list[Entry], list[tuple[Entry, Entry]]]:
+    """Works whose bytes these are, as registered or as signed, earliest first; then what strangers say of them.
+
+    The second are pairs of a work and the `work.manifest` of somebody who may not speak for it. They find the work, and
+    that is all: else anybody could log a manifest that makes their own file pass as somebody else's.
+    """
     works: dict[int, Entry] = {}
+    hearsay: dict[int, tuple[Entry, Entry]] = {}
     for entry, kind in history.index.by_digest(digest):
-        if kind == "content":
+        if kind == "content" and entry.type in _WORKS:
             works[entry.idx] = entry
-        elif kind == "file":
+        elif kind == "file" and entry.type == "work.manifest":
             for link in history.index.links_from(entry.idx):
                 work = history.index.find(link.event_id) if link.role == "work" else None
-                if work is not None:
+                if work is None or work.type not in _WORKS:
+                    continue
+                if (entry, True) in Lineage(history).said_of(work, entry.type):
                     works[work.idx] = work
-    return [works[idx] for idx in sorted(works)]
+                else:
+                    hearsay.setdefault(work.idx, (work, entry))
+    return [works[idx] for idx in sorted(works)], [hearsay[idx] for idx in sorted(hearsay)]
+
+
+def _other_reference(named: Entry, work: Entry, found: list[Entry]) -> Check:
+    """The manifest names another work than the earliest with these bytes: a rival's, or one with other bytes."""
+    names, bytes_of = named.event_id.hex(), work.event_id.hex()
+    if named in found:
+        text = f"the manifest names work {names}, one of {len(found)} with these bytes; the earliest is {bytes_of}"
+        return Check("reference", "note", "rival", text)
+    text = f"the manifest names work {names}, the bytes are those of {bytes_of}"
+    return Check("reference", "bad", "contradicts", text)
 
 
 def _named(manifest: Manifest | None, history: History, checks: list[Check]) -> Entry | None:
@@ -229,10 +266,23 @@ def _finding(name: str, detail: str, altered: bool) -> Check:
     return Check(name, "bad" if altered else "unknown", "broken" if altered else "cannot check", detail)
 
 
-def _terms_check(node: Node, offers: Sequence[Terms]) -> Check:
-    if not offers:
-        return Check("terms", "note", "none", "the work is offered under no terms in this log: ask its creators")
-    return Check("terms", "ok", node.license, f"offered under {node.license} ({len(offers)} offers in the log)")
+def _terms_checks(work: Entry, picture: Lineage, history: History) -> list[Check]:
+    """The offers that count, those that do not, and whatever is wrong with the entries that they stand on."""
+    said = list(picture.said_of(work, "offer.attach"))
+    strangers = [offer for offer, own in said if not own]
+    license_, count = picture.nodes[0].license, len(said) - len(strangers)
+    checks = [Check("terms", "note", "none", "the work is offered under no terms in this log: ask its creators")]
+    if license_:
+        checks = [Check("terms", "ok", license_, f"offered under {license_} ({count} offers in the log)")]
+    if strangers:
+        where = ", ".join(f"#{offer.idx}" for offer in strangers[:5])
+        text = f"{len(strangers)} offers by others than its creators and the market do not count: {where}"
+        checks.append(Check("terms", "note", "not theirs to give", text))
+    for offer, own in said:
+        rests = [history.index.find(link.event_id) for link in history.index.links_from(offer.idx) if own]
+        entries = {offer.idx, *(entry.idx for entry in rests if entry is not None and entry.type == "terms.publish")}
+        checks += [_finding("terms", f.detail, f.altered) for idx in entries if own for f in history.findings_at(idx)]
+    return checks
 
 
 def _credits_check(node: Node) -> Check:
