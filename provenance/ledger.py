@@ -521,7 +521,7 @@ class ProvenanceLedger:
         facts = [fact for _, fact in portion]
         index = self._index()
         reasons = check_refs(facts, index.known(targets(facts)))
-        reasons += check_acts(facts, [event.event for event in staged], index, self._read_here)
+        reasons += check_acts(facts, [event.event for event in staged], index, self._read_here, market=self.market)
         if reasons:
             raise EventRejected(*reasons)
         self._sequencer.append(staged, facts)
@@ -547,7 +547,9 @@ class ProvenanceLedger:
         known |= {i: event.type for i, event in self._queue.waiting(connection, wanted - known.keys()).items()}
         reasons = check_refs(facts, known)
         if not reasons:
-            reasons += check_acts(facts, events, index, lambda event_id: self._read(connection, event_id))
+            reasons += check_acts(
+                facts, events, index, lambda event_id: self._read(connection, event_id), market=self.market
+            )
         if reasons:
             raise EventRejected(*reasons)
 

@@ -27,6 +27,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 """For each role of a ref: the types of event that it may point to."""
 
+_ACTS_ON_WORK = frozenset({"offer.attach", "grant.issue", "work.manifest"})
+
 ReadEvent = Callable[[bytes], bytes | None]
 """Bytes of an earlier or waiting event, None when nobody here can read it."""
 
@@ -69,13 +71,31 @@ def check_refs(facts: Sequence[Facts], known: Mapping[bytes, str]) -> list[Reaso
     return reasons
 
 
-def check_acts(facts: Sequence[Facts], events: Sequence[bytes], index: Index, read: ReadEvent) -> Iterator[Reason]:
-    """Rules that look into earlier events: cycles by content, and grants against their offer."""
+def check_acts(
+    facts: Sequence[Facts], events: Sequence[bytes], index: Index, read: ReadEvent, *, market: bytes
+) -> Iterator[Reason]:
+    """Rules that look into earlier events: who may act on a work, cycles by content, grants against their offer."""
+    own = {fact.event_id: event for fact, event in zip(facts, events, strict=True)}
     for fact, event in zip(facts, events, strict=True):
+        if fact.type in _ACTS_ON_WORK and fact.issuer != market:
+            yield from _may_act(fact, lambda event_id: own.get(event_id) or read(event_id))
         if fact.type == "work.derive":
             yield from _same_bytes_as_ancestor(fact, index)
         elif fact.type == "grant.issue":
             yield from _grant_fits_offer(fact, event, read)
+
+
+def _may_act(fact: Facts, read: ReadEvent) -> Iterator[Reason]:
+    """Offers, grants and manifests of a work come from the market, its creators, or whoever registered it."""
+    for role, work, _, _ in fact.links:
+        if role != "work" or not work:
+            continue
+        data = read(work)
+        event: dict[str, Any] = {"actor": "", "refs": []} if data is None else orjson.loads(data)
+        creators = {ref["id"] for ref in event["refs"] if ref["role"] == "creator" and isinstance(ref["id"], str)}
+        if fact.issuer.hex() not in creators | {event["actor"]}:
+            text = f"{fact.issuer.hex()} neither made nor registered the work {work.hex()}, and is not the market"
+            yield Reason("work.owner", text, (fact.event_id.hex(), work.hex()))
 
 
 def _same_bytes_as_ancestor(fact: Facts, index: Index) -> Iterator[Reason]:

@@ -1,4 +1,4 @@
-"""Whatever somebody managed to log, an auditor and a reader get an answer: never a traceback, never a false "intact"."""
+"""Whatever somebody managed to log, auditor and reader get an answer: no traceback, and no false "intact"."""
 
 from __future__ import annotations
 
@@ -163,9 +163,8 @@ def test_a_sealed_event_is_judged_by_what_was_disclosed(given: bytes | None, sta
 
 def test_an_item_that_is_none_and_a_swapped_item_show_no_text() -> None:
     junk, fine = b"no item", dumps({"kind": "title", "salt": "00" * 32, "value": "T"})
-    rows, given = [], {address(junk): junk, address(fine): b"swapped"}
-    for data in (junk, fine):
-        rows.append(row(dumps({**WORK, "commits": {"title": address(data).hex()}, "salt": data.hex()[:2] * 32}), ME))
+    given = {address(junk): junk, address(fine): b"swapped"}
+    rows = [row(dumps({**WORK, "commits": {"title": item.hex()}, "salt": item.hex()}), ME) for item in given]
     history = History.read(open_log(published(FIRST, SECOND, *rows), POLICY), disclosed=given)
     assert [verify_work(event_id(r), history).nodes[0].title for r in rows] == [None, None]
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from adapters import connect, create, open_log
 from ledger import Conflict, NotFound, Rollback, StorageError
 from provenance import EventRejected, Money, PartyKey, ProvenanceLedger, Statement, audit, sign_statement
-from provenance.events import new_event
+from provenance.events import Draft, new_event
 from tests.provenance.conftest import ORIGIN, Market
 
 
@@ -296,6 +296,34 @@ def test_a_creator_with_a_key_speaks_for_herself(market: Market) -> None:
     assert market.ledger.log.size == size
     report = audit(open_log(market.public, market.ledger.log.policy))
     assert report.findings == ()
+
+
+def own_offer(party: str, work: str, terms: str) -> Draft:
+    return new_event(
+        "offer.attach",
+        ledger=ORIGIN,
+        actor=party,
+        strength="self",
+        claimed_at="2026-11-23T08:00:00Z",
+        body={"audience": "public", "overrides": {}},
+        refs=[{"role": "work", "id": work}, {"role": "terms", "id": terms}],
+    )
+
+
+def test_only_its_people_and_the_market_act_on_a_work(market: Market) -> None:
+    key, party = own_party(market)
+    terms = market.ledger.publish_terms("CC0-1.0")
+    theirs = market.work(b"not theirs to give")
+    mine = market.ledger.create(market.file(b"by her"), creators=[party])
+    for work, refused in ((theirs, True), (mine, False)):
+        draft = own_offer(party, work.id, terms.id)
+        statement = sign_statement(key, issuer=party, type="offer.attach", origin=ORIGIN, event_id=draft.id)
+        if refused:
+            with pytest.raises(EventRejected) as error:
+                market.ledger.submit(draft.data, statement)
+            assert [reason.rule for reason in error.value.reasons] == ["work.owner"]
+        else:
+            assert market.ledger.submit(draft.data, statement).type == "offer.attach"
 
 
 @pytest.mark.parametrize("wrong", ["key", "actor", "log", "type", "sealed", "event", "custodial"])
