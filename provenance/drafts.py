@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -85,10 +85,11 @@ def work_draft(
     media_type: str | None,
     personal: Mapping[str, str | None],
     parents: Sequence[Mapping[str, Any]] = (),
+    progress: Callable[[int, int], None] | None = None,
 ) -> Draft:
     """A work.create or work.derive for the bytes of `file`."""
     path = Path(file)
-    digest, size = digest_file(path)
+    digest, size = digest_file(path, progress=progress)
     refs: list[Mapping[str, Any]] = [*parents]
     refs += [{"role": "creator", "id": str(creator), "as": role} for creator in creators]
     if tool is not None:

@@ -134,12 +134,14 @@ class ProvenanceLedger:
         media_type: str | None = None,
         ref: str | None = None,
         session: Any = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Ticket:
         """Record a work from its file, which is read but neither kept nor changed.
 
         `terms` offers it to the public at once: an SPDX expression ("CC-BY-4.0") or a ticket of `publish_terms`.
         `source_type` is a term of IPTC's digital source types; by default digitalCreation, or
-        trainedAlgorithmicMedia when `tool` names the generative model that made it.
+        trainedAlgorithmicMedia when `tool` names the generative model that made it. `progress` gets (bytes read,
+        bytes in all).
         """
         drafts = [
             work_draft(
@@ -153,6 +155,7 @@ class ProvenanceLedger:
                 human_contribution=human_contribution,
                 media_type=media_type,
                 personal={"title": title, "ref": ref},
+                progress=progress,
             )
         ]
         if terms is not None:
@@ -176,6 +179,7 @@ class ProvenanceLedger:
         media_type: str | None = None,
         ref: str | None = None,
         session: Any = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Ticket:
         """Record a work that was made from others, all of them named at once.
 
@@ -195,6 +199,7 @@ class ProvenanceLedger:
                 human_contribution=human_contribution,
                 media_type=media_type,
                 personal={"title": title, "ref": ref},
+                progress=progress,
                 parents=parent_refs(parents, relation),
             )
         ]

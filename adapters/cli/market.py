@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.cli.output import show
+from adapters.cli.output import progress, show
 from adapters.connect import connect, create
 from provenance.drafts import Money
 from provenance.ledger import ProvenanceLedger
@@ -88,15 +88,17 @@ def create_work(
 ) -> None:
     """Record a work from its file."""
     ledger = open_ledger(db, publish)
-    ticket = ledger.create(
-        file,
-        creators=[_named(ledger, c) for c in creator],
-        terms=terms,
-        title=title,
-        tool=_named(ledger, tool) if tool else None,
-        source_type=source_type,
-        ref=ref,
-    )
+    with progress() as bars:
+        ticket = ledger.create(
+            file,
+            creators=[_named(ledger, c) for c in creator],
+            terms=terms,
+            title=title,
+            tool=_named(ledger, tool) if tool else None,
+            source_type=source_type,
+            ref=ref,
+            progress=lambda done, total: bars("file", done, total),
+        )
     _show(ledger, ticket, as_json, f"provenance attach {ref or ticket.id} {file} SIGNED-FILE")
 
 
@@ -118,17 +120,19 @@ def derive(
 ) -> None:
     """Record a work that was made from others."""
     ledger = open_ledger(db, publish)
-    ticket = ledger.derive(
-        file,
-        parents=[_named(ledger, p) for p in parent],
-        creators=[_named(ledger, c) for c in creator],
-        relation=relation,
-        terms=terms,
-        title=title,
-        tool=_named(ledger, tool) if tool else None,
-        source_type=source_type,
-        ref=ref,
-    )
+    with progress() as bars:
+        ticket = ledger.derive(
+            file,
+            parents=[_named(ledger, p) for p in parent],
+            creators=[_named(ledger, c) for c in creator],
+            relation=relation,
+            terms=terms,
+            title=title,
+            tool=_named(ledger, tool) if tool else None,
+            source_type=source_type,
+            ref=ref,
+            progress=lambda done, total: bars("file", done, total),
+        )
     _show(ledger, ticket, as_json, f"provenance attach {ref or ticket.id} {file} SIGNED-FILE")
 
 
