@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from adapters.connect import connect, create, open_log
-from ledger.errors import LedgerError, TileMismatch
+from ledger.errors import Conflict, LedgerError, MalformedError, TileMismatch
 from ledger.policy import Policy
 from ledger.tile import WIDTH, bundle_spans
 from provenance.audit import audit
+from provenance.content import digest_file, media_type_of
 from provenance.drafts import Money
 from provenance.errors import MissingExtra
 from provenance.history import History
@@ -40,7 +42,10 @@ _LEFT = (
     "proofs",
     "work",
     "report.html",
+    "auditor",
+    "forged",
 )
+_MARK = ".provenance-demo"
 _AUDITOR = """
 import json, sys
 from adapters import open_log
@@ -53,13 +58,13 @@ print(json.dumps({"record": report.record, "size": report.checkpoint.size, "find
 def demo(folder: str | os.PathLike[str], media: Sequence[Path] = (), *, say: Callable[[str], None] = print) -> None:
     """Run the demo in `folder`, which is emptied of an earlier run's files first; `say` gets each line.
 
-    `media` are files of the user's own: the first JPEG or PNG takes the photo's place, all others get sidecars.
-    Raises `MissingExtra` without the optional parts it needs, and any error of the library: nothing is expected to fail
-    but the two forgeries, and it is an error when they are not found.
+    `media` are files of the user's own: the first JPEG or PNG takes the photo's place, all others are registered as
+    they are. Raises `Conflict` for a folder that holds anything but an earlier run, `MissingExtra` without the
+    optional parts it needs, and any error of the library: nothing is expected to fail but the two forgeries, and it is
+    an error when they are not found.
     """
     root = Path(folder)
-    _clean(root)
-    photo, others = _media(root / "work", media)
+    photo, others = _media(root, media)
     say(f"1  a market begins its log: {ORIGIN}")
     ledger = create(
         f"sqlite:///{root / 'market.db'}", origin=ORIGIN, publish=root / "public", market_name="Demo Market"
@@ -80,7 +85,9 @@ def demo(folder: str | os.PathLike[str], media: Sequence[Path] = (), *, say: Cal
     _report(root, signed, say)
     _forge(root, signed, say)
     say(f"8  everything is in {root}: open report.html in a browser")
-    say(f"next: provenance verify {signed} --log {root / 'public'} --policy {root / 'public' / 'market.policy'}")
+    public = root / "public"
+    words = ["verify", signed, "--log", public, "--policy", public / "market.policy"]
+    say(f"next: {shlex.join(['provenance', *map(str, words)])}")
 
 
 def _works(
@@ -258,8 +265,12 @@ def _edit(photo: Path, folder: Path) -> tuple[Path, Path]:
         from PIL import Image, ImageEnhance, ImageOps
     except ImportError as error:
         raise MissingExtra("demo", "demo") from error  # noqa: EM101 - a name, no message
-    with Image.open(io.BytesIO(photo.read_bytes())) as opened:
-        original = ImageOps.exif_transpose(opened).convert("RGB")
+    try:
+        with Image.open(io.BytesIO(photo.read_bytes())) as opened:
+            original = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        msg = f"{photo.name}: begins like a picture and is none that can be edited ({error})"
+        raise MalformedError(msg) from error
     warm = ImageEnhance.Color(ImageOps.mirror(original)).enhance(1.8)
     remix = ImageOps.posterize(warm, 4)
     remix.thumbnail((900, 900))
@@ -274,33 +285,74 @@ def _edit(photo: Path, folder: Path) -> tuple[Path, Path]:
     return paths
 
 
-def _media(work: Path, media: Sequence[Path]) -> tuple[Path, list[Path]]:
-    """Copies of the user's files or of the samples: (the photo, the others)."""
+def _media(root: Path, media: Sequence[Path]) -> tuple[Path, list[Path]]:
+    """Copies in `root / "work"` of the user's files and of the samples: (the photo, the others).
+
+    What the user named is looked at before anything of an earlier run is removed.
+    """
     try:
         import iscc_samples
     except ImportError as error:
         raise MissingExtra("demo", "demo") from error  # noqa: EM101 - a name, no message
+    for path in media:
+        digest_file(path)
+        if root.resolve() in path.resolve().parents:
+            msg = f"{path}: is inside {root}, which is emptied first; copy it elsewhere"
+            raise Conflict(msg)
     samples = {Path(str(path)).name: Path(str(path)) for path in iscc_samples.all()}
-    pictures = [path for path in media if path.suffix.lower() in {".jpg", ".jpeg", ".png"}]
+    pictures = [path for path in media if media_type_of(path) in {"image/jpeg", "image/png"}]
     photo = pictures[0] if pictures else samples["demo.jpg"]
-    work.mkdir(parents=True, exist_ok=True)
-    place = work / f"photo{photo.suffix.lower()}"
+    _clean(root)
+    work = root / "work"
+    work.mkdir()
+    place = work / ("photo.png" if media_type_of(photo) == "image/png" else "photo.jpg")
     shutil.copyfile(photo, place)
+    rest = list(dict.fromkeys(path for path in media if path != photo))
     others = []
-    for path in [*(samples[name] for name in _SIDECARS), *(p for p in media if p != photo)]:
-        others.append(work / path.name)
+    taken = {"photo.jpg", "photo.png", "remix.png", "collage.jpg", "sale-7731"}
+    for path in [*(samples[name] for name in _SIDECARS), *rest]:
+        others.append(work / _free(path.name, taken))
         shutil.copyfile(path, others[-1])
     return place, others
 
 
+def _free(name: str, taken: set[str]) -> str:
+    """`name`, or with a number in it that nobody has; case makes no difference, as on some disks."""
+    path = Path(name)
+    free, number = name, 1
+    # A name that ends as a sidecar's could be the one of a file beside it.
+    while free.lower().removesuffix(".c2pa") in taken:
+        number += 1
+        free = f"{path.stem}-{number}{path.suffix}"
+    taken.add(free.lower().removesuffix(".c2pa"))
+    return free
+
+
 def _clean(root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    for name in (*_LEFT, "auditor", "forged"):
+    """Remove an earlier run's files from `root` and mark it as ours; refuse a folder of anybody else's."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        msg = f"{root}: a file, want a folder for the demo"
+        raise Conflict(msg) from error
+    mark = root / _MARK
+    names = sorted(path.name for path in root.iterdir())
+    if names and not mark.exists() and not _shows_demo(root, names):
+        msg = f"{root}: holds {safe_text(names[0], limit=40)} and no earlier demo; name a new folder"
+        raise Conflict(msg)
+    mark.touch()
+    for name in _LEFT:
         path = root / name
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def _shows_demo(root: Path, names: Iterable[str]) -> bool:
+    """Whether this is what a run leaves, its mark apart."""
+    key = root / "public" / "log.vkey"
+    return set(names) <= set(_LEFT) and key.is_file() and key.read_bytes().startswith(f"{ORIGIN}+".encode())
 
 
 def _policy(root: Path) -> Policy:

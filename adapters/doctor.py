@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "examine"]
 
+_WHERE = "add where `engine` is made (of an AsyncEngine: engine = its .sync_engine):"
+
 
 class Finding(NamedTuple):
-    """One check: ok, note (to know) or bad (to mend), what was found, and the fix."""
+    """One check: ok, note (to know) or bad (to mend), what was found, the fix, and lines of Python to paste for it."""
 
     name: str
     status: Literal["ok", "note", "bad"]
     detail: str
     fix: str = ""
+    lines: str = ""
 
 
 def examine(
@@ -39,7 +42,7 @@ def examine(
     try:
         store = SqlStore(database_url(database))
     except LedgerError as error:
-        return [Finding("database", "bad", str(error), "run `provenance init ORIGIN`, or name the database with --db")]
+        return [Finding("database", "bad", str(error), "or name the database with --db")]
     findings = [Finding("database", "ok", f"{store.url.database} opens, every commit durable (synchronous=FULL)")]
     findings += _keys(store, production=production)
     findings.append(_ledger(database, publish))
@@ -100,10 +103,10 @@ def _engine(engine: Engine) -> list[Finding]:
         findings.append(Finding("savepoints", "ok", "rows written inside a savepoint vanish with the outer rollback"))
     else:
         detail = "rows written inside a savepoint survive a rollback of the outer transaction"
-        findings.append(Finding("savepoints", "bad", detail, f"add where the engine is made:\n{SAVEPOINT_LINES}"))
+        findings.append(Finding("savepoints", "bad", detail, _WHERE, SAVEPOINT_LINES))
     if begins_immediate(engine):
         findings.append(Finding("transactions", "ok", "take the write lock when they begin"))
     else:
         detail = "begin deferred: one that reads and then writes fails at once when another writer was faster"
-        findings.append(Finding("transactions", "note", detail, f"add where the engine is made:\n{BEGIN_LINES}"))
+        findings.append(Finding("transactions", "note", detail, _WHERE, BEGIN_LINES))
     return findings

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import typer
 
 from adapters.cli import care, demo, market, reader
-from adapters.cli.output import WRONG_USE, fail, status_of
+from adapters.cli.output import CANNOT_CHECK, WRONG_USE, fail, flush, help_alone, status_of
 from ledger.errors import LedgerError
 
 __all__ = ["app", "run"]
@@ -19,8 +18,6 @@ _WrongUse: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="provenance",
-    help="A provenance and attribution ledger: record, prove and verify who made what from what, under which terms.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -30,10 +27,20 @@ for module in (market, reader, care, demo):
     module.add_to(app)
 
 
+@app.callback(invoke_without_command=True)
+def _begin(context: typer.Context) -> None:
+    """A provenance and attribution ledger: record, prove and verify who made what from what, under which terms.
+
+    New here: `provenance demo DIR` shows all of it on real files, `provenance init ORIGIN` begins a ledger.
+    """
+    help_alone(context)
+
+
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status; errors are one line that says what to do."""
     try:
         status = typer.main.get_command(app)(args=arguments, prog_name="provenance", standalone_mode=False)
+        flush()
     except typer.Abort:
         fail("interrupted; nothing half done is left: run the same command again")
         return _INTERRUPTED
@@ -43,7 +50,8 @@ def run(arguments: list[str]) -> int:
     except LedgerError as error:
         fail(str(error))
         return status_of(error)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    except OSError as error:
+        # What the library reads and writes raises errors of its own: this is a file the user asked us to write.
+        fail(f"{error.filename or 'output'}: {error.strerror or error}; make it writable, or name another place")
+        return CANNOT_CHECK
     return status if isinstance(status, int) else 0

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
-from adapters.cli.market import AsJson, Database, Publish
-from adapters.cli.output import ALTERED, INTACT, progress, show
+from adapters.cli.market import AsJson, Database, Publish, place
+from adapters.cli.output import ALTERED, INTACT, command, help_alone, progress, show
 from adapters.doctor import Finding, examine
 from adapters.recover import rebuild_index, recover
 
@@ -23,14 +28,15 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("doctor")(doctor)
     app.command("recover")(recover_)
-    index = typer.Typer(no_args_is_help=True, help="The index: a cache that can be rebuilt at any time.")
-    index.callback()(_group)
+    index = typer.Typer()
+    index.callback(invoke_without_command=True)(_index)
     index.command("rebuild")(rebuild)
     app.add_typer(index, name="index")
 
 
-def _group() -> None:
+def _index(context: typer.Context) -> None:
     """The index: a cache that can be rebuilt at any time."""
+    help_alone(context)
 
 
 def doctor(
@@ -42,24 +48,38 @@ def doctor(
     publish: Publish = _PUBLIC,
     as_json: AsJson = False,
 ) -> int:
-    """One line for each check, each with its fix. Status 1 when something must be mended."""
-    host = _load(engine) if engine else None
-    findings = examine(db, publish=publish, engine=host, production=production)
+    """One line for each check, each with its fix; 1 if one must be mended."""
+    host, is_async = _load(engine) if engine else (None, False)
+
+    def look() -> list[Finding]:
+        return examine(db, publish=publish, engine=host, production=production)
+
+    findings = asyncio.run(greenlet_spawn(look)) if is_async else look()
     value = {"checks": [finding._asdict() for finding in findings]}
-    show(value, as_json=as_json, text="\n".join(_line(finding) for finding in findings))
-    return ALTERED if any(finding.status == "bad" for finding in findings) else INTACT
+    bad = any(finding.status == "bad" for finding in findings)
+    fixes = [finding.fix for finding in findings if finding.fix.startswith("provenance ")]
+    again = ["doctor", *(["--engine", engine] if engine else []), *(["--production"] if production else [])]
+    next_ = command(*(again if bad else ["status"]), *place(db, publish))
+    lines = [*(_line(finding) for finding in findings), f"next: {fixes[0] if fixes else next_}"]
+    show(value, as_json=as_json, text="\n".join(lines))
+    return ALTERED if bad else INTACT
 
 
-def rebuild(db: Database = _DB, as_json: AsJson = False) -> int:
+def rebuild(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = False) -> int:
     """Forget the index and derive it again from log and vault."""
     with progress() as bars:
         size = rebuild_index(db, progress=lambda done, total: bars("entries", done, total))
-    show({"size": size}, as_json=as_json, text=f"index rebuilt: {size} entries\nnext: provenance status")
+    next_ = command("status", *place(db, publish))
+    show({"size": size}, as_json=as_json, text=f"index rebuilt: {size} entries\nnext: {next_}")
     return INTACT
 
 
 def recover_(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = False) -> int:
-    """Bring a database that was put back behind what is published up to date from the public files."""
+    """Refill a database that is behind what was published.
+
+    All entries and open events come back from the public files, verified; sealed events that only the lost database
+    held are listed.
+    """
     with progress() as bars:
         report = recover(db, publish, progress=lambda done, total: bars("entries", done, total))
     value: dict[str, Any] = {
@@ -67,28 +87,43 @@ def recover_(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = F
         "to": report.refilled.stop,
         "lost": [{"index": index, "type": kind, "event": event} for index, kind, event in report.lost],
     }
-    lines = [f"refilled entries {report.refilled.start} to {report.refilled.stop} from {publish}"]
+    if report.refilled:
+        first, last = report.refilled[0], report.refilled[-1]
+        lines = [f"refilled {len(report.refilled)} entries, #{first} to #{last}, from {publish}"]
+    else:
+        lines = [f"nothing to refill: {db} holds all that {publish} shows"]
     lines += [
         f"lost: #{i} {kind} {event}: sealed, its content was only in the database" for i, kind, event in report.lost
     ]
-    lines.append("next: provenance status")
+    lines.append(f"next: {command('status', *place(db, publish))}")
     show(value, as_json=as_json, text="\n".join(lines))
     return INTACT
 
 
 def _line(finding: Finding) -> str:
     mark = {"ok": "■", "note": "□", "bad": "✕"}[finding.status]
-    fix = f"\n    {finding.fix}".replace("\n", "\n    ").rstrip() if finding.fix else ""
-    return f"{mark} {finding.name}: {finding.detail}{fix}"
+    fix = f"\n    {finding.fix}" if finding.fix else ""
+    # Not indented: these lines are there to be pasted.
+    lines = f"\n\n{finding.lines}" if finding.lines else ""
+    return f"{mark} {finding.name}: {finding.detail}{fix}{lines}"
 
 
-def _load(name: str) -> Any:
+def _load(name: str) -> tuple[Engine, bool]:
+    """The market's own engine, and whether it is an asynchronous one."""
     module, colon, attribute = name.partition(":")
     if not colon:
         msg = f"{name!r}: want module:name of an SQLAlchemy Engine"
         raise typer.BadParameter(msg)
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # the market's modules, from where the command was typed
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        msg = f"{name}: {error}"
+        engine = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # another's module may raise anything
+        msg = f"{name}: {type(error).__name__}: {error}"
         raise typer.BadParameter(msg) from error
+    if isinstance(engine, AsyncEngine):
+        return engine.sync_engine, True
+    if not isinstance(engine, Engine):
+        msg = f"{name}: is of type {type(engine).__name__}, want an SQLAlchemy Engine or AsyncEngine"
+        raise typer.BadParameter(msg)
+    return engine, False

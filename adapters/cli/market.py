@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from adapters.cli.output import progress, show
-from adapters.connect import connect, create
+from adapters.cli.money import format_money, parse_money
+from adapters.cli.output import command, show, working
+from adapters.connect import connect, create, database_url
+from ledger.errors import MalformedError, NotFound
+from ledger.note import SigningKey
 from provenance.drafts import Money
 from provenance.ledger import ProvenanceLedger
 from provenance.ticket import Ticket
 
-__all__ = ["AsJson", "Database", "Publish", "add_to", "open_ledger"]
+__all__ = ["AsJson", "Database", "Publish", "add_to", "check_database", "named", "open_ledger", "place", "reading"]
 
+
+def check_database(db: str | None) -> str | None:
+    """Refuse what can never be a database of this release."""
+    if db is not None and "://" in db and not db.startswith("sqlite:///"):
+        msg = f"{db.partition('://')[0]}://…: this release stores in SQLite only; want a file or sqlite:///FILE"
+        raise typer.BadParameter(msg)
+    if db is not None and Path(db.removeprefix("sqlite:///")).is_dir():
+        msg = f"{db}: a folder, want a file such as {db.rstrip('/')}/market.db"
+        raise typer.BadParameter(msg)
+    return db
+
+
+Kind = Literal["person", "org", "market", "software", "model-provider", "collective"]
 Database = Annotated[
-    str, typer.Option("--db", envvar="PROVENANCE_DB", help="the market's database: a file or a URL", metavar="FILE|URL")
+    str,
+    typer.Option(
+        "--db",
+        envvar="PROVENANCE_DB",
+        help="the market's database: a file or a URL",
+        metavar="FILE|URL",
+        callback=check_database,
+    ),
 ]
 Publish = Annotated[
     Path, typer.Option("--publish", envvar="PROVENANCE_PUBLISH", help="the folder that others read the log from")
@@ -25,16 +51,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="the same answer as JSON")]
 Ref = Annotated[str | None, typer.Option("--ref", help="your own name for it, such as order:7731")]
 Title = Annotated[str | None, typer.Option("--title", help="goes to the vault, never into the log")]
 Creator = Annotated[list[str], typer.Option("--creator", help="id or ref of a party; repeat for several")]
-Price = Annotated[str | None, typer.Option("--price", help="in minor units with its currency: 1250EUR")]
+Price = Annotated[
+    str | None, typer.Option("--price", help="12.50EUR, or in minor units 1250EUR; twelve euros are 12.00EUR")
+]
 
 _DB = "market.db"
 _PUBLIC = Path("public")
+_WORK = ("create", "derive")
+_PARTY = ("register_party",)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (init, register, create_work, derive, offer, license_, attach, publish, status):
-        app.command(command.__name__.removesuffix("_work").rstrip("_"))(command)
+    for verb in (init, register, create_work, derive, offer, license_, attach, publish, status):
+        app.command(verb.__name__.removesuffix("_work").rstrip("_"))(verb)
 
 
 def init(
@@ -44,7 +74,12 @@ def init(
     name: Annotated[str | None, typer.Option("--name", help="the market's name, for the vault")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Begin a ledger: keys, database, genesis entry, and the folder that others read."""
+    """Begin a ledger: keys, database, genesis, published folder."""
+    try:
+        SigningKey.generate(origin)
+    except MalformedError as error:
+        msg = f"origin: {error}"
+        raise typer.BadParameter(msg) from error
     ledger = create(db, origin=origin, publish=publish, market_name=name)
     key = ledger.log.policy.logs[0].key
     value = {"origin": origin, "key": str(key), "database": db, "publish": str(publish), "market": ledger.market.hex()}
@@ -53,13 +88,13 @@ def init(
         f"log key   {key}",
         f"keys      {Path(db.removeprefix('sqlite:///')).with_suffix('.keys')}/ (with a development certificate)",
         f"publish   {publish}/",
-        "next: provenance register person --name Ada --ref user:42",
+        f"next: {command('register', 'person', '--name', 'Ada', '--ref', 'user:42', *place(db, publish))}",
     )
     show(value, as_json=as_json, text="\n".join(lines))
 
 
 def register(
-    kind: Annotated[str, typer.Argument(help="person, org, market, software, model-provider or collective")],
+    kind: Annotated[Kind, typer.Argument(help="what it is")],
     name: Annotated[str | None, typer.Option("--name", help="goes to the vault, never into the log")] = None,
     ref: Ref = None,
     db: Database = _DB,
@@ -69,7 +104,8 @@ def register(
     """Register a party that the market vouches for."""
     ledger = open_ledger(db, publish)
     ticket = ledger.register_party(kind, name=name, ref=ref)
-    _show(ledger, ticket, as_json, f"provenance create FILE --creator {ref or ticket.id}")
+    then = f"provenance create FILE --creator {shlex.quote(ref or ticket.id)}"
+    _show(ledger, ticket, as_json, command("status", *place(db, publish)), f"with a file of theirs: {then}")
 
 
 def create_work(
@@ -88,18 +124,17 @@ def create_work(
 ) -> None:
     """Record a work from its file."""
     ledger = open_ledger(db, publish)
-    with progress() as bars:
+    with working(f"reading {file.name}"):
         ticket = ledger.create(
             file,
-            creators=[_named(ledger, c) for c in creator],
+            creators=[named(ledger, c, _PARTY) for c in creator],
             terms=terms,
             title=title,
-            tool=_named(ledger, tool) if tool else None,
+            tool=named(ledger, tool, _PARTY) if tool else None,
             source_type=source_type,
             ref=ref,
-            progress=lambda done, total: bars("file", done, total),
         )
-    _show(ledger, ticket, as_json, f"provenance attach {ref or ticket.id} {file} SIGNED-FILE")
+    _show(ledger, ticket, as_json, _attaching(ticket, file, db, publish))
 
 
 def derive(
@@ -120,20 +155,19 @@ def derive(
 ) -> None:
     """Record a work that was made from others."""
     ledger = open_ledger(db, publish)
-    with progress() as bars:
+    with working(f"reading {file.name}"):
         ticket = ledger.derive(
             file,
-            parents=[_named(ledger, p) for p in parent],
-            creators=[_named(ledger, c) for c in creator],
+            parents=[named(ledger, p, _WORK) for p in parent],
+            creators=[named(ledger, c, _PARTY) for c in creator],
             relation=relation,
             terms=terms,
             title=title,
-            tool=_named(ledger, tool) if tool else None,
+            tool=named(ledger, tool, _PARTY) if tool else None,
             source_type=source_type,
             ref=ref,
-            progress=lambda done, total: bars("file", done, total),
         )
-    _show(ledger, ticket, as_json, f"provenance attach {ref or ticket.id} {file} SIGNED-FILE")
+    _show(ledger, ticket, as_json, _attaching(ticket, file, db, publish))
 
 
 def offer(
@@ -147,8 +181,12 @@ def offer(
 ) -> None:
     """Offer a work under terms."""
     ledger = open_ledger(db, publish)
-    ticket = ledger.offer(_named(ledger, work), terms=terms, price=_money(price), ref=ref)
-    _show(ledger, ticket, as_json, f"provenance license {work} --to PARTY --offer {ref or ticket.id}")
+    money = _money(price)
+    ticket = ledger.offer(named(ledger, work, _WORK), terms=terms, price=money, ref=ref)
+    asked = ["--price", format_money(money).replace(" ", "")] if money else []
+    sell = command("license", work, "--offer", ref or ticket.id, *asked, "--to")
+    lines = (f"price {format_money(money) if money else 'none'}", f"to sell it: {sell} PARTY")
+    _show(ledger, ticket, as_json, command("status", *place(db, publish)), *lines)
 
 
 def license_(
@@ -164,15 +202,17 @@ def license_(
 ) -> None:
     """Grant a license under an offer; the grant itself is sealed."""
     ledger = open_ledger(db, publish)
+    money = _money(price)
     ticket = ledger.license(
-        _named(ledger, work),
-        to=_named(ledger, to),
-        offer=_named(ledger, offer),
-        price=_money(price),
+        named(ledger, work, _WORK),
+        to=named(ledger, to, _PARTY),
+        offer=named(ledger, offer, ("offer",)),
+        price=money,
         quantity=quantity,
         ref=ref,
     )
-    _show(ledger, ticket, as_json, f"provenance proof {ref or ticket.id}")
+    next_ = command("proof", ticket.id, "--db", db, *reading(publish))
+    _show(ledger, ticket, as_json, next_, *([f"price {format_money(money)}"] if money else []))
 
 
 def attach(
@@ -184,17 +224,21 @@ def attach(
     publish: Publish = _PUBLIC,
     as_json: AsJson = False,
 ) -> None:
-    """Write a signed copy with a C2PA manifest that names the log entry."""
+    """Write a signed copy whose C2PA manifest names the log entry."""
     ledger = open_ledger(db, publish)
-    ticket = ledger.attach(_named(ledger, work), source, destination, ref=ref)
-    _show(ledger, ticket, as_json, f"provenance verify {destination}")
+    with working(f"signing {destination.name}"):
+        ticket = ledger.attach(named(ledger, work, _WORK), source, destination, ref=ref)
+    _show(ledger, ticket, as_json, command("verify", str(destination), *reading(publish)))
 
 
 def publish(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = False) -> None:
-    """Sequence everything accepted so far and publish a checkpoint over it."""
-    checkpoint = open_ledger(db, publish).publish()
+    """Sequence what was accepted and publish a checkpoint over it."""
+    ledger = open_ledger(db, publish)
+    with working("publishing"):
+        checkpoint = ledger.publish()
     value = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
-    show(value, as_json=as_json, text=f"{checkpoint.origin} published at size {checkpoint.size}")
+    next_ = command("audit", str(publish), *reading(publish)[2:])
+    show(value, as_json=as_json, text=f"{checkpoint.origin} published at size {checkpoint.size}\nnext: {next_}")
 
 
 def status(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = False) -> None:
@@ -213,7 +257,8 @@ def status(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = Fal
     types = "  ".join(f"{kind} {number}" for kind, number in value["types"].items())
     text = (
         f"{checkpoint.origin}   size {ledger.log.size}   published {checkpoint.size}   queue {ledger.waiting}   "
-        f"index −{value['index_behind']}   log time {value['log_time']}\n{types}\nnext: provenance audit {publish}"
+        f"index −{value['index_behind']}   log time {value['log_time']}\n{types}\n"
+        f"next: {command('audit', str(publish), *reading(publish)[2:])}"
     )
     show(value, as_json=as_json, text=text)
 
@@ -223,24 +268,50 @@ def open_ledger(db: str, publish: Path | None) -> ProvenanceLedger:
     return connect(db, publish=publish)
 
 
-def _named(ledger: ProvenanceLedger, name: str) -> Ticket | str:
-    """A ref of the market's, or an event id as it is."""
-    is_id = len(name) == 64 and all(c in "0123456789abcdef" for c in name)
-    return name if is_id else ledger.find(name)
+def named(ledger: ProvenanceLedger, name: str, verbs: Sequence[str] = ()) -> Ticket | str:
+    """What a user calls by an event id, or by the ref it was given with one of these verbs."""
+    if len(name) == 64 and all(c in "0123456789abcdef" for c in name):
+        return name
+    for verb in verbs:
+        with suppress(NotFound):
+            return ledger.find(name, verb=verb)
+    return ledger.find(name)
+
+
+def place(db: str, publish: Path) -> list[str]:
+    """The options that lead another command to the same ledger."""
+    return [
+        *(["--db", db] if database_url(db) != database_url(_DB) else []),
+        *(["--publish", str(publish)] if publish != _PUBLIC else []),
+    ]
+
+
+def reading(publish: Path) -> list[str]:
+    """The options that lead a reader to what this ledger publishes."""
+    return ["--log", str(publish), "--policy", str(publish / "market.policy")]
+
+
+def _attaching(ticket: Ticket, file: Path, db: str, publish: Path) -> str:
+    signed = file.with_name(f"{file.stem}.signed{file.suffix}")
+    return command("attach", ticket.id, str(file), str(signed), *place(db, publish))
 
 
 def _money(price: str | None) -> Money | None:
     if price is None:
         return None
-    amount, currency = price[:-3].strip(), price[-3:]
-    if not (amount.isascii() and amount.isdigit() and currency.isalpha() and currency.isupper()):
-        msg = f"price {price!r}: want minor units and an ISO 4217 code, such as 1250EUR"
-        raise typer.BadParameter(msg)
-    return Money(int(amount), currency)
+    try:
+        return parse_money(price)
+    except MalformedError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
-def _show(ledger: ProvenanceLedger, ticket: Ticket, as_json: bool, next_: str) -> None:
+def _show(ledger: ProvenanceLedger, ticket: Ticket, as_json: bool, next_: str, *more: str) -> None:
     receipt = ledger.receipt(ticket)
     value = {"event": ticket.id, "type": ticket.type, "ref": ticket.ref, "index": receipt.index}
-    text = f"{ticket.type} {ticket.id}\n#{receipt.index} published at size {ledger.log.checkpoint.size}\nnext: {next_}"
-    show(value, as_json=as_json, text=text)
+    lines = (
+        f"{ticket.type} {ticket.id}",
+        f"#{receipt.index} published at size {ledger.log.checkpoint.size}",
+        *more,
+        f"next: {next_}",
+    )
+    show(value, as_json=as_json, text="\n".join(lines))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ledger.errors import (
     LedgerError,
@@ -23,7 +26,22 @@ from provenance.errors import MissingExtra
 from provenance.report import safe_text
 from provenance.verdict import Record
 
-__all__ = ["ALTERED", "CANNOT_CHECK", "INTACT", "WRONG_USE", "echo", "fail", "progress", "show", "status_of"]
+__all__ = [
+    "ALTERED",
+    "CANNOT_CHECK",
+    "INTACT",
+    "WRONG_USE",
+    "NoPolicy",
+    "command",
+    "echo",
+    "fail",
+    "flush",
+    "help_alone",
+    "progress",
+    "show",
+    "status_of",
+    "working",
+]
 
 INTACT, ALTERED, CANNOT_CHECK, WRONG_USE = 0, 1, 2, 3
 
@@ -45,8 +63,19 @@ def status_of(outcome: Record | LedgerError) -> int:
 
 
 def echo(text: str) -> None:
-    """One line or more of data."""
-    sys.stdout.write(text + "\n")
+    """One line or more of data. A reader who has seen enough (`| head`) ends the output, never the command."""
+    try:
+        sys.stdout.write(text + "\n")
+    except BrokenPipeError:
+        _write_nowhere()
+
+
+def flush() -> None:
+    """Hand over what was echoed, while an error can still be told."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _write_nowhere()
 
 
 def show(value: dict[str, Any], *, as_json: bool, text: str) -> None:
@@ -56,8 +85,20 @@ def show(value: dict[str, Any], *, as_json: bool, text: str) -> None:
 
 def fail(message: str) -> None:
     """One line on standard error."""
-    lines = [safe_text(line, limit=2_000) for line in message.splitlines()]
-    sys.stderr.write("provenance: " + "\n".join(lines) + "\n")
+    line = " ".join(safe_text(line.strip(), limit=2_000) for line in message.splitlines() if line.strip())
+    sys.stderr.write(f"provenance: {line}\n")
+
+
+def help_alone(context: typer.Context) -> None:
+    """What can be typed, on standard error, when nothing of it was."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(WRONG_USE)
+
+
+def command(*words: str) -> str:
+    """A `provenance` command as it can be pasted into a shell."""
+    return shlex.join(["provenance", *words])
 
 
 @contextmanager
@@ -74,3 +115,20 @@ def progress() -> Iterator[ShowProgress]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield step
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A moving bar with the time so far, for work whose length is not known."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        bars.add_task(safe_text(what, limit=60).replace("[", r"\["), total=None)
+        yield
+
+
+def _write_nowhere() -> None:
+    """Let the rest of the output, and what the interpreter flushes at its end, go to the null device."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from cryptography.x509 import load_pem_x509_certificates
 
-from adapters.cli.output import INTACT, echo, fail, progress, show, status_of
-from adapters.cli.trust import accept, find_log, offered
+from adapters.cli.market import check_database, named
+from adapters.cli.output import INTACT, command, echo, fail, help_alone, progress, show, status_of
+from adapters.cli.trust import accept, accepted_key, find_log, may_ask, offered
 from adapters.connect import connect, open_log
 from adapters.files import Directory
-from ledger.checkpoint import open_checkpoint
+from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.copy import copy_log
-from ledger.errors import NotFound
+from ledger.errors import MalformedError, NotFound
+from ledger.note import Note
 from ledger.policy import Policy
 from provenance.audit import Audit
 from provenance.audit import audit as run_audit
@@ -27,6 +30,7 @@ from provenance.holdings import audit_holdings
 from provenance.proofs import write_proof
 from provenance.report import as_json as verdict_json
 from provenance.report import render_html, render_text
+from provenance.statement import Statement
 from provenance.verdict import Verdict
 from provenance.verify import verify as run_verify
 from provenance.verify import verify_work
@@ -37,6 +41,9 @@ Log = Annotated[str | None, typer.Option("--log", help="where the log is publish
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="whose signatures you accept")]
 Anchors = Annotated[Path | None, typer.Option("--anchors", help="certificates (PEM) you trust to sign manifests")]
 Html = Annotated[Path | None, typer.Option("--html", help="write the page here")]
+OwnDatabase = Annotated[
+    str | None, typer.Option("--db", help="operators: your database", metavar="FILE|URL", callback=check_database)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="the same answer as JSON")]
 
 _SHOWN = 20
@@ -44,11 +51,17 @@ _SHOWN = 20
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (verify, trace, proof, trust, audit):
-        app.command(command.__name__)(command)
-    log = typer.Typer(no_args_is_help=True, help="Published logs as files.")
+    for verb in (verify, trace, proof, trust, audit):
+        app.command(verb.__name__)(verb)
+    log = typer.Typer()
+    log.callback(invoke_without_command=True)(_log)
     log.command("export")(export)
     app.add_typer(log, name="log")
+
+
+def _log(context: typer.Context) -> None:
+    """Published logs as files."""
+    help_alone(context)
 
 
 def verify(
@@ -59,7 +72,7 @@ def verify(
     html: Html = None,
     as_json: AsJson = False,
 ) -> int:
-    """Verify a file: manifest, ingredients, log, signer, event, terms and credits, each apart."""
+    """Verify a file: manifest, log, terms and credits, each apart."""
     return _answer(_verdict(file, log, policy, anchors), html, as_json)
 
 
@@ -71,35 +84,46 @@ def trace(
     html: Html = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show what a work was made from and what was made from it; `--html` draws it."""
+    """Show what a work was made from, and what from it; `--html` draws it."""
     path = Path(work)
-    if len(work) == 64 and not path.exists():
-        return _answer(verify_work(work, _history(find_log(log, policy))), html, as_json)
+    if _is_event_id(work) and not path.exists():
+        verdict = verify_work(work, _history(find_log(log, policy)))
+        return _answer(_with_next(verdict, work, log, policy), html, as_json)
     return _answer(_verdict(path, log, policy, anchors), html, as_json)
 
 
 def proof(
-    work: Annotated[str, typer.Argument(help="a file, or the id of an event")],
+    work: Annotated[str, typer.Argument(help="a file, the id of an event, or with --db a ref")],
     folder: Annotated[Path, typer.Argument(help="where the proof goes")] = Path("proofs"),
     log: Log = None,
     policy: PolicyFile = None,
+    db: OwnDatabase = None,
     as_json: AsJson = False,
 ) -> int:
-    """Write a proof that a person can keep: proof, entry and event, with those of the signer's registration."""
-    history = _history(find_log(log, policy))
+    """Write a proof to keep: proof, entry, event, and those of the signer.
+
+    An operator who gives --db also gets the event of a sealed entry, which only he can hand to those entitled.
+    """
+    ledger = connect(db) if db else None
+    history = _history(find_log(log, policy), disclosed=ledger.disclosures() if ledger else None)
     path = Path(work)
-    name, event = (work[:16], work) if not path.is_file() else (path.name, "")
-    if not event:
-        verdict = run_verify(path, history)
-        event = verdict.work
-    entry = history.index.find(bytes.fromhex(event)) if len(event) == 64 else None
+    if path.is_file():
+        name, event = path.name, run_verify(path, history).work
+    else:
+        event = str(named(ledger, work)) if ledger else work
+        name = event[:16] if event == work else work.replace(":", "-").replace("/", "-")
+    entry = history.index.find(bytes.fromhex(event)) if _is_event_id(event) else None
     if entry is None:
-        msg = f"{work}: not in the log {history.log.checkpoint.origin} at size {history.log.checkpoint.size}"
+        checkpoint = history.log.checkpoint
+        msg = f"{work}: not in the log {checkpoint.origin} at size {checkpoint.size}; want a file or an event id in it"
         raise NotFound(msg)
     written = write_proof(folder, name, history, entry)
     value = {"index": entry.idx, "files": [str(p) for p in written]}
-    lines = [*(str(p) for p in written), f"next: sha256sum {written[2]}   # the event id inside the entry"]
-    show(value, as_json=as_json, text="\n".join(lines))
+    shown = folder / f"{name}.event.json"
+    next_ = f"sha256sum {shlex.quote(str(shown))}   # the event id inside the entry"
+    if shown not in written:
+        next_ = command("audit", *([log] if log else []), *_options(None, policy))
+    show(value, as_json=as_json, text="\n".join([*(str(p) for p in written), f"next: {next_}"]))
     return INTACT
 
 
@@ -108,23 +132,22 @@ def trust(
     yes: Annotated[bool, typer.Option("--yes", help="accept without asking")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Accept a log's key once; compare what is shown with what the market says elsewhere."""
+    """Accept a log's key once, after comparing it with what the market says elsewhere."""
     key = offered(location)
     client = open_log(location, Policy.of(key))
-    history_genesis = client.entry(0)
-    from provenance.statement import Statement
-
-    genesis = Statement.parse(history_genesis).event_id.hex()
+    genesis = Statement.parse(client.entry(0)).event_id.hex()
     value = {"origin": key.name, "key": str(key), "genesis": genesis}
     text = f"origin   {key.name}\nlog key  {key}\ngenesis  {genesis}"
+    accepted_key(key)
     if not yes:
         typer.echo(text + "\nCompare these with what the market publishes elsewhere.", err=True)
+        may_ask(command("trust", location, "--yes"))
         typer.confirm("Accept this key for this origin from now on?", abort=True, err=True)
     path = accept(key, location)
     show(
         {**value, "policy": str(path)},
         as_json=as_json,
-        text=f"{text}\naccepted in {path}\nnext: provenance verify FILE",
+        text=f"{text}\naccepted in {path}\nnext: {command('audit', location)}",
     )
     return INTACT
 
@@ -134,14 +157,15 @@ def audit(
     policy: PolicyFile = None,
     since: Annotated[Path | None, typer.Option("--since", help="checkpoint of an earlier audit")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="keep the checkpoint here for the next audit")] = None,
-    db: Annotated[str | None, typer.Option("--db", help="operators: compare this vault and index as well")] = None,
+    db: OwnDatabase = None,
     as_json: AsJson = False,
 ) -> int:
-    """Check every tile, entry, statement, signer and event of a published log."""
+    """Check every tile, entry, statement, signer and event of a log.
+
+    An operator who gives --db also has vault and index compared with the log.
+    """
     client = find_log(location, policy)
-    old = None
-    if since is not None:
-        old = open_checkpoint(_bytes(since), client.policy)
+    old = None if since is None else _earlier(since, client.policy)
     ledger = connect(db) if db else None
     vault = ledger.disclosures() if ledger else {}
     with progress() as bars:
@@ -151,7 +175,11 @@ def audit(
         report = dataclasses.replace(report, findings=(*report.findings, *held))
     if save is not None:
         save.write_bytes(report.checkpoint.signed)
-    echo(json.dumps(_audit_value(report), indent=2, ensure_ascii=False) if as_json else _audit_text(report, location))
+    since, kept = (save, save) if save is not None else (since, Path("last.checkpoint"))
+    words = [*([location] if location else []), *_options(None, policy)]
+    words += [*(["--since", str(since)] if since else []), "--save", str(kept)]
+    text = f"{_audit_text(report)}\nnext: {command('audit', *words)}"
+    show(_audit_value(report), as_json=as_json, text=text)
     return status_of(report.record)
 
 
@@ -161,38 +189,45 @@ def export(
     policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Copy a published log, verified, to a folder that any web server can serve."""
+    """Copy a log, verified, to a folder that any web server can serve."""
     client = find_log(log, policy)
     with progress() as bars:
         copied = copy_log(client, Directory(folder), progress=lambda done, total: bars("tiles", done, total))
     value = {"origin": copied.origin, "size": copied.size, "folder": str(folder)}
-    text = f"{copied.origin}: {copied.size} entries in {folder}\nnext: provenance audit {folder} --policy FILE"
+    next_ = command("audit", str(folder), *_options(None, policy))
+    text = f"{copied.origin}: {copied.size} entries in {folder}\nnext: {next_}"
     show(value, as_json=as_json, text=text)
     return INTACT
 
 
 def _verdict(file: Path, log: str | None, policy: Path | None, anchors: Path | None) -> Verdict:
-    pem = _bytes(anchors).decode("ascii", "replace") if anchors else None
+    pem = _certificates(anchors) if anchors else None
     manifest = read_manifest(file, anchors=pem)
     origin = manifest.reference[0] if manifest is not None and manifest.reference and log is None else None
     history = _history(find_log(log, policy, origin))
     with progress() as bars:
         verdict = run_verify(file, history, anchors=pem, progress=lambda done, total: bars("file", done, total))
-    if not verdict.work:
-        return verdict
-    words = [
-        "provenance",
-        "trace",
-        str(file),
-        *(["--log", log] if log else []),
-        *(["--policy", str(policy)] if policy else []),
-    ]
-    return dataclasses.replace(verdict, next=f"{shlex.join(words)} --html trace.html")
+    return _with_next(verdict, str(file), log, policy)
 
 
-def _history(client: Client) -> History:
+def _with_next(verdict: Verdict, shown: str, log: str | None, policy: Path | None) -> Verdict:
+    """The verdict with a next command that works as it stands."""
+    if verdict.work:
+        words = ["trace", shown, *_options(log, policy), "--html", "trace.html"]
+    else:
+        words = ["audit", *([log] if log else []), *_options(None, policy)]
+    return dataclasses.replace(verdict, next=command(*words))
+
+
+def _options(log: str | None, policy: Path | None) -> list[str]:
+    return [*(["--log", log] if log else []), *(["--policy", str(policy)] if policy else [])]
+
+
+def _history(client: Client, disclosed: Mapping[bytes, bytes] | None = None) -> History:
     with progress() as bars:
-        return History.read(client, progress=lambda done, total: bars("entries", done, total))
+        return History.read(
+            client, disclosed=disclosed or {}, progress=lambda done, total: bars("entries", done, total)
+        )
 
 
 def _answer(verdict: Verdict, html: Path | None, as_json: bool) -> int:
@@ -221,7 +256,7 @@ def _audit_value(report: Audit) -> dict[str, Any]:
     }
 
 
-def _audit_text(report: Audit, location: str | None) -> str:
+def _audit_text(report: Audit) -> str:
     size = report.checkpoint.size
     statuses = "  ".join(f"{word} {number}" for word, number in report.statuses.items())
     lines = [
@@ -233,8 +268,28 @@ def _audit_text(report: Audit, location: str | None) -> str:
     if len(report.findings) > _SHOWN:
         lines.append(f"… and {len(report.findings) - _SHOWN} more: --json lists all")
     lines.append(f"Record: {report.record}")
-    lines.append(f"next: provenance audit {location or ''} --since last.checkpoint --save last.checkpoint")
     return "\n".join(lines)
+
+
+def _earlier(path: Path, policy: Policy) -> Checkpoint:
+    """The checkpoint that an earlier audit kept; a file that is none is wrong use, no finding about the log."""
+    data = _bytes(path)
+    try:
+        Note.parse(data)
+    except MalformedError as error:
+        msg = f"--since {path}: {error}; want what `provenance audit --save` wrote"
+        raise typer.BadParameter(msg) from error
+    return open_checkpoint(data, policy)
+
+
+def _certificates(path: Path) -> str:
+    data = _bytes(path)
+    try:
+        load_pem_x509_certificates(data)
+    except ValueError as error:
+        msg = f"--anchors {path}: want certificates in PEM"
+        raise typer.BadParameter(msg) from error
+    return data.decode("ascii", "replace")
 
 
 def _bytes(path: Path) -> bytes:
@@ -243,3 +298,7 @@ def _bytes(path: Path) -> bytes:
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise NotFound(msg) from error
+
+
+def _is_event_id(text: str) -> bool:
+    return len(text) == 64 and all(c in "0123456789abcdef" for c in text)

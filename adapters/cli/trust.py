@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from hashlib import sha256
 from pathlib import Path
+
+import typer
 
 from adapters.cli.output import NoPolicy
 from adapters.connect import open_log, open_objects
 from ledger.checkpoint import Checkpoint
 from ledger.client import Client
-from ledger.errors import NotFound
+from ledger.errors import Conflict, MalformedError, NotFound
 from ledger.note import Note, VerifierKey
 from ledger.policy import LogLine, Policy
 
-__all__ = ["accept", "find_log", "folder", "offered"]
+__all__ = ["accept", "accepted_key", "find_log", "folder", "may_ask", "offered"]
 
 
 def folder() -> Path:
@@ -29,10 +32,31 @@ def offered(location: str) -> VerifierKey:
     return VerifierKey.parse(open_objects(location).get("log.vkey").decode("utf-8", "replace").split("\n")[0])
 
 
+def accepted_key(key: VerifierKey) -> None:
+    """Raise `Conflict` when the user trusts another key for this origin: that is never replaced in passing."""
+    path = _place(key.name)
+    if not path.is_file():
+        return
+    known = [line.key for line in Policy.parse(path.read_text(encoding="utf-8")).logs]
+    if key not in known:
+        msg = (
+            f"{key.name}: offers key {key}, but you accepted {known[0]} before; ask the market why by another way, "
+            f"and only if it really changed: rm {path}"
+        )
+        raise Conflict(msg)
+
+
+def may_ask(instead: str) -> None:
+    """Raise `BadParameter` where nobody can answer a question; `instead` is the command that asks none."""
+    if not sys.stdin.isatty():
+        msg = f"nobody can answer here, as input is no terminal: compare the key, then run `{instead}`"
+        raise typer.BadParameter(msg)
+
+
 def accept(key: VerifierKey, location: str) -> Path:
     """Remember that the user trusts this key for its origin, and where its log is published."""
     place = location if "://" in location else str(Path(location).resolve())
-    path = folder() / f"{sha256(key.name.encode()).hexdigest()}.policy"
+    path = _place(key.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A path may hold spaces, which a policy line cannot: such a place stands in a comment beside it.
     text = f"# location {place}\n{Policy((LogLine(key),))}"
@@ -48,10 +72,7 @@ def find_log(location: str | None, policy: Path | None, origin: str | None = Non
     Raises `NoPolicy` when neither is there: what is verified never brings its own.
     """
     if policy is not None:
-        text = policy.read_text(encoding="utf-8") if policy.is_file() else None
-        if text is None:
-            msg = f"{policy}: no such policy file"
-            raise NotFound(msg)
+        text = _read_policy(policy)
         if location is None:
             urls = [line.url for line in Policy.parse(text).logs if line.url]
             if not urls:
@@ -64,13 +85,34 @@ def find_log(location: str | None, policy: Path | None, origin: str | None = Non
     accepted = _accepted()
     if origin is None and len(accepted) == 1:
         origin = next(iter(accepted))
+    if origin is None and accepted:
+        msg = f"several logs are trusted ({', '.join(accepted)}): give --log FOLDER|URL, or the place itself to audit"
+        raise NoPolicy(msg)
     if origin not in accepted:
-        where = location or "URL"
+        where = location or "FOLDER|URL"
         named = origin or "(none named)"
         msg = f"no policy for origin {named}: give --policy FILE, or accept it with `provenance trust {where}`"
         raise NoPolicy(msg)
     text, place = accepted[origin]
     return open_log(location or place, text)
+
+
+def _read_policy(path: Path) -> str:
+    """The text of a policy file. A file that is none is wrong use, no finding about the log."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        Policy.parse(text)
+    except OSError as error:
+        msg = f"{path}: no such policy file" if not path.exists() else f"{path}: {error.strerror}, want a policy file"
+        raise NotFound(msg) from error
+    except MalformedError as error:
+        msg = f"--policy {path}: {error}"
+        raise typer.BadParameter(msg) from error
+    return text
+
+
+def _place(origin: str) -> Path:
+    return folder() / f"{sha256(origin.encode()).hexdigest()}.policy"
 
 
 def _origin(location: str) -> str:
