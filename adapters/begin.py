@@ -75,7 +75,7 @@ def begin(url: str, *, origin: str, publish: Objects | None, market_name: str | 
     def second(tx: Transaction, index: int) -> None:
         connection = connection_of(tx)
         Index(connection).write(index, [_facts(market)])
-        SqlVault(store).put(connection, [(item.address, bytes(item)) for item in market.items])
+        SqlVault(store).put([(item.address, bytes(item)) for item in market.items], connection=connection)
 
     targets = [publish] if publish is not None else []
     log = Log.create(store, key, _row(log_party, genesis, origin), publish=targets, within=first)

@@ -69,13 +69,22 @@ class Directory:
         except OSError as error:
             raise _unavailable(path, error) from error
 
-    def discard(self, path: str) -> None:
-        """Remove a file, or with a final `/` a folder. What cannot be removed stays."""
-        if path.endswith("/"):
-            shutil.rmtree(self._place(path[:-1]), ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                self._place(path).unlink(missing_ok=True)
+    def discard(self, *paths: str) -> None:
+        """Remove files, or with a final `/` folders. What cannot be removed stays."""
+        for path in paths:
+            if path.endswith("/"):
+                shutil.rmtree(self._place(path[:-1]), ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    self._place(path).unlink(missing_ok=True)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """As `ledger.storage.ListsObjects.list`; files that are being written do not show."""
+        top = self._place(prefix) if prefix else self.root
+        for folder, _, names in os.walk(top):
+            for name in names:
+                if not name.startswith("."):
+                    yield (Path(folder) / name).relative_to(self.root).as_posix()
 
     def _place(self, path: str) -> Path:
         parts = PurePosixPath(path).parts

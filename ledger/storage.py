@@ -6,15 +6,18 @@ Whoever can write to it can make the log sign a second history.
 
 A storage that plays both roles in one database also declares `transaction()` and thereby is a `Database`: a whole
 batch commits at once, entries wait as rows, and no batch file is needed.
+
+A storage whose every write costs a round trip may have an attribute `parallel`, the number of its writes that may be
+under way at once (1 where there is none): the objects of one batch are then written side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Checkpoints", "Database", "Head", "Objects", "ReadsObjects", "Row", "Transaction"]
+__all__ = ["Checkpoints", "Database", "Head", "ListsObjects", "Objects", "ReadsObjects", "Row", "Transaction"]
 
 
 class ReadsObjects(Protocol):
@@ -37,8 +40,19 @@ class Objects(ReadsObjects, Protocol):
         Only for `checkpoint`, open bundles, and key and policy files.
         """
 
-    def discard(self, path: str) -> None:
-        """A hint that `path`, or all below it when it ends in `/`, is not needed any more. Never raises `NotFound`."""
+    def discard(self, *paths: str) -> None:
+        """A hint that these are not needed any more; of a path that ends in `/`, all below it.
+
+        What cannot be dropped stays. Never raises `NotFound`. Several at once may cost one request.
+        """
+
+
+@runtime_checkable
+class ListsObjects(Protocol):
+    """Declared by a storage that can say what it holds: `fsck` then also finds what should not be there."""
+
+    def list(self, prefix: str) -> Iterable[str]:
+        """Paths below `prefix` ("" or ending in `/`), in no particular order. Raises `Unavailable`."""
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ledger.errors import Conflict, NotFound, Unavailable
 
@@ -37,11 +37,16 @@ class MemoryStore:
         """As `Objects.replace`."""
         self.objects[path] = data
 
-    def discard(self, path: str) -> None:
+    def discard(self, *paths: str) -> None:
         """As `Objects.discard`."""
+        below = tuple(path for path in paths if path.endswith("/"))
         with self._lock:
-            for name in [n for n in self.objects if n == path or (path.endswith("/") and n.startswith(path))]:
+            for name in [n for n in self.objects if n in paths or (below and n.startswith(below))]:
                 del self.objects[name]
+
+    def list(self, prefix: str) -> Iterable[str]:
+        """As `ListsObjects.list`."""
+        return [name for name in list(self.objects) if name.startswith(prefix)]
 
     def load(self, origin: str) -> bytes:
         """As `Checkpoints.load`."""
@@ -91,9 +96,9 @@ class FaultyStore:
         """As `Objects.replace`."""
         self._write("replace", path, lambda: self.store.replace(path, data))
 
-    def discard(self, path: str) -> None:
+    def discard(self, *paths: str) -> None:
         """As `Objects.discard`."""
-        self._write("discard", path, lambda: self.store.discard(path))
+        self._write("discard", " ".join(paths), lambda: self.store.discard(*paths))
 
     def create(self, origin: str, signed: bytes) -> None:
         """As `Checkpoints.create`."""

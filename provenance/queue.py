@@ -63,11 +63,21 @@ class Queue(Protocol):
     def file_of(self, connection: Connection, event_id: bytes) -> str | None:
         """The path that `see_file` was last told, or None."""
 
+    def leading(self) -> AbstractContextManager[None]:
+        """Wait until nobody else, in any thread, process or host, sequences from this queue; then be the one who does.
+
+        Given up at the end of the `with` block, also when the process dies. It saves work and nothing rests on it:
+        two who lead at once get a `Conflict`, never a second entry. Raises `Unavailable` after a long wait.
+        """
+
     def peek(self, limit: int) -> list[Staged]:
         """The oldest committed rows, at most `limit`, and how many wait is `len(queue)`."""
 
     def remove(self, connection: Connection, ids: Sequence[int]) -> None:
         """Drop rows by `Staged.id`. Raises `Conflict` when another sequencer has taken one."""
+
+    def forget(self, connection: Connection, event_ids: Iterable[bytes]) -> None:
+        """Drop the rows of these events, which are in the log; those that are gone already are no error."""
 
     def __len__(self) -> int:
         """Rows that wait."""

@@ -129,7 +129,7 @@ class Sequencer:
             elif index.known(fresh):
                 msg = "events: another process recorded some of them"
                 raise Conflict(msg)
-            self._vault.put(connection, items)
+            self._vault.put(items, connection=connection)
             index.write(first, found)
 
         if rows or ids:

@@ -16,16 +16,22 @@ __all__ = ["Vault"]
 
 
 class Vault(Protocol):
-    """Content-addressed, erasable storage. Losing it loses what was sealed; it can prove nothing false."""
+    """Content-addressed, erasable storage. Losing it loses what was sealed; it can prove nothing false.
 
-    def put(self, connection: Connection, items: Iterable[tuple[bytes, bytes]]) -> None:
-        """Keep (address, bytes) pairs in the transaction of `connection`; again is the same as once."""
+    `joins` says whether it lies in the database of the queue: then `put` and `erase` may be given its connection and
+    take effect with that transaction. With None they are durable when they return.
+    """
+
+    joins: bool
+
+    def put(self, items: Iterable[tuple[bytes, bytes]], *, connection: Connection | None = None) -> None:
+        """Keep (address, bytes) pairs; again is the same as once. Raises `Unavailable`."""
 
     def get(self, address: bytes) -> bytes:
-        """Bytes whose SHA-256 is `address` (32 bytes). Raises `NotFound`."""
+        """Bytes whose SHA-256 is `address` (32 bytes). Raises `NotFound`, `Unavailable`."""
 
     def items(self) -> Iterable[tuple[bytes, bytes]]:
-        """Everything, as (address, bytes)."""
+        """Everything, as (address, bytes), without holding it in memory at once."""
 
-    def erase(self, connection: Connection, addresses: Iterable[bytes]) -> None:
+    def erase(self, addresses: Iterable[bytes], *, connection: Connection | None = None) -> None:
         """Forget these items; unknown ones are no error."""

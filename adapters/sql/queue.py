@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
@@ -104,6 +104,16 @@ class SqlQueue:
         if gone != len(ids):
             msg = f"queue: {len(ids) - gone} of {len(ids)} rows were taken by another sequencer"
             raise Conflict(msg)
+
+    def forget(self, connection: Connection, event_ids: Iterable[bytes]) -> None:
+        """As `Queue.forget`."""
+        wanted = list(event_ids)
+        for at in range(0, len(wanted), _PORTION):
+            connection.execute(delete(queue).where(queue.c.event_id.in_(wanted[at : at + _PORTION])))
+
+    def leading(self) -> AbstractContextManager[None]:
+        """As `Queue.leading`."""
+        return self._store.leading()
 
     def __len__(self) -> int:
         with storage_errors("queue"):

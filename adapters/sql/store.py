@@ -27,6 +27,7 @@ from ledger.storage import Head, Row
 __all__ = ["SqlStore", "SqlTransaction", "storage_errors"]
 
 _BUSY_SECONDS = 30.0
+_LEADER_SECONDS = 60.0
 _CACHE_KIB = 65_536
 
 
@@ -68,6 +69,7 @@ class SqlStore:
         self._local = threading.local()
         self._readers: WeakSet[Connection] = WeakSet()
         self._lock = threading.RLock()
+        self._leading = threading.Lock()
         self._writer: Connection | None = None
         if create:
             with storage_errors(path):
@@ -122,11 +124,18 @@ class SqlStore:
         with self.transaction() as tx:
             tx.replace(path, data)
 
-    def discard(self, path: str) -> None:
+    def discard(self, *paths: str) -> None:
         """As `Objects.discard`."""
-        where = objects.c.path.startswith(path, autoescape=True) if path.endswith("/") else objects.c.path == path
         with self.transaction() as tx:
-            tx.connection.execute(delete(objects).where(where))
+            for path in paths:
+                below = objects.c.path.startswith(path, autoescape=True)
+                tx.connection.execute(delete(objects).where(below if path.endswith("/") else objects.c.path == path))
+
+    def list(self, prefix: str) -> list[str]:
+        """As `ListsObjects.list`."""
+        with storage_errors(prefix or "objects"):
+            where = objects.c.path.startswith(prefix, autoescape=True)
+            return list(self.reading.execute(select(objects.c.path).where(where)).scalars())
 
     # Checkpoints
 
@@ -172,6 +181,21 @@ class SqlStore:
         with storage_errors("rows"):
             found = self.reading.execute(select(rows.c.entry, rows.c.opened).order_by(rows.c.idx))
             return [Row(bytes(entry), bytes(opened)) for entry, opened in found]
+
+    @contextmanager
+    def leading(self) -> Iterator[None]:
+        """As `Queue.leading`: the lock is SQLite's own, on a file beside the database, gone with its process."""
+        database = str(self.url.database)
+        with storage_errors(f"{database}: waiting to lead"), self._leading:
+            lock = sqlite3.connect(f"{database}-leader", timeout=_LEADER_SECONDS, isolation_level=None)
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+                yield
+            except sqlite3.OperationalError as error:
+                msg = f"{database}: waiting to lead: {error}; another sequencer has led for {_LEADER_SECONDS:.0f} s"
+                raise Unavailable(msg) from error
+            finally:
+                lock.close()
 
     def origins(self) -> list[str]:
         """Names of the logs in this database."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, bindparam, delete, select
 
@@ -17,13 +18,16 @@ __all__ = ["SqlVault"]
 class SqlVault:
     """A `provenance.vault.Vault` in the database of a store."""
 
+    joins = True
+
     def __init__(self, store: SqlStore) -> None:
         self._store = store
 
-    def put(self, connection: Connection, items: Iterable[tuple[bytes, bytes]]) -> None:
+    def put(self, items: Iterable[tuple[bytes, bytes]], *, connection: Connection | None = None) -> None:
         """As `Vault.put`."""
         values = [(_prefix(address), address, data) for address, data in items]
-        insert_many(connection, vault, values)
+        with self._joined(connection) as joined:
+            insert_many(joined, vault, values)
 
     def get(self, address: bytes) -> bytes:
         """As `Vault.get`."""
@@ -40,11 +44,20 @@ class SqlVault:
             for row in self._store.reading.execute(select(vault.c.address, vault.c.data)):
                 yield bytes(row.address), bytes(row.data)
 
-    def erase(self, connection: Connection, addresses: Iterable[bytes]) -> None:
+    def erase(self, addresses: Iterable[bytes], *, connection: Connection | None = None) -> None:
         """As `Vault.erase`."""
         values = [{"at": _prefix(address), "which": address} for address in addresses]
         if values:
-            connection.execute(_ERASE, values)
+            with self._joined(connection) as joined:
+                joined.execute(_ERASE, values)
+
+    @contextmanager
+    def _joined(self, connection: Connection | None) -> Iterator[Connection]:
+        if connection is not None:
+            yield connection
+            return
+        with self._store.transaction() as tx:
+            yield tx.connection
 
 
 def _prefix(address: bytes) -> int:
