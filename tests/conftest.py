@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.servers"]  # fixtures `postgres` and `seaweed`: real servers, started when first asked for
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # No deadline: a slow machine is not a bug. `make soak` picks the second profile.
