@@ -1,14 +1,34 @@
-"""The tables of a log, its queue and its vault, on a metadata of their own: never in the host's `create_all`."""
+"""The tables of a log, its queue and its vault, on a metadata of their own: never in the host's `create_all`.
+
+They name no schema: where an operator gives them one, each statement is told when it runs.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, LargeBinary, MetaData, Table
+from typing import Any
+
+from sqlalchemy import DDL, BigInteger, Column, Identity, Index, Integer, LargeBinary, MetaData, String, Table, event
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-__all__ = ["files", "heads", "metadata", "objects", "queue", "refs", "rows", "vault"]
+__all__ = ["files", "heads", "metadata", "objects", "queue", "refs", "rows", "state", "vault"]
 
 metadata = MetaData()
+
+# A row number of SQLite is an INTEGER and nothing else; PostgreSQL's INTEGER ends at 2^31.
+_BIG = BigInteger().with_variant(Integer, "sqlite")
+
+# In the order of its bytes, whatever the database's language: all paths below a prefix are one range of the index.
+_PATH = String().with_variant(String(collation="C"), "postgresql")
+
+
+def _id() -> Any:
+    # An identity needs no right on a sequence: a market's role may be granted INSERT alone.
+    return Field(default=None, sa_column=Column(_BIG, Identity(), primary_key=True))
+
+
+def _big(**options: Any) -> Any:
+    return Field(sa_type=_BIG, **options)
 
 
 class _Private(SQLModel, registry=registry(metadata=metadata)):
@@ -17,15 +37,15 @@ class _Private(SQLModel, registry=registry(metadata=metadata)):
 
 class _Object(_Private, table=True):
     __tablename__ = "provenance_objects"
-    id: int | None = Field(default=None, primary_key=True)
-    path: str = Field(unique=True)
+    id: int | None = _id()
+    path: str = Field(unique=True, sa_type=_PATH)
     data: bytes
 
 
 class _Head(_Private, table=True):
     __tablename__ = "provenance_heads"
     origin: str = Field(primary_key=True)
-    size: int  # entries sequenced
+    size: int = _big()  # entries sequenced
     signed: bytes  # newest checkpoint
 
 
@@ -33,7 +53,7 @@ class _Row(_Private, table=True):
     """Entries after the last full bundle."""
 
     __tablename__ = "provenance_rows"
-    idx: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    idx: int = _big(primary_key=True, sa_column_kwargs={"autoincrement": False})
     entry: bytes
     opened: bytes
 
@@ -43,8 +63,8 @@ class _Item(_Private, table=True):
 
     __tablename__ = "provenance_vault"
     __table_args__ = (Index("provenance_vault_prefix", "prefix"),)
-    id: int | None = Field(default=None, primary_key=True)
-    prefix: int
+    id: int | None = _id()
+    prefix: int = _big()
     address: bytes
     data: bytes
 
@@ -53,7 +73,7 @@ class _Staged(_Private, table=True):
     """Events accepted and not yet sequenced."""
 
     __tablename__ = "provenance_queue"
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = _id()
     event_id: bytes = Field(sa_column=Column(LargeBinary, unique=True, nullable=False))
     type: str
     event: bytes
@@ -80,6 +100,14 @@ class _File(_Private, table=True):
     path: str
 
 
+class _State(_Private, table=True):
+    """Where work that is done in slices has got to, and what was found out about a storage: small, and derivable."""
+
+    __tablename__ = "provenance_state"
+    key: str = Field(primary_key=True)
+    value: bytes
+
+
 def _table(model: type[SQLModel]) -> Table:
     return metadata.tables[str(model.__tablename__)]
 
@@ -91,3 +119,11 @@ vault = _table(_Item)
 queue = _table(_Staged)
 refs = _table(_Ref)
 files = _table(_File)
+state = _table(_State)
+
+# Tiles are hashes and bundles are signatures: nothing in them compresses, and PostgreSQL would try.
+event.listen(
+    objects,
+    "after_create",
+    DDL("ALTER TABLE %(fullname)s ALTER COLUMN data SET STORAGE EXTERNAL").execute_if(dialect="postgresql"),
+)

@@ -5,13 +5,26 @@ Keys are the first 8 bytes of a digest: narrow to store, and followed by a compa
 
 from __future__ import annotations
 
-from sqlalchemy import Index, MetaData, Table
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Identity, Index, Integer, MetaData, Table
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 __all__ = ["digests", "entries", "links", "metadata", "times"]
 
 metadata = MetaData()
+
+# A row number of SQLite is an INTEGER and nothing else; PostgreSQL's INTEGER ends at 2^31.
+_BIG = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _id() -> Any:
+    return Field(default=None, sa_column=Column(_BIG, Identity(), primary_key=True))
+
+
+def _big(**options: Any) -> Any:
+    return Field(sa_type=_BIG, **options)
 
 
 class _Private(SQLModel, registry=registry(metadata=metadata)):
@@ -23,11 +36,11 @@ class _Entry(_Private, table=True):
 
     __tablename__ = "provenance_index_entries"
     __table_args__ = (Index("provenance_index_entries_key", "key"),)
-    idx: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    key: int
+    idx: int = _big(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    key: int = _big()
     event_id: bytes
     type: str
-    issuer: int  # key of the party id
+    issuer: int = _big()  # key of the party id
     sealed: bool
     strength: str  # "" when the event is not readable
     claimed_at: str
@@ -41,10 +54,10 @@ class _Link(_Private, table=True):
         Index("provenance_index_links_source", "source"),
         Index("provenance_index_links_target", "target"),
     )
-    id: int | None = Field(default=None, primary_key=True)
-    source: int
+    id: int | None = _id()
+    source: int = _big()
     role: str
-    target: int  # key of the event id; of SHA-256 of `outside` when that is set
+    target: int = _big()  # key of the event id; of SHA-256 of `outside` when that is set
     event_id: bytes  # b"" when outside
     outside: str  # "scheme:id" or "origin#event"
     detail: str  # relation of a parent, credit of a creator
@@ -55,10 +68,10 @@ class _Digest(_Private, table=True):
 
     __tablename__ = "provenance_index_digests"
     __table_args__ = (Index("provenance_index_digests_key", "key"),)
-    id: int | None = Field(default=None, primary_key=True)
-    key: int
+    id: int | None = _id()
+    key: int = _big()
     digest: bytes
-    idx: int
+    idx: int = _big()
     kind: str  # content, file, store
 
 
@@ -66,7 +79,7 @@ class _Time(_Private, table=True):
     """Log times: that of an entry is the last one at or before it."""
 
     __tablename__ = "provenance_index_times"
-    idx: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    idx: int = _big(primary_key=True, sa_column_kwargs={"autoincrement": False})
     time: str
 
 
