@@ -258,7 +258,7 @@ class S3(_Server):
             access_key_id=self.KEY,
             secret_access_key=self.SECRET,
             region="us-east-1",
-            client_options={"allow_http": True, "timeout": "5s"},
+            client_options={"allow_http": True, "timeout": "1s"},
             retry_config={"max_retries": 0},
         )
         try:
