@@ -18,7 +18,8 @@ __all__ = ["Directory", "sync_directory"]
 class Directory:
     """Objects as files below `root`, which is made when the first object is written.
 
-    A file appears whole or not at all: it is written beside its place, flushed to disk, then moved there.
+    A file appears whole or not at all: it is written beside its place, flushed to disk, then moved there. The folder
+    of the partial forms of a tile goes with the last of them.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -75,8 +76,11 @@ class Directory:
             if path.endswith("/"):
                 shutil.rmtree(self._place(path[:-1]), ignore_errors=True)
             else:
+                place = self._place(path)
                 with contextlib.suppress(OSError):
-                    self._place(path).unlink(missing_ok=True)
+                    place.unlink(missing_ok=True)
+                    if place.parent.suffix == ".p":
+                        place.parent.rmdir()  # refused while another partial form is in it
 
     def list(self, prefix: str) -> Iterator[str]:
         """As `ledger.storage.ListsObjects.list`; files that are being written do not show."""

@@ -30,6 +30,8 @@ class Pending:
     rows: Sequence[Row]
     within: Within | None = None
     close: bool = False  # sign a checkpoint in any case
+    refresh: bool = False  # look at the storage in any case
+    at: int | None = None  # index that the first row must get
     first: int = -1
     error: BaseException | None = None
     leads: bool = False
@@ -80,8 +82,8 @@ class GroupCommit:
                 self._enough.wait(min(self._last_commit, _MOST_COMPANY))
             with self._mutex:
                 group, self._waiting = self._waiting, []
-                if any(item.within for item in group):
-                    # A callback may fail or be refused: it must not take others' entries with it.
+                if any(item.within or item.at is not None for item in group):
+                    # A callback or a place may be refused: it must not take others' entries with it.
                     group, self._waiting = group[:1], group[1:]
                 self._expected = len(group)
                 self._enough.clear()

@@ -15,9 +15,11 @@ loses nothing from *sequenced* on; what was not yet published is published by th
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
@@ -30,34 +32,24 @@ from ledger.errors import (
     NotFound,
     ProofMismatch,
     Rollback,
-    StorageError,
     TileMismatch,
+    UnknownKey,
 )
 from ledger.group import GroupCommit, Pending, Within
-from ledger.merkle import Node, leaf_hash, prove_consistency, prove_inclusion, subtree_root, tree_root
-from ledger.note import SigningKey
+from ledger.merkle import Node, prove_consistency, prove_inclusion, tree_root
+from ledger.note import SigningKey, VerifierKey
 from ledger.policy import Policy
 from ledger.proof import Proof
-from ledger.publish import discard_stale, pack_batch, parse_batch, publish_to, staging_path
+from ledger.publish import Partials, pack_batch, parse_batch, publish_to, staging_path, write_all
 from ledger.reader import MiddleNodes, TileReader
-from ledger.storage import Checkpoints, Database, Head, Objects, Row
-from ledger.tile import (
-    CHECKPOINT,
-    MAX_ENTRY,
-    MAX_OPEN,
-    WIDTH,
-    bundle_path,
-    open_path,
-    parse_bundle,
-    parse_open,
-    parse_tile,
-    tile_path,
-    tile_widths,
-)
+from ledger.storage import Checkpoints, Database, Head, Objects, Row, Transaction
+from ledger.stored import Stored
+from ledger.tile import CHECKPOINT, MAX_ENTRY, MAX_OPEN, WIDTH, tile_path, tile_widths
 
 __all__ = ["Log", "Within"]
 
-_MOST_RETRIES = 20
+_MOST_RETRIES = 50
+_LONGEST_PAUSE = 0.5  # seconds before the last retry
 
 
 class Log:
@@ -68,15 +60,22 @@ class Log:
     """
 
     def __init__(
-        self, objects: Objects, checkpoints: Checkpoints, key: SigningKey, publish: Sequence[Objects], window: float
+        self,
+        objects: Objects,
+        checkpoints: Checkpoints,
+        key: SigningKey | VerifierKey,
+        publish: Sequence[Objects],
+        window: float,
     ) -> None:
         """Not for users: `Log.create` and `Log.open`."""
         self._objects = objects
+        self._stored = Stored(objects)
+        self._partials = Partials(objects)
         self._checkpoints = checkpoints
         self._database = objects if isinstance(objects, Database) and checkpoints is objects else None
         self._key = key
-        self._policy = Policy.of(key.verifier)
-        self._targets = tuple(publish)
+        self._policy = Policy.of(key.verifier if isinstance(key, SigningKey) else key)
+        self._targets = tuple((target, Partials(target)) for target in publish)
         self._window = window
         self._middles: MiddleNodes = {}
         self._group = GroupCommit(self._commit_group)
@@ -107,6 +106,7 @@ class Log:
         log = cls(objects, _both_roles(objects, checkpoints), key, publish, window)
         row = genesis if isinstance(genesis, Row) else Row(genesis, b"")
         _check_rows([row])
+        log._signing_key()
         if any(log._published()):
             msg = f"{key.name}: a checkpoint is already published there; open or refill that log instead"
             raise Conflict(msg, path=CHECKPOINT)
@@ -119,7 +119,7 @@ class Log:
     def open(
         cls,
         objects: Objects,
-        key: SigningKey,
+        key: SigningKey | VerifierKey,
         *,
         checkpoints: Checkpoints | None = None,
         publish: Sequence[Objects] = (),
@@ -128,6 +128,7 @@ class Log:
     ) -> Log:
         """Open an existing log; finish what a crash interrupted.
 
+        With a verifier key only, the log can be read and never signed, as by a process that should hold no key.
         `window` is the least time in seconds between checkpoints that nobody asked for. `remembered` is a checkpoint
         that the caller knows this log signed. Raises `NotFound` when the log was never created, `Rollback` when the
         storage is behind `remembered` or behind what is published, `Fork` when it contradicts either, `TileMismatch`
@@ -164,6 +165,11 @@ class Log:
         """Entries sequenced, as far as this handle knows; at least `checkpoint.size`."""
         return self._edge.size
 
+    @property
+    def has_transactions(self) -> bool:
+        """Whether `extend` can write something else within the transaction that sequences."""
+        return self._database is not None
+
     # Writing
 
     def append(self, entry: bytes) -> int:
@@ -174,16 +180,26 @@ class Log:
         """
         return self.extend([Row(entry, b"")])
 
-    def extend(self, rows: Sequence[Row], *, within: Within | None = None) -> int:
+    def extend(self, rows: Sequence[Row], *, within: Within | None = None, at: int | None = None) -> int:
         """Sequence entries in this order, all or none, and return the index of the first. Durable on return.
 
-        `within` writes to the same transaction; only a `Database` has one. Raises as `append`.
+        `within` writes to the same transaction; only a `Database` has one. With `at` the first entry gets this index
+        or nothing is written: `Conflict` when the log has grown meanwhile, by whomever. Raises as `append`.
         """
         if within is not None and self._database is None:
             msg = "this storage has no transactions: nothing can be written within one"
             raise TypeError(msg)
+        self._signing_key()
         _check_rows(rows)
-        return self._group.submit(Pending(rows, within, close=False)) if rows or within else self.size
+        return self._group.submit(Pending(rows, within, at=at)) if rows or within else self.size
+
+    def refresh(self) -> int:
+        """Take over what other processes have sequenced since, finish what a crash interrupted; return the size.
+
+        Raises `Rollback` and `Fork` as `open`, `Unavailable`.
+        """
+        self._group.submit(Pending((), None, refresh=True))
+        return self.size
 
     def publish(self) -> Checkpoint:
         """Sign a checkpoint over everything sequenced so far, write it to every place, and return it.
@@ -192,12 +208,13 @@ class Log:
         was sequenced before the call, in whichever process, is published. Raises `Rollback`, `Fork`, `Conflict`
         (another log writes there).
         """
+        self._signing_key()
         for _ in range(_MOST_RETRIES):
             self._group.submit(Pending((), None, close=True))
             with self._publishing:
                 checkpoint, edge, _ = self._signed
-                for target in self._targets:
-                    self._publish_to(target, checkpoint, edge)
+                for target, partials in self._targets:
+                    self._publish_to(target, partials, checkpoint, edge)
             # Another process that signed later may have written its checkpoint before we wrote ours over it.
             if not self._targets or self._head().signed == self._signed[0].signed:
                 break
@@ -227,7 +244,7 @@ class Log:
             raise NotFound(msg)
         for number in range(start // WIDTH, -(-stop // WIDTH)):
             at = number * WIDTH
-            rows = edge.rows if at + WIDTH > edge.size else self._bundle(number)
+            rows = edge.rows if at + WIDTH > edge.size else self._stored.bundle(number)
             yield from rows[max(start - at, 0) : stop - at]
 
     def edge(self) -> Edge:
@@ -240,7 +257,7 @@ class Log:
         if size <= checkpoint.size:
             return tree_root(size, reader)
         rows = self._edge.rows if self._database else None
-        return self._edge_at(size, self._edge.size, rows).root()
+        return self._stored.edge(size, self._edge.size, rows).root()
 
     # Batches
 
@@ -254,40 +271,73 @@ class Log:
     def _commit(self, group: list[Pending], *, create: bool = False) -> None:
         rows = [row for item in group for row in item.rows]
         if not create:
-            self._refresh(closing=any(item.close for item in group))
+            self._refresh(asked=any(item.close or item.refresh or item.at is not None for item in group))
+        if not rows and all(item.refresh for item in group):
+            return
+        conflict: Conflict | None = None
         for attempt in range(_MOST_RETRIES):
-            checkpoint, old, _ = self._signed
-            edge = self._edge.copy()
-            first = edge.size
-            for item in group:
-                item.first = first
-                first += len(item.rows)
-            due = time.monotonic() - self._closed_at >= self._window or self._database is None
-            close = create or (edge.size + len(rows) > checkpoint.size and (due or any(i.close for i in group)))
-            if not rows and not close and not any(item.within for item in group):
-                return
-            puts, opens = edge.extend(rows)
-            signed = self._sign(edge) if close else checkpoint
             try:
-                self._write(group, checkpoint, signed, edge, puts, opens, create=create)
+                with self._turn(attempt) as tx:
+                    if conflict is not None:
+                        stood = self._edge.size, self._signed[0]
+                        self._load()
+                        # Nothing moved, so it was no race: a callback was refused, or the bytes there are not ours.
+                        if stood == (self._edge.size, self._signed[0]):
+                            raise conflict
+                    done = self._try(group, rows, tx, create=create)
                 break
-            except Conflict:
-                if create or attempt == _MOST_RETRIES - 1:
+            except Conflict as error:
+                if create or error is conflict or attempt == _MOST_RETRIES - 1:
                     raise
-                # Another process was faster: take its state and go again, on top of it. When nothing moved, it was no
-                # race: a callback was refused, or the bytes there are not this log's.
-                self._load()
-                if (self._edge.size, self._signed[0]) == (edge.size - len(rows), checkpoint):
-                    raise
+                conflict = error  # another process was faster: take its state and go again, on top of it
+        if done is None:
+            return
+        edge, signed = done
         self._edge = edge
-        if close:
+        if signed is not self._signed[0]:
             self._adopt(signed, edge)
             self._closed_at = time.monotonic()
-            if self._database is None:
-                discard_stale(self._objects, old.size, signed.size)
+
+    @contextmanager
+    def _turn(self, attempt: int) -> Iterator[Transaction | None]:
+        """From the second attempt on nobody else may come between: in a database by its lock, elsewhere by chance."""
+        if attempt and self._database is not None:
+            with self._database.transaction() as tx:
+                yield tx
+            return
+        if attempt:
+            time.sleep(random.uniform(0, _LONGEST_PAUSE * attempt / _MOST_RETRIES))  # noqa: S311 - no secret
+        yield None
+
+    def _try(
+        self, group: list[Pending], rows: list[Row], tx: Transaction | None, *, create: bool
+    ) -> tuple[Edge, Checkpoint] | None:
+        """Write one batch on top of what this handle knows. Raises `Conflict` when the storage has moved on."""
+        checkpoint = self._signed[0]
+        edge = self._edge.copy()
+        first = edge.size
+        for item in group:
+            if item.at not in {None, first}:
+                msg = f"{self.origin}: the log has {first} entries, want {item.at}: another writer was faster"
+                raise Conflict(msg)
+            item.first = first
+            first += len(item.rows)
+        due = time.monotonic() - self._closed_at >= self._window or self._database is None
+        close = create or (edge.size + len(rows) > checkpoint.size and (due or any(i.close for i in group)))
+        if not rows and not close and not any(item.within for item in group):
+            return None
+        puts, opens = edge.extend(rows)
+        signed = self._sign(edge) if close else checkpoint
+        if self._database is None:
+            self._stage(checkpoint, signed, edge, puts, opens, create=create)
+        else:
+            with nullcontext(tx) if tx is not None else self._database.transaction() as own:
+                self._write(own, group, checkpoint, signed, edge, puts, opens, create=create)
+        return edge, signed
 
     def _write(
         self,
+        tx: Transaction,
         group: list[Pending],
         old: Checkpoint,
         new: Checkpoint,
@@ -297,56 +347,70 @@ class Log:
         *,
         create: bool,
     ) -> None:
-        origin = self.origin
-        if self._database is not None:
-            first, number = self._edge.size, edge.size - self._edge.size
-            trim = edge.size // WIDTH > first // WIDTH
-            kept = edge.rows if trim else edge.rows[len(edge.rows) - number :]
-            with self._database.transaction() as tx:
-                if create:
-                    tx.create(origin, new.signed)
-                if number:
-                    tx.extend(origin, first, edge.size, kept, trim=trim)
-                for path, data in puts:
-                    tx.put(path, data)
-                for path, data in opens:
-                    tx.replace(path, data)
-                if new is not old and not create:
-                    tx.swap(origin, old.signed, new.signed)
-                for item in group:
-                    if item.within:
-                        item.within(tx, item.first)
-            return
+        """A batch of a database: everything in one transaction."""
+        first, number = self._edge.size, edge.size - self._edge.size
+        trim = edge.size // WIDTH > first // WIDTH
+        kept = edge.rows if trim else edge.rows[len(edge.rows) - number :]
+        if create:
+            tx.create(self.origin, new.signed)
+        if number:
+            tx.extend(self.origin, first, edge.size, kept, trim=trim)
+        for path, data in puts:
+            tx.put(path, data)
+        for path, data in opens:
+            tx.replace(path, data)
+        if new is not old and not create:
+            tx.swap(self.origin, old.signed, new.signed)
+        for item in group:
+            if item.within:
+                item.within(tx, item.first)
+
+    def _stage(
+        self,
+        old: Checkpoint,
+        new: Checkpoint,
+        edge: Edge,
+        puts: list[tuple[str, bytes]],
+        opens: list[tuple[str, bytes]],
+        *,
+        create: bool,
+    ) -> None:
+        """A batch of everything else.
+
+        Swap before upload: a crash between the two leaves a batch file that the next open finishes. Uploading first
+        could leave tiles that a different batch would contradict.
+        """
         partial_puts, partial_opens = edge.partial()
         batch = pack_batch([*puts, *partial_puts], [*opens, *partial_opens])
-        # Swap before upload: a crash between the two leaves a batch file that the next open finishes. Uploading first
-        # could leave tiles that a different batch would contradict.
-        staging = staging_path(new)
-        self._objects.put(staging, batch)
+        self._objects.put(staging_path(new), batch)
         if create:
-            self._checkpoints.create(origin, new.signed)
+            self._checkpoints.create(self.origin, new.signed)
         else:
-            self._checkpoints.swap(origin, old.signed, new.signed)
+            self._checkpoints.swap(self.origin, old.signed, new.signed)
         self._finish(new, batch)
 
     def _finish(self, checkpoint: Checkpoint, batch: bytes) -> None:
         """Everything after the swap, in the normal path and in recovery alike."""
         puts, opens = parse_batch(batch)
-        for path, data in puts:
-            self._objects.put(path, data)
-        for path, data in opens:
-            self._objects.replace(path, data)
+        write_all(self._objects, puts, opens)
         self._objects.replace(CHECKPOINT, checkpoint.signed)
-        self._objects.discard(staging_path(checkpoint))
+        self._partials.add(path for path, _ in puts)
+        self._objects.discard(staging_path(checkpoint), *self._partials.take_stale(checkpoint.size))
 
     def _sign(self, edge: Edge) -> Checkpoint:
-        return sign_checkpoint(Checkpoint(self.origin, edge.size, edge.root()), self._key)
+        return sign_checkpoint(Checkpoint(self.origin, edge.size, edge.root()), self._signing_key())
+
+    def _signing_key(self) -> SigningKey:
+        if isinstance(self._key, SigningKey):
+            return self._key
+        msg = f"{self.origin}: opened with its verifier key only: nothing can be sequenced; open it with the log key"
+        raise UnknownKey(msg)
 
     # State
 
-    def _refresh(self, *, closing: bool) -> None:
-        """Load again when an earlier outcome is unknown; before signing, also when another process went on."""
-        if self._stale or (closing and self._head() != (self._edge.size, self._signed[0].signed)):
+    def _refresh(self, *, asked: bool) -> None:
+        """Load again when an earlier outcome is unknown; when `asked`, also when another process went on."""
+        if self._stale or (asked and self._head() != (self._edge.size, self._signed[0].signed)):
             self._load()
             self._stale = False
 
@@ -355,6 +419,7 @@ class Log:
         head, rows = self._head_and_rows()
         checkpoint = open_checkpoint(head.signed, self._policy)
         if self._database is None:
+            self._partials.find(checkpoint.size)
             try:
                 batch = self._objects.get(staging_path(checkpoint))
             except NotFound:
@@ -365,19 +430,21 @@ class Log:
         if remembers:
             self._check_head(head, checkpoint)
         roots: dict[Node, bytes] = {}
-        edge = self._edge_at(head.size, head.size, rows, roots)
-        signed_edge = edge if head.size == checkpoint.size else self._edge_at(checkpoint.size, head.size, rows, roots)
+        edge = self._stored.edge(head.size, head.size, rows, roots)
+        signed_edge = edge
+        if head.size != checkpoint.size:
+            signed_edge = self._stored.edge(checkpoint.size, head.size, rows, roots)
         if signed_edge.root() != checkpoint.root:
             paths = ", ".join(tile_path(*tile) for tile in tile_widths(checkpoint.size))
             msg = f"{paths}: lead to another root than the signed checkpoint of size {checkpoint.size}"
             raise TileMismatch(msg, path=paths)
-        if remembers and self._edge_at(self._edge.size, head.size, rows, roots).root() != self._edge.root():
+        if remembers and self._stored.edge(self._edge.size, head.size, rows, roots).root() != self._edge.root():
             msg = f"{self.origin}: the first {self._edge.size} entries in storage are not those this process has seen"
             raise Fork(msg, self._signed[0], checkpoint)
         self._edge = edge
         self._adopt(checkpoint, signed_edge)
 
-    def _head_and_rows(self) -> tuple[Head, list[Row] | None]:
+    def _head_and_rows(self) -> tuple[Head, Sequence[Row] | None]:
         """Both as of one moment: another process may sequence between two reads."""
         while True:
             head = self._head()
@@ -414,59 +481,9 @@ class Log:
 
         return fetch
 
-    def _edge_at(self, size: int, total: int, rows: list[Row] | None, roots: dict[Node, bytes] | None = None) -> Edge:
-        """The right edge of the first `size` entries of a storage that holds `total`.
-
-        `roots` keeps what full tiles hash to, for calls that follow.
-        """
-        roots = {} if roots is None else roots
-        levels: list[list[bytes]] = []
-        bundle, width = divmod(size, WIDTH)
-        if not width:
-            last: list[Row] = []
-        elif rows is not None and bundle == total // WIDTH:
-            last = rows[:width]
-        else:
-            last = self._bundle(bundle, width)
-        if len(last) != width:
-            msg = f"{self.origin}: {len(last)} rows after the last full bundle, want {width} at size {size}"
-            raise StorageError(msg)
-        for level, index, count in tile_widths(size):
-            while len(levels) < level:
-                levels.append([])
-            if level == 0:
-                levels.append([leaf_hash(row.entry) for row in last])
-            elif (total >> 8 * (level + 1)) > index:
-                levels.append(self._tile(level, index)[:count])
-            else:
-                first = index * WIDTH
-                for n in range(first, first + count):
-                    if (level, n) not in roots:
-                        roots[level, n] = subtree_root(self._tile(level - 1, n))
-                levels.append([roots[level, n] for n in range(first, first + count)])
-        return Edge(size, levels, last)
-
-    def _tile(self, level: int, index: int) -> list[bytes]:
-        path = tile_path(level, index)
-        return parse_tile(self._objects.get(path), WIDTH, path)
-
-    def _bundle(self, number: int, width: int = WIDTH) -> list[Row]:
-        try:
-            entries = parse_bundle(self._objects.get(bundle_path(number, width)), width=width)
-        except NotFound:
-            if width == WIDTH:
-                raise
-            entries = parse_bundle(self._objects.get(bundle_path(number)))[:width]
-        try:
-            opened = parse_open(self._objects.get(open_path(number)))
-        except NotFound:
-            opened = []
-        opened += [b""] * (len(entries) - len(opened))
-        return [Row(entry, item) for entry, item in zip(entries, opened, strict=False)]
-
     # Publishing
 
-    def _publish_to(self, target: Objects, checkpoint: Checkpoint, edge: Edge) -> None:
+    def _publish_to(self, target: Objects, partials: Partials, checkpoint: Checkpoint, edge: Edge) -> None:
         published = self._published_in(target)
         if published is not None and published.size > checkpoint.size:
             # Another process may have published more than this handle knows; its storage must know it too.
@@ -478,12 +495,12 @@ class Log:
             self._check_behind(published, "published")
             if published == checkpoint:
                 return
-        publish_to(target, published.size if published else 0, checkpoint, edge, self._objects)
+        publish_to(target, published.size if published else 0, checkpoint, edge, self._objects, partials)
 
     def _published(self) -> list[Checkpoint | None]:
         """What every place shows; without a database, the storage itself is one of them."""
         own = () if self._database else (self._objects,)
-        return [self._published_in(place) for place in (*own, *self._targets)]
+        return [self._published_in(place) for place in (*own, *(target for target, _ in self._targets))]
 
     def _published_in(self, target: Objects) -> Checkpoint | None:
         try:

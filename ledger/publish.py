@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from ledger.checkpoint import Checkpoint
 from ledger.edge import Edge
 from ledger.errors import MalformedError, NotFound
-from ledger.storage import Objects, ReadsObjects
-from ledger.tile import CHECKPOINT, HEIGHT, WIDTH, bundle_path, open_path, tile_path, tile_widths
+from ledger.storage import ListsObjects, Objects, ReadsObjects
+from ledger.tile import CHECKPOINT, HEIGHT, WIDTH, bundle_path, open_path, parse_path, tile_path, tile_widths
 
-__all__ = ["discard_stale", "pack_batch", "parse_batch", "publish_to", "staging_path"]
+__all__ = ["Partials", "pack_batch", "parse_batch", "publish_to", "staging_path", "write_all"]
 
 Written = Sequence[tuple[str, bytes]]
+
+_IN_MEMORY = 64  # objects of a batch that are held at once
 
 
 def staging_path(checkpoint: Checkpoint) -> str:
@@ -49,41 +52,78 @@ def parse_batch(data: bytes) -> tuple[list[tuple[str, bytes]], list[tuple[str, b
     return written
 
 
-def publish_to(target: Objects, published: int, checkpoint: Checkpoint, edge: Edge, source: ReadsObjects) -> None:
+def write_all(objects: Objects, puts: Written, opens: Written) -> None:
+    """Put and replace all of these, side by side where the storage can; durable when this returns."""
+    work = [(objects.put, *written) for written in puts] + [(objects.replace, *written) for written in opens]
+    ways = min(getattr(objects, "parallel", 1), len(work))
+    if ways <= 1:
+        for act, path, data in work:
+            act(path, data)
+        return
+    with ThreadPoolExecutor(ways, thread_name_prefix="ledger-write") as pool:
+        for done in [pool.submit(act, path, data) for act, path, data in work]:
+            done.result()
+
+
+class Partials:
+    """The partial tiles and bundles that one storage shows, remembered so that they can be dropped by name.
+
+    Allowed once the full form is there (c2sp.org/tlog-tiles): readers fall back to it. A storage that cannot list
+    keeps those that an earlier process wrote.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._shown: set[str] = set()
+
+    def find(self, size: int) -> None:
+        """Learn what lies there beside the right edge of a tree of `size`."""
+        self._shown = set()
+        if not isinstance(self._objects, ListsObjects):
+            return
+        for level, index, _ in tile_widths(size):
+            folders = [tile_path(level, index), *([bundle_path(index)] if level == 0 else [])]
+            for folder in folders:
+                self._shown.update(self._objects.list(f"{folder}.p/"))
+
+    def add(self, paths: Iterable[str]) -> None:
+        """Remember those of `paths` that are partial."""
+        self._shown.update(path for path in paths if ".p/" in path)
+
+    def take_stale(self, size: int) -> list[str]:
+        """Forget and return those whose full form exists in a tree of `size`."""
+        stale = []
+        for path in self._shown:
+            level, index, _ = parse_path(path)
+            if size >> (HEIGHT * ((level or 0) + 1)) > index:
+                stale.append(path)
+        self._shown.difference_update(stale)
+        return sorted(stale)
+
+
+def publish_to(
+    target: Objects, published: int, checkpoint: Checkpoint, edge: Edge, source: ReadsObjects, partials: Partials
+) -> None:
     """Write everything between size `published` and `checkpoint` to `target`, the checkpoint itself last.
 
     Full tiles and bundles come from `source`, partial ones from `edge`. May be repeated after a crash at any point:
     only the last step makes anything visible, and every earlier one writes the same bytes again.
     """
     size = checkpoint.size
+    full = [bundle_path(number) for number in range(published // WIDTH, size // WIDTH)]
+    level = 0
+    while size >> (HEIGHT * (level + 1)):
+        shift = HEIGHT * (level + 1)
+        full += [tile_path(level, number) for number in range(published >> shift, size >> shift)]
+        level += 1
+    for at in range(0, len(full), _IN_MEMORY):
+        write_all(target, [(path, source.get(path)) for path in full[at : at + _IN_MEMORY]], [])
     for number in range(published // WIDTH, size // WIDTH):
-        path = bundle_path(number)
-        target.put(path, source.get(path))
         path = open_path(number)
         with contextlib.suppress(NotFound):  # nothing in this bundle is open
             target.replace(path, source.get(path))
-    level = 0
-    while size >> (HEIGHT * (level + 1)):
-        for number in range(published >> (HEIGHT * (level + 1)), size >> (HEIGHT * (level + 1))):
-            path = tile_path(level, number)
-            target.put(path, source.get(path))
-        level += 1
     puts, opens = edge.partial()
-    for path, data in puts:
-        target.put(path, data)
-    for path, data in opens:
-        target.replace(path, data)
+    write_all(target, puts, opens)
     target.replace(CHECKPOINT, checkpoint.signed)
-    discard_stale(target, published, size)
-
-
-def discard_stale(target: Objects, old: int, new: int) -> None:
-    """Drop the partial tiles and the partial bundle of size `old` whose full form exists at size `new`.
-
-    Allowed by c2sp.org/tlog-tiles: readers fall back to the full one.
-    """
-    for level, index, _ in tile_widths(old):
-        if new >> (HEIGHT * (level + 1)) > index:
-            target.discard(f"{tile_path(level, index)}.p/")
-            if level == 0:
-                target.discard(f"{bundle_path(index)}.p/")
+    partials.add(path for path, _ in puts)
+    target.discard(*partials.take_stale(size))

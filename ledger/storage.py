@@ -119,5 +119,5 @@ class Database(Objects, Checkpoints, Protocol):
     def head(self, origin: str) -> Head:
         """Sequenced size and newest checkpoint, read together. Raises `NotFound`."""
 
-    def rows(self, origin: str) -> list[Row]:
+    def rows(self, origin: str) -> Sequence[Row]:
         """The entries of the last bundle that is not full, in order, as far as they are sequenced."""

@@ -31,6 +31,7 @@ from ledger import (
 from ledger.checkpoint import sign_checkpoint
 from ledger.group import GroupCommit, Pending
 from ledger.merkle import verify_consistency
+from ledger.publish import Partials
 from ledger.testing import MemoryStore
 
 KEY = SigningKey("market.example/log", bytes(range(32)))
@@ -318,7 +319,7 @@ def test_another_log_publishes_to_the_same_place(store):
     log.append(b"here")
     log.publish()
     other.append(b"there")
-    other._targets = (place,)
+    other._targets = ((place, Partials(place)),)
     with pytest.raises(Fork):
         other.publish()
 
