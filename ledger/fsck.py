@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from ledger.checkpoint import Checkpoint
+from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
+from ledger.copies import Copies, get_or_none
 from ledger.errors import LedgerError, MalformedError, NotFound, ProofMismatch, TileMismatch
 from ledger.merkle import leaf_hash, subtree_root
 from ledger.reader import first_difference, mismatch
@@ -135,7 +136,7 @@ def _standing(log: Client, checkpoint: Checkpoint | None) -> Checkpoint:
     try:
         standing = log.checkpoint
     except TileMismatch as error:
-        raise _closer(log, error) from error
+        raise _at_the_edge(log, error) from error
     if checkpoint is not None and checkpoint != standing:
         msg = f"fsck: asked for the checkpoint of size {checkpoint.size}, the log stands on {standing.size}"
         raise ProofMismatch(msg)
@@ -252,6 +253,26 @@ def _first_broken(data: bytes, stored: list[bytes]) -> int:
             break
         at = stop
     return at
+
+
+def _at_the_edge(log: Client, error: TileMismatch) -> TileMismatch:
+    """The same error for the first full tile or bundle below the edge that is not what leads to the root.
+
+    Where the tiles of the edge are derived and not stored, what they are derived from is to blame.
+    """
+    closer = _closer(log, error)
+    if closer.offset is not None:
+        return closer
+    checkpoint = open_checkpoint(log.get(CHECKPOINT), log.policy)
+    copies = Copies(checkpoint, [log])
+    for level, index, width in tile_widths(checkpoint.size):
+        for n in range(index * WIDTH, index * WIDTH + width) if level else ():
+            want, path = copies.tile(level - 1, n), tile_path(level - 1, n)
+            data = get_or_none(log, path)
+            if want is not None and data is not None and data != b"".join(want):
+                at = next((i for i, (a, b) in enumerate(zip(data, b"".join(want), strict=False)) if a != b), None)
+                return mismatch(path, at)
+    return closer
 
 
 def _closer(log: Client, error: TileMismatch) -> TileMismatch:
