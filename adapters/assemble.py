@@ -1,43 +1,147 @@
-"""The parts of a market's ledger on one SQLite database."""
+"""The parts of a market's ledger: where its database is, and what of it lies elsewhere."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select
 
 from adapters.connect import Clock
 from adapters.keys import load_secret
+from adapters.sql.errors import storage_errors
+from adapters.sql.index import SqlIndex
 from adapters.sql.queue import SqlQueue
 from adapters.sql.store import SqlStore
+from adapters.sql.tables import state
 from adapters.sql.vault import SqlVault
+from adapters.sql.version import check_version
+from ledger.errors import NotFound, StorageError
 from ledger.log import Log
-from ledger.note import SigningKey
-from ledger.storage import Objects
-from provenance.index import Index
+from ledger.note import SigningKey, VerifierKey
+from ledger.storage import Checkpoints, Objects
+from ledger.stored import Stored
+from provenance.index import IndexStore
 from provenance.keys import PartyKey
 from provenance.ledger import ProvenanceLedger
+from provenance.sequencer import Signers
+from provenance.vault import Vault
 
-__all__ = ["assemble", "ledger_on"]
+__all__ = ["Parts", "open_log_of", "signers_of"]
 
-
-def assemble(store: SqlStore, *, target: Objects | None, keys: Mapping[str, str], clock: Clock) -> ProvenanceLedger:
-    """Open the log in `store` with these keys, and the desk on top of it."""
-    key = SigningKey.parse(load_secret(keys["log"]))
-    log = Log.open(store, key, publish=[target] if target is not None else [])
-    market = PartyKey.parse(load_secret(keys["market"]))
-    return ledger_on(store, log, key, market, claim=keys.get("claim"), clock=clock)
+_LAYOUT = "layout"
 
 
-def ledger_on(
-    store: SqlStore, log: Log, key: SigningKey, market: PartyKey, *, claim: str | None, clock: Clock
-) -> ProvenanceLedger:
-    """The desk on an open log; `claim` is the URI of the certificate and key that sign manifests."""
-    return ProvenanceLedger(
-        log=log,
-        queue=SqlQueue(store),
-        vault=SqlVault(store),
-        index=lambda: Index(store.reading),
-        log_key=PartyKey.from_seed(key.seed),
-        market_key=market,
-        claim=None if claim is None else lambda: load_secret(claim),
-        clock=clock,
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One ledger's storages. What is None lies in `store`, in the same transactions as the queue."""
+
+    store: SqlStore
+    objects: Objects | None = None
+    checkpoints: Checkpoints | None = None
+    vault: Vault | None = None
+    index_store: SqlStore | None = None
+
+    @property
+    def layout(self) -> dict[str, bool]:
+        """What lies apart from the database."""
+        return {
+            "objects": self.objects is not None,
+            "checkpoints": self.checkpoints is not None,
+            "vault": self.vault is not None,
+            "index": self.index_store is not None,
+        }
+
+    @property
+    def tiles(self) -> Objects:
+        """Where tiles and bundles are."""
+        return self.objects or self.store
+
+    @property
+    def heads(self) -> Checkpoints:
+        """Where the newest checkpoint is."""
+        return self.checkpoints or self.store
+
+    @property
+    def queue(self) -> SqlQueue:
+        """Where events wait."""
+        return SqlQueue(self.store)
+
+    @property
+    def sealed(self) -> Vault:
+        """The vault."""
+        return self.vault or SqlVault(self.store)
+
+    @property
+    def index(self) -> IndexStore:
+        """The index."""
+        return SqlIndex(self.index_store or self.store, joins=self.index_store is None)
+
+    def ledger(self, log: Log, *, signers: Signers | None, claim: str | None, clock: Clock) -> ProvenanceLedger:
+        """The desk on an open log; `claim` is the URI of the certificate and key that sign manifests."""
+        return ProvenanceLedger(
+            log=log,
+            queue=self.queue,
+            vault=self.sealed,
+            index=self.index,
+            signers=None if signers is None else lambda: signers,
+            claim=None if claim is None else lambda: load_secret(claim),
+            clock=clock,
+        )
+
+    def read_layout(self) -> VerifierKey:
+        """The log's key, as noted when the ledger was begun.
+
+        Raises `StorageError` unless it was laid out like this (the index alone may have moved since), with tables of
+        this release.
+        """
+        with storage_errors(self.store.name):
+            check_version(self.store.reading)
+            found = self.store.reading.execute(_GET, {"key": _LAYOUT}).scalar_one_or_none()
+        made = json.loads(found) if found else {"key": _key_in(self.store)}
+        for name in ("objects", "checkpoints", "vault"):
+            if made.get(name, False) != self.layout[name]:
+                where = "in a storage of its own" if made.get(name) else "in the database"
+                msg = f"{self.store.name}: {name} of this ledger lie {where}; connect with {name}= as it was created"
+                raise StorageError(msg)
+        return VerifierKey.parse(made["key"])
+
+    def note_layout(self, key: VerifierKey) -> None:
+        """Note in the database what lies elsewhere, so that nobody connects without it."""
+        upsert = self.store.insert(state)
+        upsert = upsert.on_conflict_do_update(index_elements=["key"], set_={"value": upsert.excluded.value})
+        with self.store.transaction() as tx:
+            value = json.dumps({"key": str(key), **self.layout}).encode()
+            tx.connection.execute(upsert, {"key": _LAYOUT, "value": value})
+
+
+def open_log_of(parts: Parts, key: SigningKey | VerifierKey, *, target: Objects | None) -> Log:
+    """Open the log in its storage, in whatever way it is laid out."""
+    return Log.open(
+        parts.tiles,
+        key,
+        checkpoints=parts.heads,
+        publish=[target] if target is not None else [],
     )
+
+
+def signers_of(keys: Mapping[str, str], key: SigningKey) -> Signers:
+    """The keys that sign statements."""
+    return Signers(PartyKey.from_seed(key.seed), PartyKey.parse(load_secret(keys["market"])))
+
+
+def _key_in(store: SqlStore) -> str:
+    """The log's key in the genesis entry of a database of release 0.1.0, which noted no layout."""
+    origins = store.origins()
+    if not origins:
+        msg = f"{store.name}: no log in it; `provenance init` makes one"
+        raise NotFound(msg)
+    try:
+        genesis = Stored(store).bundle(0)[0]
+    except NotFound:
+        genesis = store.rows(origins[0])[0]
+    return str(json.loads(genesis.opened)["body"]["log_keys"][0])
+
+
+_GET = select(state.c.value).where(state.c.key == bindparam("key"))

@@ -8,21 +8,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.keys import load_secret
 from ledger.client import Client
 from ledger.errors import NotFound
+from ledger.note import SigningKey
 from ledger.policy import Policy
-from ledger.storage import Objects, ReadsObjects
+from ledger.storage import Checkpoints, Objects, ReadsObjects
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from adapters.assemble import Parts
     from adapters.sql.store import SqlStore
     from provenance.ledger import ProvenanceLedger
+    from provenance.vault import Vault
 
 __all__ = ["connect", "create", "database_url", "keys_beside", "open_log", "open_objects"]
 
 Keys = Mapping[str, str]
 """Where the three keys are: {"log": URI, "market": URI, "claim": URI}, each `file:PATH` or `env:NAME`."""
+
+Place = str | os.PathLike[str] | Objects
+"""A folder, the URL of a bucket (`s3://bucket/prefix`), or a storage of your own."""
 
 Clock = Callable[[], datetime]
 
@@ -35,40 +42,77 @@ def create(
     database: str | Engine,
     *,
     origin: str,
-    publish: str | os.PathLike[str] | Objects | None = None,
+    publish: Place | None = None,
+    objects: Place | None = None,
+    checkpoints: Checkpoints | None = None,
+    vault: Vault | None = None,
+    index: str | None = None,
+    schema: str | None = None,
+    keys: Keys | None = None,
     market_name: str | None = None,
     clock: Clock = _now,
 ) -> ProvenanceLedger:
     """Begin a ledger: keys, database, genesis entry and the market's own registration, published.
 
-    `origin` names the log for ever, usually a URL without its scheme (`market.example/log`). New keys are written to a
-    folder beside the database (`market.keys` for `market.db`, files of mode 0600), with a development certificate that
-    `doctor` refuses in production. Raises `Conflict` where any of this exists already.
+    `origin` names the log for ever, usually a URL without its scheme (`market.example/log`). New keys are written to
+    where `keys` says (`file:` only), by default a folder beside the database (`market.keys` for `market.db`, files of
+    mode 0600), with a development certificate that `doctor` refuses in production. The rest as in `connect`. Raises
+    `Conflict` where any of this exists already.
     """
     from adapters.begin import begin
 
-    return begin(database_url(database), origin=origin, publish=_target(publish), market_name=market_name, clock=clock)
+    parts = _parts(database, objects, checkpoints, vault, index, schema, make=True)
+    return begin(
+        parts,
+        origin=origin,
+        publish=_place(publish),
+        keys=keys or keys_beside(parts.store),
+        market_name=market_name,
+        clock=clock,
+    )
 
 
 def connect(
     database: str | Engine,
     *,
-    publish: str | os.PathLike[str] | Objects | None = None,
+    publish: Place | None = None,
+    objects: Place | None = None,
+    checkpoints: Checkpoints | None = None,
+    vault: Vault | None = None,
+    index: str | None = None,
+    schema: str | None = None,
     keys: Keys | None = None,
+    signs: bool = True,
     clock: Clock = _now,
 ) -> ProvenanceLedger:
     """Open a market's ledger; nothing is made that is not there.
 
-    `database` is a URL (`sqlite:///market.db`) or the market's own Engine, which is only asked for its URL: we open
-    connections of our own beside it. `publish` is the folder (or any `Objects`) that others read the log from. `keys`
-    is by default the folder beside the database. Raises `NotFound` without a ledger there, `Rollback` or `Fork` when
-    the database is behind or beside what `publish` shows.
-    """
-    from adapters.assemble import assemble
-    from adapters.sql.store import SqlStore
+    `database` is a URL (`sqlite:///market.db`, `postgresql+psycopg://…`) or the market's own Engine, which is only
+    asked for its URL: we open connections of our own beside it. `publish` is where others read the log: a folder, a
+    bucket (`s3://bucket/log`) or any `Objects`.
 
-    store = SqlStore(database_url(database))
-    return assemble(store, target=_target(publish), keys=keys or keys_beside(store), clock=clock)
+    What grows beyond one machine goes elsewhere: `objects` for tiles and bundles (then others read them there),
+    `checkpoints` for the head when it shall not be in the database either, `vault` for sealed events and personal
+    items, `index` for the URL of a database that the index was moved to. `schema` is the PostgreSQL schema of our
+    tables. A ledger is opened as it was created.
+
+    `keys` is by default the folder beside the database. `signs=False` is for processes that only stage and read, such
+    as web workers: they need no key, and a `worker` elsewhere sequences what they stage.
+
+    Raises `NotFound` without a ledger there, `Rollback` or `Fork` when the storage is behind or beside what is
+    published, `StorageError` when it was laid out in another way or its tables need `provenance db upgrade`.
+    """
+    from adapters.assemble import open_log_of, signers_of
+
+    parts = _parts(database, objects, checkpoints, vault, index, schema)
+    key = parts.read_layout()
+    target = _place(publish)
+    if not signs:
+        return parts.ledger(open_log_of(parts, key, target=target), signers=None, claim=None, clock=clock)
+    where = keys or keys_beside(parts.store)
+    signing = SigningKey.parse(load_secret(where["log"]))
+    log = open_log_of(parts, signing, target=target)
+    return parts.ledger(log, signers=signers_of(where, signing), claim=where.get("claim"), clock=clock)
 
 
 def open_log(location: str | os.PathLike[str] | ReadsObjects, policy: Policy | str) -> Client:
@@ -100,8 +144,9 @@ def open_objects(location: str | os.PathLike[str] | ReadsObjects) -> ReadsObject
 
 
 def keys_beside(store: SqlStore) -> dict[str, str]:
-    """The key files of a database: `market.keys/` beside `market.db`."""
-    folder = Path(str(store.url.database)).with_suffix(".keys")
+    """Where keys are by default: `market.keys/` beside `market.db`, `NAME.keys/` here for a database server's NAME."""
+    path = Path(str(store.url.database))
+    folder = path.with_suffix(".keys") if store.url.get_backend_name() == "sqlite" else Path(f"{path.name}.keys")
     return {
         "log": f"file:{folder / 'log.key'}",
         "market": f"file:{folder / 'market.key'}",
@@ -116,9 +161,35 @@ def database_url(database: str | Engine) -> str:
     return database.url.render_as_string(hide_password=False)
 
 
-def _target(publish: str | os.PathLike[str] | Objects | None) -> Objects | None:
-    if isinstance(publish, (str, os.PathLike)):
-        from adapters.files import Directory
+def _parts(
+    database: str | Engine,
+    objects: Place | None,
+    checkpoints: Checkpoints | None,
+    vault: Vault | None,
+    index: str | None,
+    schema: str | None,
+    *,
+    make: bool = False,
+) -> Parts:
+    from adapters.assemble import Parts
+    from adapters.sql.store import SqlStore
+    from provenance.index import metadata
 
-        return Directory(publish)
-    return publish
+    store = SqlStore(database_url(database), create=make, extra=[metadata] if make else [], schema=schema)
+    index_store = None
+    if index is not None:
+        index_store = SqlStore(database_url(index), create=make, extra=[metadata] if make else [])
+    return Parts(store, _place(objects), checkpoints, vault, index_store)
+
+
+def _place(place: Place | None) -> Objects | None:
+    if not isinstance(place, (str, os.PathLike)):
+        return place
+    text = os.fspath(place)
+    if "://" in text:
+        from adapters.objects import Bucket
+
+        return Bucket.open(text)
+    from adapters.files import Directory
+
+    return Directory(text)

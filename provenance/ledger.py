@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
@@ -29,30 +28,26 @@ from provenance.drafts import (
     Money,
     Named,
     draft_facts,
-    fingerprint,
     is_event_id,
     offer_draft,
     parent_refs,
     terms_draft,
     work_draft,
 )
-from provenance.errors import EventRejected
 from provenance.events import Draft, new_event
 from provenance.foreign import open_foreign
 from provenance.identity import Parties, Party, party_of
-from provenance.index import Facts, Index
+from provenance.index import Facts, Index, IndexStore
 from provenance.item import Item
-from provenance.keys import PartyKey
 from provenance.queue import Queue, Staged
-from provenance.rules import check_acts, check_refs, targets
-from provenance.sequencer import BATCH, Sequencer, format_time
-from provenance.session import joins_async
+from provenance.recall import Recall
+from provenance.sequencer import BATCH, Sequencer, Signers, format_time
+from provenance.session import in_caller, joins_async
+from provenance.staging import Request, Staging
 from provenance.statement import Statement
 from provenance.ticket import Receipt, Ticket
 from provenance.vault import Vault
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from provenance.worker import Worker
 
 __all__ = ["Money", "ProvenanceLedger"]
 
@@ -66,34 +61,36 @@ class ProvenanceLedger:
         log: Log,
         queue: Queue,
         vault: Vault,
-        index: Callable[[], Index],
-        log_key: PartyKey,
-        market_key: PartyKey,
+        index: IndexStore,
+        signers: Callable[[], Signers] | None,
         claim: Callable[[], str] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """Not for users: `adapters.connect`. Without `signers` events are only staged, by whoever holds no key."""
         self.log = log
         self._queue = queue
         self._vault = vault
         self._index = index
         self._clock = clock
         self._claim = claim
-        self._market_key = market_key
-        genesis = orjson.loads(log.row(0).opened)
-        self._sealed: frozenset[str] = frozenset(genesis["body"]["sealed"])
-        self._genesis = Statement.parse(log.row(0).entry).event_id
+        self._signs = signers is not None
+        genesis = log.row(0)
+        sealed = frozenset(orjson.loads(genesis.opened)["body"]["sealed"])
+        self._sealed: frozenset[str] = sealed
+        self._recall = Recall(log=log, queue=queue, vault=vault, index=index)
         self._parties = Parties(self._find_party)
         self._sequencer = Sequencer(
             log=log,
             queue=queue,
             vault=vault,
             index=index,
-            log_key=log_key,
-            genesis=self._genesis,
-            market_key=market_key,
+            signers=signers or _no_signers,
+            genesis=Statement.parse(genesis.entry).event_id,
             clock=clock,
         )
-        self.market = self._find_market()
+        self._sequencer.follow()  # also finishes what a crash interrupted
+        self.market = self._find_market(signers().market.public.thumbprint[:8] if signers else None)
+        self._staging = Staging(queue=queue, index=index, recall=self._recall, sealed=sealed, market=self.market)
 
     # Verbs
 
@@ -117,7 +114,7 @@ class ProvenanceLedger:
             body={"kind": kind, "keys": [], "rotation_keys": [], "next_key_hashes": []},
             personal={"name": name, "account": account, "ref": ref},
         )
-        return self._record([draft], "register_party", ref, session)
+        return self._record(Request("register_party", [draft], ref), session)
 
     @joins_async
     def create(
@@ -160,7 +157,7 @@ class ProvenanceLedger:
         ]
         if terms is not None:
             drafts += self._offer(drafts[0].id.hex(), terms)
-        return self._record(drafts, "create", ref, session, file=file, terms=terms)
+        return self._record(Request("create", drafts, ref, file=file, terms=terms), session)
 
     @joins_async
     def derive(
@@ -205,7 +202,7 @@ class ProvenanceLedger:
         ]
         if terms is not None:
             drafts += self._offer(drafts[0].id.hex(), terms)
-        return self._record(drafts, "derive", ref, session, file=file, terms=terms)
+        return self._record(Request("derive", drafts, ref, file=file, terms=terms), session)
 
     @joins_async
     def publish_terms(
@@ -218,7 +215,8 @@ class ProvenanceLedger:
         session: Any = None,
     ) -> Ticket:
         """Record terms: an SPDX expression or LicenseRef-…, with the digest of a text of its own and machine terms."""
-        return self._record([terms_draft(self.draft, license, machine, text_digest)], "publish_terms", ref, session)
+        drafts = [terms_draft(self.draft, license, machine, text_digest)]
+        return self._record(Request("publish_terms", drafts, ref), session)
 
     @joins_async
     def offer(
@@ -233,7 +231,7 @@ class ProvenanceLedger:
     ) -> Ticket:
         """Offer a work under terms: a ticket of `publish_terms`, or an SPDX expression. No price means free."""
         drafts = self._offer(str(work), terms, price=price, audience=audience, ref=ref)
-        return self._record(drafts, "offer", ref, session, about=-1, terms=terms)
+        return self._record(Request("offer", drafts, ref, about=-1, terms=terms), session)
 
     @joins_async
     def license(
@@ -269,7 +267,7 @@ class ProvenanceLedger:
             ],
             personal={"ref": ref},
         )
-        return self._record([draft], "license", ref, session)
+        return self._record(Request("license", [draft], ref), session)
 
     @joins_async
     def attach(
@@ -297,7 +295,7 @@ class ProvenanceLedger:
         )
         refs = [{"role": "work", "id": str(work)}]
         draft = self.draft("work.manifest", body=body, refs=refs, personal={"ref": ref})
-        return self._record([draft], "attach", ref, session, file=destination, file_of=str(work))
+        return self._record(Request("attach", [draft], ref, file=destination, file_of=str(work)), session)
 
     @joins_async
     def submit(
@@ -324,15 +322,8 @@ class ProvenanceLedger:
             parties=self._parties,
             index=self.log.size,
         )
-        with self._queue.joining(session) as connection:
-            ticket = Ticket(staged.event_id.hex(), staged.type, ref)
-            index = Index(connection)
-            if not index.known([staged.event_id]) and not self._queue.waiting(connection, [staged.event_id]):
-                self._check([facts], [staged.event], index, connection)
-                if ref is not None:
-                    ticket = self._name(connection, "submit", ref, sha256(staged.event).digest(), ticket)
-                self._queue.stage(connection, [staged])
-        if session is None:
+        ticket = in_caller(session, lambda inner: self._staging.submit(staged, facts, ref, inner))
+        if session is None and self._signs:
             self.publish()
         return ticket
 
@@ -342,12 +333,12 @@ class ProvenanceLedger:
         Each portion of up to 4,096 is accepted and sequenced in one transaction, all or none; what waits in the queue
         goes first. The same draft again is a no-op. `progress` is called with the number done.
         """
-        self._drain()
+        self._sequencer.drain()
         tickets: list[Ticket] = []
         portion: list[tuple[Staged, Facts]] = []
         for draft in drafts:
             # The model ends here: thousands of them would keep the garbage collector busy.
-            portion.append((self._stage(draft), draft_facts(draft, sealed=draft.type in self._sealed)))
+            portion.append((self._staging.staged(draft), draft_facts(draft, sealed=draft.type in self._sealed)))
             if len(portion) == BATCH:
                 tickets += self._record_portion(portion)
                 portion = []
@@ -387,13 +378,25 @@ class ProvenanceLedger:
     # From accepted to published
 
     def sequence_once(self, limit: int = BATCH) -> int:
-        """Move at most `limit` accepted events into the log; return how many. Idempotent, durable on return."""
+        """Move at most `limit` accepted events into the log; return how many. Idempotent, durable on return.
+
+        Whoever calls: others that sequence at the same time, in whichever process, wait, and their events ride in this
+        batch. 0 means that everything accepted before is sequenced. Raises `Rollback` when the clock is behind the log.
+        """
         return self._sequencer.sequence_once(limit)
 
-    def publish(self) -> Checkpoint:
-        """Sequence everything accepted so far, sign a checkpoint over it and write it to where the log is published."""
-        self._drain()
+    def publish_once(self) -> Checkpoint:
+        """Sign a checkpoint over what is sequenced and write it to where the log is published. Idempotent."""
         return self.log.publish()
+
+    def publish(self) -> Checkpoint:
+        """Sequence everything accepted before the call, then `publish_once`."""
+        self._sequencer.drain()
+        return self.log.publish()
+
+    def worker(self, *, window: float = 1.0) -> Worker:
+        """What sequences and publishes by itself, once per `window` seconds, for those without a scheduler."""
+        return Worker(self, window=window)
 
     @property
     def waiting(self) -> int:
@@ -406,7 +409,7 @@ class ProvenanceLedger:
         """The ticket that this `ref` was given for. Raises `NotFound`; `Conflict` when several verbs used it."""
         reading = self._queue.reading
         names = [(v, i) for v, i in self._queue.names(reading, ref) if verb in {None, v}]
-        types = self._types(reading, [event_id for _, event_id in names])
+        types = self._recall.types([event_id for _, event_id in names])
         if not names:
             msg = f"ref {ref[:80]!r}: nothing was recorded under it"
             raise NotFound(msg)
@@ -418,7 +421,9 @@ class ProvenanceLedger:
     def receipt(self, ticket: Named) -> Receipt:
         """Index, proof and bytes of a published event. Raises `NotFound` while it is only accepted, or unknown."""
         event_id = bytes.fromhex(str(ticket))
-        entry = self._index().find(event_id)
+        entry = self._index.on().find(event_id)
+        if entry is not None and entry.idx >= self.log.checkpoint.size:
+            self.log.refresh()  # another process may have published it
         if entry is None or entry.idx >= self.log.checkpoint.size:
             where = "sequenced but not yet published" if entry else "not in the log; is it still waiting?"
             msg = f"event {event_id.hex()}: {where}; call publish()"
@@ -426,13 +431,13 @@ class ProvenanceLedger:
         row = self.log.row(entry.idx)
         known = ticket if isinstance(ticket, Ticket) else Ticket(event_id.hex(), entry.type)
         return Receipt(
-            known, entry.idx, self.log.prove(entry.idx), row.entry, row.opened or self._sealed_event(event_id)
+            known, entry.idx, self.log.prove(entry.idx), row.entry, row.opened or self._recall.sealed(event_id)
         )
 
     def event(self, ticket: Named) -> bytes:
         """The event's exact bytes. Raises `NotFound` when it is unknown or cannot be read here any more."""
         event_id = bytes.fromhex(str(ticket))
-        data = self._read(self._queue.reading, event_id)
+        data = self._recall.read(event_id)
         if data is None:
             msg = f"event {event_id.hex()}: not here"
             raise NotFound(msg)
@@ -453,11 +458,11 @@ class ProvenanceLedger:
     def digests_of(self, work: Named) -> set[str]:
         """Every SHA-256 (hex) that finds a work: as it was registered, and as each manifest signed it."""
         event_id = bytes.fromhex(str(work))
-        reading = self._queue.reading
-        manifests = [link.source for link in Index(reading).links_to(event_id, "work")]
+        index = self._index.on()
+        manifests = [link.source for link in index.links_to(event_id, "work")]
         found = {orjson.loads(self.event(work))["body"]["digests"]["sha-256"]}
         for idx in manifests:
-            digest = Index(reading).digest_of(idx, "file")
+            digest = index.digest_of(idx, "file")
             if digest is not None:
                 found.add(digest.hex())
         return found
@@ -470,8 +475,8 @@ class ProvenanceLedger:
 
     @property
     def index(self) -> Index:
-        """Queries over everything sequenced."""
-        return self._index()
+        """Queries over everything sequenced: `index.size` entries."""
+        return self._index.on()
 
     def file_of(self, ticket: Named) -> Path | None:
         """Where the file of a work was last seen by `create`, `derive` or `attach` on this machine: a hint."""
@@ -486,120 +491,44 @@ class ProvenanceLedger:
         if draft is None:
             return [offer_draft(self.draft, work, str(terms), **details)]
         content = next(digest for digest, kind in draft_facts(draft).digests if kind == "terms")
-        known = self._index().by_digest(content)
+        known = self._index.on().by_digest(content)
         if known:
             return [offer_draft(self.draft, work, known[0][0].event_id.hex(), **details)]
         return [draft, offer_draft(self.draft, work, draft.id.hex(), **details)]
 
-    def _record(
-        self,
-        drafts: Sequence[Draft],
-        verb: str,
-        ref: str | None,
-        session: Any,
-        *,
-        about: int = 0,
-        file: str | Path | None = None,
-        file_of: str | None = None,
-        terms: Named | None = None,
-    ) -> Ticket:
-        """Check and stage `drafts`, all or none; the ticket is about the one at position `about`."""
-        main = drafts[about]
-        ticket = Ticket(main.id.hex(), main.type, ref)
-        staged = [self._stage(draft) for draft in drafts]
-        facts = [draft_facts(draft) for draft in drafts]
-        with self._queue.joining(session) as connection:
-            if ref is not None:
-                named = self._name(connection, verb, ref, fingerprint(main, terms), ticket)
-                if named != ticket:
-                    return named
-            self._check(facts, [draft.data for draft in drafts], Index(connection), connection)
-            self._queue.stage(connection, staged)
-            if file is not None:
-                self._queue.see_file(connection, bytes.fromhex(file_of or ticket.id), str(Path(file).resolve()))
-        if session is None:
+    def _record(self, request: Request, session: Any) -> Ticket:
+        """Accept what a verb asks for; without a session also sequence and publish it, where there are keys."""
+        ticket = in_caller(session, lambda inner: self._staging.record(request, inner))
+        if session is None and self._signs:
             self.publish()
         return ticket
 
     def _record_portion(self, portion: Sequence[tuple[Staged, Facts]]) -> list[Ticket]:
         staged = [event for event, _ in portion]
         facts = [fact for _, fact in portion]
-        index = self._index()
-        reasons = check_refs(facts, index.known(targets(facts)))
-        reasons += check_acts(facts, [event.event for event in staged], index, self._read_here, market=self.market)
-        if reasons:
-            raise EventRejected(*reasons)
+        self._staging.check(facts, [event.event for event in staged])
         self._sequencer.append(staged, facts)
         return [Ticket(event.event_id.hex(), event.type) for event in staged]
 
-    def _name(self, connection: Connection, verb: str, ref: str, fingerprint: bytes, ticket: Ticket) -> Ticket:
-        """Take the ref for `ticket`, or return the ticket that the same content took it for."""
-        taken = self._queue.named(connection, verb, ref)
-        if taken is None:
-            self._queue.name(connection, verb, ref, bytes.fromhex(ticket.id), fingerprint)
-            return ticket
-        event_id, before = taken
-        if before != fingerprint:
-            msg = (
-                f"ref {ref[:80]!r} of {verb}: given before for other content (event {event_id.hex()}); use another ref"
-            )
-            raise Conflict(msg)
-        return Ticket(event_id.hex(), ticket.type, ref)
-
-    def _check(self, facts: Sequence[Facts], events: Sequence[bytes], index: Index, connection: Connection) -> None:
-        wanted = targets(facts)
-        known = index.known(wanted)
-        known |= {i: event.type for i, event in self._queue.waiting(connection, wanted - known.keys()).items()}
-        reasons = check_refs(facts, known)
-        if not reasons:
-            reasons += check_acts(
-                facts, events, index, lambda event_id: self._read(connection, event_id), market=self.market
-            )
-        if reasons:
-            raise EventRejected(*reasons)
-
-    def _stage(self, draft: Draft) -> Staged:
-        items = tuple(bytes(item) for item in draft.items)
-        return Staged(0, draft.id, draft.type, draft.data, items, None, draft.type in self._sealed)
-
     # Reading
 
-    def _drain(self) -> None:
-        while self._sequencer.sequence_once():
-            pass
-
-    def _types(self, connection: Connection, event_ids: Iterable[bytes]) -> dict[bytes, str]:
-        known = Index(connection).known(event_ids)
-        return known | {i: e.type for i, e in self._queue.waiting(connection, set(event_ids) - known.keys()).items()}
-
-    def _read(self, connection: Connection, event_id: bytes) -> bytes | None:
-        waiting = self._queue.waiting(connection, [event_id])
-        if waiting:
-            return waiting[event_id].event
-        entry = Index(connection).find(event_id)
-        return None if entry is None else self.log.row(entry.idx).opened or self._sealed_event(event_id)
-
-    def _read_here(self, event_id: bytes) -> bytes | None:
-        return self._read(self._queue.reading, event_id)
-
-    def _sealed_event(self, event_id: bytes) -> bytes | None:
-        try:
-            return self._vault.get(event_id)
-        except NotFound:
-            return None
-
     def _find_party(self, party_id: bytes) -> Party | None:
-        entry = self._index().find(party_id)
+        entry = self._index.on().find(party_id)
         if entry is None or entry.type != "party.register":
             return None
         return party_of(party_id, entry.idx, self.log.row(entry.idx).opened)
 
-    def _find_market(self) -> bytes:
-        """The registered party whose key the market's key is."""
-        kid = self._market_key.public.thumbprint[:8]
-        for entry in self._index().of_type("party.register"):
+    def _find_market(self, kid: bytes | None) -> bytes:
+        """The registered party that has this key; without one, the first that is registered as a market."""
+        for entry in self._index.on().of_type("party.register"):
             party = self._parties.get(entry.event_id)
-            if party is not None and kid in party.keys:
+            if party is not None and (kid in party.keys if kid else party.kind == "market"):
                 return party.id
-        msg = f"{self.log.origin}: no party in this log has the key {kid.hex()}; is this the right market key?"
+        what = f"the key {kid.hex()}; is this the right market key?" if kid else "the kind market; is it the right log?"
+        msg = f"{self.log.origin}: no party in this log has {what}"
         raise UnknownKey(msg)
+
+
+def _no_signers() -> Signers:
+    msg = "this process was connected without keys: it stages events, and a worker with keys sequences them"
+    raise UnknownKey(msg)

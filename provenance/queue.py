@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["Queue", "Staged"]
+__all__ = ["Name", "Queue", "Staged"]
 
 
 class Staged(NamedTuple):
@@ -25,6 +25,15 @@ class Staged(NamedTuple):
     items: tuple[bytes, ...]  # vault items that belong to it
     statement: bytes | None
     sealed: bool
+
+
+class Name(NamedTuple):
+    """What the market calls an event: unique for each verb. The fingerprint is of the content that was asked for."""
+
+    verb: str
+    ref: str
+    event_id: bytes
+    fingerprint: bytes
 
 
 class Queue(Protocol):
@@ -42,14 +51,15 @@ class Queue(Protocol):
         Raises `StorageError` when what would be written could survive a rollback of the caller.
         """
 
-    def stage(self, connection: Connection, events: Sequence[Staged]) -> None:
-        """Add rows. Durable when the transaction of `connection` commits; gone when it does not."""
+    def stage(self, connection: Connection, events: Sequence[Staged], *, name: Name | None = None) -> bool:
+        """Add rows and take the market's `name` for them, or add nothing and return False when the name is taken.
 
-    def name(self, connection: Connection, verb: str, ref: str, event_id: bytes, fingerprint: bytes) -> None:
-        """Remember the market's `ref` for this verb. Raises `Conflict` when it is taken."""
+        Durable when the transaction of `connection` commits; gone when it does not. Raises `Conflict` for an event
+        that is staged already.
+        """
 
-    def named(self, connection: Connection, verb: str, ref: str) -> tuple[bytes, bytes] | None:
-        """(event id, fingerprint) that this `ref` stands for, or None."""
+    def named(self, connection: Connection, verb: str, ref: str) -> Name | None:
+        """What this `ref` of a verb stands for, or None."""
 
     def names(self, connection: Connection, ref: str) -> list[tuple[str, bytes]]:
         """All (verb, event id) that `ref` stands for."""
@@ -72,6 +82,9 @@ class Queue(Protocol):
 
     def peek(self, limit: int) -> list[Staged]:
         """The oldest committed rows, at most `limit`, and how many wait is `len(queue)`."""
+
+    def newest(self) -> int:
+        """The largest `Staged.id` of a committed row, 0 when none waits."""
 
     def remove(self, connection: Connection, ids: Sequence[int]) -> None:
         """Drop rows by `Staged.id`. Raises `Conflict` when another sequencer has taken one."""

@@ -1,6 +1,9 @@
 """From the queue into the log: the market's statements are signed here, and log time is written.
 
-One batch is one transaction: log entries, vault items, index rows and the removal of the queue rows commit together.
+Where log, queue, vault and index share one database, a batch is one transaction: entries, vault items, index rows and
+the removal of the queue rows commit together. Everywhere else the log goes first, at a place of the log that nobody
+else can take, and the rest follows it: what the log has and the index has not is indexed and leaves the queue before
+anything new is taken. A crash in between is finished by the next call, which does the same.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import orjson
 
@@ -16,14 +20,15 @@ from ledger.log import Log
 from ledger.storage import Row, Transaction
 from provenance.canonical import address
 from provenance.events import new_event
-from provenance.index import Facts, Index, facts_of
+from provenance.index import Facts, IndexStore, facts_of
+from provenance.index.rebuild import facts_at
 from provenance.keys import PartyKey
 from provenance.queue import Queue, Staged
 from provenance.session import connection_of
 from provenance.statement import sign_statement
 from provenance.vault import Vault
 
-__all__ = ["BATCH", "TIME_INTERVAL", "Sequencer", "format_time", "parse_time"]
+__all__ = ["BATCH", "TIME_INTERVAL", "Sequencer", "Signers", "format_time", "parse_time"]
 
 BATCH = 4096
 """Most events in one transaction."""
@@ -32,6 +37,13 @@ TIME_INTERVAL = timedelta(seconds=60)
 """A log time is appended when the last one is at least this old."""
 
 _MOST_RETRIES = 10
+
+
+class Signers(NamedTuple):
+    """The two keys that a sequencer signs statements with: the log's for `log.*`, the market's for its own events."""
+
+    log: PartyKey
+    market: PartyKey
 
 
 def format_time(time: datetime) -> str:
@@ -45,7 +57,7 @@ def parse_time(text: str) -> datetime:
 
 
 class Sequencer:
-    """Takes accepted events in order, parents before children, and appends them. One at a time in a process."""
+    """Takes accepted events in order, parents before children, and appends them. One at a time over all hosts."""
 
     def __init__(
         self,
@@ -53,26 +65,25 @@ class Sequencer:
         log: Log,
         queue: Queue,
         vault: Vault,
-        index: Callable[[], Index],
-        log_key: PartyKey,
+        index: IndexStore,
+        signers: Callable[[], Signers],
         genesis: bytes,
-        market_key: PartyKey,
         clock: Callable[[], datetime],
     ) -> None:
         self._log = log
         self._queue = queue
         self._vault = vault
         self._index = index
-        self._log_key = log_key
+        self._signers = signers
         self._genesis = genesis
-        self._market_key = market_key
         self._clock = clock
         self._lock = threading.Lock()
 
     def sequence_once(self, limit: int = BATCH) -> int:
         """Sequence at most `limit` waiting events and return how many; durable when this returns.
 
-        Raises `Rollback` when the clock is behind the last log time, and what `Log.extend` raises.
+        When it returns 0, everything that was accepted before the call is sequenced, by whomever. Raises `Rollback`
+        when the clock is behind the last log time, `UnknownKey` without the keys, and what `Log.extend` raises.
         """
         done = 0
 
@@ -83,25 +94,43 @@ class Sequencer:
             if staged:
                 self._append(staged, [_facts(event) for event in staged], [event.id for event in staged])
 
-        self._retrying(act)
+        # What waits stays visible until a batch has committed, so that nothing visible means nothing under way.
+        if self._queue.peek(1) or self._behind():
+            self._retrying(act)
         return done
+
+    def drain(self) -> None:
+        """Sequence everything that was accepted before the call; what is accepted meanwhile does not prolong it."""
+        until = self._queue.newest()
+        while (waiting := self._queue.peek(1)) and waiting[0].id <= until:
+            self.sequence_once()
+        self.follow()
 
     def append(self, staged: Sequence[Staged], facts: Sequence[Facts]) -> None:
         """Sequence events that were never in the queue, in this order, all or none; those in the log are left out."""
         self._retrying(lambda: self._append(staged, facts, []))
 
+    def follow(self) -> None:
+        """Let index and queue catch up with the log; nothing is sequenced. Needs no key."""
+        if self._behind():
+            with self._lock, self._queue.leading():
+                self._follow()
+
     def _retrying(self, act: Callable[[], None]) -> None:
         """Run `act` again, from its beginning, while another sequencer is faster."""
-        with self._lock:
+        with self._lock, self._queue.leading():
             for _ in range(_MOST_RETRIES):
+                self._follow()
                 try:
                     return act()
                 except Conflict as error:
                     conflict = error
             raise conflict
 
+    # One batch
+
     def _append(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[int]) -> None:
-        known = self._index().known(event.event_id for event in staged)
+        known = self._index.on().known(event.event_id for event in staged)
         fresh = {
             event.event_id: (event, fact)
             for event, fact in zip(staged, facts, strict=True)
@@ -109,16 +138,24 @@ class Sequencer:
         }
         time = self._log_time() if fresh else None
         found = [fact for _, fact in fresh.values()]
-        rows = [self._row(event, fact) for event, fact in fresh.values()]
+        rows = self._rows(list(fresh.values()))
         if time is not None:
             rows.insert(0, time[0])
             found.insert(0, time[1])
         items = [(address(item), item) for event, _ in fresh.values() for item in event.items]
         items += [(event_id, event.event) for event_id, (event, _) in fresh.items() if event.sealed]
+        if not self._log.has_transactions:
+            self._apart(rows, found, items)
+            if known:
+                with self._queue.joining(None) as connection:  # in the log before, and staged again
+                    self._queue.forget(connection, known)
+            return
+        if not self._vault.joins:
+            self._vault.put(items)
 
         def within(tx: Transaction, first: int) -> None:
             connection = connection_of(tx)
-            index = Index(connection)
+            index = self._index.on(connection)
             if time is not None and index.last_time() > time[1].time:
                 msg = "log time: another sequencer wrote a later one"
                 raise Conflict(msg)
@@ -129,27 +166,70 @@ class Sequencer:
             elif index.known(fresh):
                 msg = "events: another process recorded some of them"
                 raise Conflict(msg)
-            self._vault.put(items, connection=connection)
-            index.write(first, found)
+            if self._vault.joins:
+                self._vault.put(items, connection=connection)
+            if self._index.joins:
+                index.write(first, found)
 
         if rows or ids:
-            self._log.extend(rows, within=within)
+            first = self._log.extend(rows, within=within)
+            if not self._index.joins:
+                self._follow((first, found))
 
-    def _row(self, event: Staged, fact: Facts) -> Row:
-        """The log entry, signed now where it is the market's own."""
-        statement = event.statement or sign_statement(
-            self._market_key,
-            issuer=fact.issuer.hex(),
-            type=event.type,
-            origin=self._log.origin,
-            event_id=event.event_id,
-            sealed=event.sealed,
-        )
-        return Row(statement, b"" if event.sealed else event.event)
+    def _apart(self, rows: list[Row], found: list[Facts], items: list[tuple[bytes, bytes]]) -> None:
+        """A batch without a common transaction: vault first, then the log, then index and queue."""
+        if rows:
+            self._vault.put(items)
+            first = self._log.extend(rows, at=self._log.size)
+            self._follow((first, found))
+
+    def _behind(self) -> bool:
+        """Whether the log has what the index has not."""
+        if not (self._log.has_transactions and self._index.joins):
+            self._log.refresh()
+        return self._index.on().size < self._log.size
+
+    def _follow(self, known: tuple[int, Sequence[Facts]] | None = None) -> None:
+        """Index what the log has and the index has not, and take it out of the queue.
+
+        `known` are the facts of entries from an index on, for whoever has them at hand.
+        """
+        while self._behind():
+            first = self._index.on().size
+            stop = min(first + BATCH, self._log.size)
+            if known is not None and known[0] == first:
+                facts = known[1]
+            else:
+                facts = [facts_at(row, self._vault)[0] for row in self._log.rows(first, stop)]
+            with self._queue.joining(None) as connection:
+                with self._index.writing(connection) as index:
+                    if index.size == first:
+                        index.write(first, facts)
+                # The index first, should they not commit together: staging asks the queue, then the index.
+                self._queue.forget(connection, [fact.event_id for fact in facts])
+
+    def _rows(self, fresh: Sequence[tuple[Staged, Facts]]) -> list[Row]:
+        """The log entries, signed now where they are the market's own."""
+        market = self._signers().market
+        return [
+            Row(
+                event.statement
+                or sign_statement(
+                    market,
+                    issuer=fact.issuer.hex(),
+                    type=event.type,
+                    origin=self._log.origin,
+                    event_id=event.event_id,
+                    sealed=event.sealed,
+                ),
+                b"" if event.sealed else event.event,
+            )
+            for event, fact in fresh
+        ]
 
     def _log_time(self) -> tuple[Row, Facts] | None:
         """A log.time entry when one is due."""
-        last = self._index().last_time()
+        last = self._index.on().last_time()
         now = self._clock()
         if last:
             if format_time(now) < last:
@@ -166,7 +246,7 @@ class Sequencer:
             body={"time": format_time(now)},
         )
         statement = sign_statement(
-            self._log_key, issuer=self._genesis.hex(), type="log.time", origin=self._log.origin, event_id=draft.id
+            self._signers().log, issuer=self._genesis.hex(), type="log.time", origin=self._log.origin, event_id=draft.id
         )
         facts = facts_of(event_id=draft.id, type="log.time", issuer=self._genesis.hex(), sealed=False, event=draft.data)
         return Row(statement, draft.data), facts

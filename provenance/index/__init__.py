@@ -2,6 +2,7 @@
 
 from provenance.index.facts import Facts, facts_of
 from provenance.index.queries import Entry, Index, Link
+from provenance.index.store import IndexStore
 from provenance.index.tables import metadata
 
-__all__ = ["Entry", "Facts", "Index", "Link", "facts_of", "metadata"]
+__all__ = ["Entry", "Facts", "Index", "IndexStore", "Link", "facts_of", "metadata"]

@@ -1,0 +1,35 @@
+"""The index as tables: in the database of the log, or in one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from adapters.sql.store import SqlStore
+from provenance.index import Index
+
+__all__ = ["SqlIndex"]
+
+
+class SqlIndex:
+    """A `provenance.index.IndexStore` in `store`; it joins when that is the database of the queue."""
+
+    def __init__(self, store: SqlStore, *, joins: bool) -> None:
+        self._store = store
+        self.joins = joins
+
+    def on(self, connection: Connection | None = None) -> Index:
+        """As `IndexStore.on`."""
+        joined = connection if connection is not None and self.joins else self._store.reading
+        return Index(joined, schema=self._store.schema)
+
+    @contextmanager
+    def writing(self, connection: Connection) -> Iterator[Index]:
+        """As `IndexStore.writing`."""
+        if self.joins:
+            yield self.on(connection)
+            return
+        with self._store.transaction() as tx:
+            yield Index(tx.connection, schema=self._store.schema)

@@ -1,0 +1,125 @@
+"""Accepting events: every rule is checked, then event and name are written in the caller's transaction.
+
+What the checks need of earlier events is remembered (`provenance.recall`), so that a sale under a known offer costs
+the market's transaction what is written and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ledger.errors import Conflict
+from provenance.drafts import Named, draft_facts, fingerprint
+from provenance.errors import EventRejected
+from provenance.events import Draft
+from provenance.index import Facts, IndexStore
+from provenance.queue import Name, Queue, Staged
+from provenance.recall import Recall
+from provenance.rules import check_acts, check_refs, targets
+from provenance.ticket import Ticket
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["Request", "Staging"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a verb wants recorded: drafts, all or none; the ticket is about the one at position `about`."""
+
+    verb: str
+    drafts: Sequence[Draft]
+    ref: str | None = None
+    about: int = 0
+    file: str | Path | None = None  # where the work's file was seen
+    file_of: str | None = None  # event id of that work, when it is not the one asked about
+    terms: Named | None = None  # as they were given
+
+    @property
+    def ticket(self) -> Ticket:
+        """For the event that it is about."""
+        main = self.drafts[self.about]
+        return Ticket(main.id.hex(), main.type, self.ref)
+
+    @property
+    def name(self) -> Name | None:
+        """The market's name for it."""
+        if self.ref is None:
+            return None
+        main = self.drafts[self.about]
+        return Name(self.verb, self.ref, main.id, fingerprint(main, self.terms))
+
+
+class Staging:
+    """Checks events against what came before and stages them. Safe to share between threads."""
+
+    def __init__(
+        self, *, queue: Queue, index: IndexStore, recall: Recall, sealed: frozenset[str], market: bytes
+    ) -> None:
+        self._queue = queue
+        self._index = index
+        self._recall = recall
+        self._sealed = sealed
+        self._market = market
+
+    def record(self, request: Request, session: Any) -> Ticket:
+        """Accept the market's own events. The same ref with the same content returns the first ticket."""
+        staged = [self.staged(draft) for draft in request.drafts]
+        facts = [draft_facts(draft) for draft in request.drafts]
+        with self._queue.joining(session) as connection:
+            try:
+                self.check(facts, [event.event for event in staged], connection)
+            except EventRejected:
+                # A rule that the first of two equal calls met may fail for the second: it is the first that counts.
+                if request.name is None or self._queue.named(connection, request.verb, request.name.ref) is None:
+                    raise
+                return self._first_ticket(connection, request.name, request.ticket)
+            ticket = self.stage(connection, staged, request.name, request.ticket)
+            if request.file is not None and ticket == request.ticket:
+                event_id = bytes.fromhex(request.file_of or ticket.id)
+                self._queue.see_file(connection, event_id, str(Path(request.file).resolve()))
+        return ticket
+
+    def submit(self, staged: Staged, facts: Facts, ref: str | None, session: Any) -> Ticket:
+        """Accept one event that somebody else signed; the same one again is a no-op."""
+        ticket = Ticket(staged.event_id.hex(), staged.type, ref)
+        with self._queue.joining(session) as connection:
+            if self._recall.types([staged.event_id], connection):
+                return ticket
+            self.check([facts], [staged.event], connection)
+            name = None if ref is None else Name("submit", ref, staged.event_id, staged.event_id)
+            return self.stage(connection, [staged], name, ticket)
+
+    def check(self, facts: Sequence[Facts], events: Sequence[bytes], connection: Connection | None = None) -> None:
+        """Raise `EventRejected` with every failing rule."""
+        reasons = check_refs(facts, self._recall.types(targets(facts), connection))
+        if not reasons:
+            index = self._index.on(connection)
+            reasons += check_acts(
+                facts, events, index, lambda event_id: self._recall.read(event_id, connection), market=self._market
+            )
+        if reasons:
+            raise EventRejected(*reasons)
+
+    def stage(self, connection: Connection, staged: Sequence[Staged], name: Name | None, ticket: Ticket) -> Ticket:
+        """Write rows and name; the ticket of whoever took the name before, when it was for the same content."""
+        if self._queue.stage(connection, staged, name=name) or name is None:
+            return ticket
+        return self._first_ticket(connection, name, ticket)
+
+    def staged(self, draft: Draft) -> Staged:
+        """A draft as it waits in the queue; the sequencer signs it."""
+        items = tuple(bytes(item) for item in draft.items)
+        return Staged(0, draft.id, draft.type, draft.data, items, None, draft.type in self._sealed)
+
+    def _first_ticket(self, connection: Connection, name: Name, ticket: Ticket) -> Ticket:
+        taken = self._queue.named(connection, name.verb, name.ref)
+        if taken is None or taken.fingerprint != name.fingerprint:
+            other = f"event {taken.event_id.hex()}" if taken else "another transaction"
+            msg = f"ref {name.ref[:80]!r} of {name.verb}: given before for other content ({other}); use another ref"
+            raise Conflict(msg)
+        return Ticket(taken.event_id.hex(), ticket.type, name.ref)
