@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from ledger.errors import MalformedError
 from ledger.merkle import Tree, frontier, leaf_hash, subtree_root
 from ledger.storage import Row
-from ledger.tile import WIDTH, bundle_path, open_path, pack_bundle, pack_open, tile_path, tile_widths
+from ledger.tile import (
+    MAX_ENTRY,
+    MAX_OPEN,
+    WIDTH,
+    bundle_path,
+    open_path,
+    pack_bundle,
+    pack_open,
+    tile_path,
+    tile_widths,
+)
 
-__all__ = ["Edge"]
+__all__ = ["Edge", "check_rows"]
 
 Full = list[tuple[str, bytes]]
 
@@ -76,3 +88,17 @@ def _cuts(held: int, new: int) -> Iterable[slice]:
         stop = min(new, start + WIDTH - held)
         yield slice(start, stop)
         start, held = stop, 0
+
+
+def check_rows(rows: Sequence[tuple[Any, Any]]) -> None:
+    """Refuse what no bundle can hold before it shares a batch with the entries of others."""
+    for entry, opened in rows:
+        if type(entry) is not bytes or type(opened) is not bytes:
+            msg = f"entry: {type(entry).__name__} beside {type(opened).__name__}, want bytes"
+            raise TypeError(msg)
+        if len(entry) > MAX_ENTRY:
+            msg = f"entry: {len(entry)} bytes, want at most {MAX_ENTRY}"
+            raise MalformedError(msg)
+        if len(opened) > MAX_OPEN:
+            msg = f"open item: {len(opened)} bytes, want at most {MAX_OPEN}"
+            raise MalformedError(msg)

@@ -20,17 +20,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from ledger.edge import Edge
+from ledger.edge import Edge, check_rows
 from ledger.errors import (
     Conflict,
     Fork,
     LedgerError,
-    MalformedError,
     NotFound,
-    ProofMismatch,
     Rollback,
     TileMismatch,
     UnknownKey,
@@ -40,11 +37,11 @@ from ledger.merkle import Node, prove_consistency, prove_inclusion, tree_root
 from ledger.note import SigningKey, VerifierKey
 from ledger.policy import Policy
 from ledger.proof import Proof
-from ledger.publish import Partials, pack_batch, parse_batch, publish_to, staging_path, write_all
+from ledger.publish import Partials, check_behind, pack_batch, parse_batch, publish_to, staging_path, write_all
 from ledger.reader import MiddleNodes, TileReader
 from ledger.storage import Checkpoints, Database, Head, Objects, Row, Transaction
 from ledger.stored import Stored
-from ledger.tile import CHECKPOINT, MAX_ENTRY, MAX_OPEN, WIDTH, tile_path, tile_widths
+from ledger.tile import CHECKPOINT, WIDTH, tile_path, tile_widths
 
 __all__ = ["Log", "Within"]
 
@@ -105,7 +102,7 @@ class Log:
         """
         log = cls(objects, _both_roles(objects, checkpoints), key, publish, window)
         row = genesis if isinstance(genesis, Row) else Row(genesis, b"")
-        _check_rows([row])
+        check_rows([row])
         log._signing_key()
         if any(log._published()):
             msg = f"{key.name}: a checkpoint is already published there; open or refill that log instead"
@@ -190,7 +187,7 @@ class Log:
             msg = "this storage has no transactions: nothing can be written within one"
             raise TypeError(msg)
         self._signing_key()
-        _check_rows(rows)
+        check_rows(rows)
         return self._group.submit(Pending(rows, within, at=at)) if rows or within else self.size
 
     def refresh(self) -> int:
@@ -512,32 +509,7 @@ class Log:
     def _check_behind(self, other: Checkpoint, what: str) -> None:
         """Raise unless the newest checkpoint extends `other`."""
         mine, _, reader = self._signed
-        if other.origin != mine.origin:
-            msg = f"{self.origin}: the checkpoint {what} is one of {other.origin}"
-            raise ProofMismatch(msg)
-        if other.size > mine.size:
-            msg = (
-                f"{self.origin}: storage is at size {mine.size}, the checkpoint {what} at {other.size}; "
-                "refusing to sign: restore the newer storage, or refill it from what is published"
-            )
-            raise Rollback(msg)
-        if tree_root(other.size, reader) != other.root:
-            msg = f"{self.origin}: the checkpoint {what} of size {other.size} is not a beginning of this log"
-            raise Fork(msg, other, mine)
-
-
-def _check_rows(rows: Sequence[tuple[Any, Any]]) -> None:
-    """Refuse what no bundle can hold before it shares a batch with the entries of others."""
-    for entry, opened in rows:
-        if type(entry) is not bytes or type(opened) is not bytes:
-            msg = f"entry: {type(entry).__name__} beside {type(opened).__name__}, want bytes"
-            raise TypeError(msg)
-        if len(entry) > MAX_ENTRY:
-            msg = f"entry: {len(entry)} bytes, want at most {MAX_ENTRY}"
-            raise MalformedError(msg)
-        if len(opened) > MAX_OPEN:
-            msg = f"open item: {len(opened)} bytes, want at most {MAX_OPEN}"
-            raise MalformedError(msg)
+        check_behind(other, what, mine, reader)
 
 
 def _both_roles(objects: Objects, checkpoints: Checkpoints | None) -> Checkpoints:

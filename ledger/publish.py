@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ledger.checkpoint import Checkpoint
 from ledger.edge import Edge
-from ledger.errors import MalformedError, NotFound
+from ledger.errors import Fork, MalformedError, NotFound, ProofMismatch, Rollback
+from ledger.merkle import ReadNodes, tree_root
 from ledger.storage import ListsObjects, Objects, ReadsObjects
 from ledger.tile import CHECKPOINT, HEIGHT, WIDTH, bundle_path, open_path, parse_path, tile_path, tile_widths
 
-__all__ = ["Partials", "pack_batch", "parse_batch", "publish_to", "staging_path", "write_all"]
+__all__ = ["Partials", "check_behind", "pack_batch", "parse_batch", "publish_to", "staging_path", "write_all"]
 
 Written = Sequence[tuple[str, bytes]]
 
@@ -127,3 +128,22 @@ def publish_to(
     target.replace(CHECKPOINT, checkpoint.signed)
     partials.add(path for path, _ in puts)
     target.discard(*partials.take_stale(size))
+
+
+def check_behind(other: Checkpoint, what: str, mine: Checkpoint, reader: ReadNodes) -> None:
+    """Raise unless a log that stands on `mine`, whose nodes `reader` gives, extends `other`, which `what` shows.
+
+    `Rollback` when the log is behind, `Fork` when it is another history, `ProofMismatch` for another log.
+    """
+    if other.origin != mine.origin:
+        msg = f"{mine.origin}: the checkpoint {what} is one of {other.origin}"
+        raise ProofMismatch(msg)
+    if other.size > mine.size:
+        msg = (
+            f"{mine.origin}: storage is at size {mine.size}, the checkpoint {what} at {other.size}; "
+            "refusing to sign: restore the newer storage, or refill it from what is published"
+        )
+        raise Rollback(msg)
+    if tree_root(other.size, reader) != other.root:
+        msg = f"{mine.origin}: the checkpoint {what} of size {other.size} is not a beginning of this log"
+        raise Fork(msg, other, mine)
