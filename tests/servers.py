@@ -196,7 +196,12 @@ class S3(_Server):
     @property
     def options(self) -> dict[str, str]:
         """The same as keyword arguments of `Bucket.open`."""
-        return {name.lower(): value for name, value in self.environment.items()}
+        return {
+            "access_key_id": self.KEY,
+            "secret_access_key": self.SECRET,
+            "endpoint": self.endpoint,
+            "region": "us-east-1",
+        }
 
     def url(self) -> str:
         """`s3://` URL of a new, empty prefix."""
