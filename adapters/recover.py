@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from adapters.connect import database_url, keys_beside, open_objects
+from sqlalchemy import Connection, Engine
+
+from adapters.connect import Place, _parts, database_url, keys_beside, open_objects
 from adapters.keys import load_secret
 from adapters.sql.store import SqlStore
 from adapters.sql.vault import SqlVault
-from ledger.errors import NotFound
+from ledger.errors import Conflict, NotFound
 from ledger.log import Log
 from ledger.note import SigningKey
+from ledger.policy import Policy
 from ledger.refill import refill
-from ledger.storage import ReadsObjects, Row
-from provenance.canonical import address
-from provenance.index import Facts, Index, facts_of
+from ledger.storage import Checkpoints, ReadsObjects
+from provenance.index import Index, metadata
+from provenance.index.rebuild import facts_at, rebuild
+from provenance.signatures import Signatures
 from provenance.statement import Statement
+from provenance.vault import Vault
 
 __all__ = ["Recovery", "rebuild_index", "recover"]
 
@@ -32,13 +38,46 @@ class Recovery(NamedTuple):
 
 
 def rebuild_index(
-    database: str, *, keys: Mapping[str, str] | None = None, progress: Callable[[int, int], None] | None = None
+    database: str | Engine,
+    *,
+    into: str | None = None,
+    verify: bool = False,
+    objects: Place | None = None,
+    checkpoints: Checkpoints | None = None,
+    vault: Vault | None = None,
+    index: str | None = None,
+    schema: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Derive the index of a ledger again, in one transaction; return its size. The market may go on reading."""
-    store = SqlStore(database_url(database))
-    log = _open(store, keys)
-    _index(store, log, 0, progress)
-    return log.size
+    """Derive the index of a ledger again while its market runs, put it into use, and return its size. Needs no key.
+
+    `into` is the URL of another database to keep it in, made where it is not there: from then on
+    `connect(index=URL)`, in every process. `verify` checks every statement's signature by the keys valid at its
+    position. The rest is where the ledger is, as in `connect`. Raises `InvalidSignature`, `UnknownKey` or
+    `MalformedError` at the first bad statement, `Conflict` when another rebuild begins meanwhile; whatever is raised,
+    the old index is still in use.
+    """
+    from adapters.assemble import open_log_of
+
+    parts = _parts(database, objects, checkpoints, vault, index, schema)
+    key = parts.read_layout()
+    target = parts.index_store or parts.store
+    if into is not None:
+        target = _index_store(into)
+
+    @contextmanager
+    def begin() -> Iterator[Connection]:
+        with target.transaction() as tx:
+            yield tx.connection
+
+    return rebuild(
+        begin,
+        log=lambda: open_log_of(parts, key, target=None),
+        vault=parts.sealed,
+        leading=parts.store.leading,
+        signatures=Signatures(Policy.of(key), key.name) if verify else None,
+        progress=progress,
+    )
 
 
 def recover(
@@ -80,25 +119,18 @@ def _index(store: SqlStore, log: Log, start: int, progress: Callable[[int, int],
             index.clear()
         for first in range(start, log.size, _BATCH):
             stop = min(first + _BATCH, log.size)
-            index.write(first, [_facts(row, vault) for row in log.rows(first, stop)])
+            index.write(first, [facts_at(row, vault)[0] for row in log.rows(first, stop)])
             if progress is not None:
                 progress(stop, log.size)
 
 
-def _facts(row: Row, vault: SqlVault) -> Facts:
-    statement = Statement.parse(row.entry)
-    event: bytes | None = row.opened
-    if not event:
-        event = _get(vault, statement.event_id)
-    elif address(event) != statement.event_id:
-        event = None  # not what was signed: `audit` reports it, the index does not repeat it
-    return facts_of(
-        event_id=statement.event_id,
-        type=statement.type,
-        issuer=statement.issuer,
-        sealed=statement.sealed,
-        event=event,
-    )
+def _index_store(url: str) -> SqlStore:
+    """The database that an index is moved to; never one that holds a log of its own."""
+    store = SqlStore(database_url(url), create=True, extra=[metadata])
+    if store.origins():
+        msg = f"{url}: holds the log {store.origins()[0]}; give a database of its own to keep the index in"
+        raise Conflict(msg)
+    return store
 
 
 def _get(vault: SqlVault, event_id: bytes) -> bytes | None:

@@ -1,0 +1,288 @@
+"""Making the index again while the market runs: beside the old one, in small portions, and then swapped for it.
+
+A portion is a short transaction of its own, so nobody waits for long. Until the swap all answers come from the old
+index; a rebuild that is interrupted leaves it in use, and the next one drops what was left and starts over.
+
+The size an index answers for is its last entry's: every entry has a row, whatever is in it, and the rows of a batch are
+written in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Column, Connection, MetaData, Table, delete, func, inspect, select, text
+from sqlalchemy import Index as Key
+
+from ledger.errors import Conflict, MalformedError, NotFound, Unavailable
+from ledger.storage import Row
+from provenance.canonical import address
+from provenance.index.bulk import insert_many
+from provenance.index.facts import Facts, facts_of
+from provenance.index.place import schema_of
+from provenance.index.queries import Index, rows_of
+from provenance.index.tables import entries, metadata
+from provenance.signatures import Signatures
+from provenance.statement import Statement
+from provenance.vault import Vault
+
+__all__ = ["SPARE", "Writes", "facts_at", "rebuild"]
+
+SPARE = ("_new", "_old")
+"""Suffixes of the tables that a rebuild fills, and of those it took out of use and has not dropped yet."""
+
+PORTION = 8192
+"""Entries in one transaction."""
+
+_KEYS_AT_ONCE = 2_000_000  # entries in SQLite: a key over more rows takes longer than a market's connection waits, 5 s
+_MOST_TRIES = 20
+_PATIENCE = "500ms"  # below PostgreSQL's deadlock_timeout: whoever waits in a circle with us, we give way
+_NOTHING = Facts(b"", "", b"", False, "", "", (), (), "")
+
+Writes = Callable[[], AbstractContextManager[Connection]]
+"""Begins a write transaction of our own, which commits at the end of the `with` block."""
+
+Progress = Callable[[int, int], None]
+
+
+class ReadsLog(Protocol):
+    """A log as it was when it was opened; `ledger.Log` is one."""
+
+    @property
+    def size(self) -> int:
+        """Entries sequenced."""
+
+    def rows(self, start: int, stop: int) -> Iterator[Row]:
+        """Entries `[start, stop)`."""
+
+
+def facts_at(row: Row, vault: Vault) -> tuple[Facts, Statement | None, bytes | None]:
+    """What the index keeps of a log row, with its statement (None when it is none) and its event, where it is here.
+
+    Bytes that are not what was signed give no facts: `audit` reports them, the index does not repeat them.
+    """
+    try:
+        statement = Statement.parse(row.entry)
+    except MalformedError:
+        return _NOTHING, None, None
+    event: bytes | None = row.opened or _get(vault, statement.event_id)
+    if event is not None and address(event) != statement.event_id:
+        event = None
+    facts = facts_of(
+        event_id=statement.event_id,
+        type=statement.type,
+        issuer=statement.issuer,
+        sealed=statement.sealed,
+        event=event,
+    )
+    return facts, statement, event
+
+
+def rebuild(
+    begin: Writes,
+    *,
+    log: Callable[[], ReadsLog],
+    vault: Vault,
+    leading: Callable[[], AbstractContextManager[None]],
+    signatures: Signatures | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Derive the whole index again, put it into use and return its size.
+
+    `begin` begins transactions on the database that it is for, whether an index is there or not; `log` opens the log
+    as it is now, again and again, because it grows meanwhile; `leading` is the queue's. With `signatures` every
+    statement is verified on the way, and the first bad one is raised, with the old index still in use. Raises
+    `Conflict` when another rebuild begins meanwhile, `Unavailable` when somebody does not let go of the old index.
+    """
+    new = _Beside(begin, vault, signatures, progress)
+    began = log()
+    keys_first = new.dialect == "sqlite" and began.size > _KEYS_AT_ONCE
+    if keys_first:
+        new.add_keys()
+    new.fill(began)
+    if not keys_first:
+        new.add_keys()
+    while (grown := log()).size - new.size > PORTION:
+        new.fill(grown)
+    for attempt in range(_MOST_TRIES):
+        try:
+            with leading():
+                new.fill(log())
+                if new.swap():
+                    break
+        except Unavailable:
+            if attempt == _MOST_TRIES - 1:
+                raise
+    else:
+        msg = f"index: {_MOST_TRIES} times another sequencer was faster; stop the workers that do not lead, then go on"
+        raise Unavailable(msg)
+    _drop(begin, "_old")
+    return new.size
+
+
+class _Beside:
+    """The index that is being made."""
+
+    def __init__(self, begin: Writes, vault: Vault, signatures: Signatures | None, progress: Progress | None) -> None:
+        self._begin = begin
+        self._vault = vault
+        self._signatures = signatures
+        self._progress = progress
+        self.size = 0
+        for suffix in SPARE:
+            _drop(begin, suffix)
+        spare = MetaData()
+        self._tables = {table: table.to_metadata(spare, name=f"{table.name}_new") for table in metadata.sorted_tables}
+        self._entries = self._tables[entries]
+        for table in self._tables.values():
+            table.indexes.clear()
+        with begin() as connection:
+            self.dialect = connection.dialect.name
+            spare.create_all(connection, checkfirst=False)
+
+    def fill(self, log: ReadsLog) -> None:
+        """Index everything in `log` that is not yet."""
+        while self.size < log.size:
+            stop = min(self.size + PORTION, log.size)
+            # Before the transaction, which so lasts as long as the inserts alone.
+            facts = [self._facts(idx, row) for idx, row in enumerate(log.rows(self.size, stop), self.size)]
+            rows = rows_of(self.size, facts)
+            with self._begin() as connection:
+                if _size(connection, self._entries) != self.size:
+                    msg = "index: another rebuild has begun; let it finish, or start this one again"
+                    raise Conflict(msg)
+                for table, values in rows:
+                    insert_many(connection, self._tables[table], values)
+            self.size = stop
+            if self._progress is not None:
+                self._progress(stop, log.size)
+
+    def _facts(self, idx: int, row: Row) -> Facts:
+        facts, statement, event = facts_at(row, self._vault)
+        if self._signatures is not None:
+            if statement is None:
+                msg = f"entry #{idx}: not a statement"
+                raise MalformedError(msg)
+            self._signatures.verify(idx, statement, event)
+        return facts
+
+    def add_keys(self) -> None:
+        """Make the keys, after the rows, each in a transaction of its own."""
+        for table, copy in self._tables.items():
+            for key in sorted(table.indexes, key=lambda key: str(key.name)):
+                with self._begin() as connection:
+                    columns = [copy.c[column.name] for column in key.columns]
+                    Key(_free_name(connection, str(key.name)), *columns).create(connection)
+            if self.dialect == "postgresql":
+                with self._begin() as connection:
+                    connection.execute(text(f"ANALYZE {_place(connection, copy.name)}"))
+
+    def swap(self) -> bool:
+        """Put this index into use, whole, unless the one in use already answers for more."""
+        with self._begin() as connection:
+            names = inspect(connection)
+            schema = schema_of(connection)
+            old = [table for table in self._tables if names.has_table(table.name, schema=schema)]
+            if self.dialect == "postgresql":
+                connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
+                if old:
+                    places = ", ".join(_place(connection, table.name) for table in old)
+                    connection.execute(text(f"LOCK TABLE {places} IN ACCESS EXCLUSIVE MODE"))
+            # Asked under the lock: whoever was writing has committed, whoever comes writes to what we leave there.
+            if old and Index(connection).size > self.size:
+                return False
+            for table in old:
+                if self.dialect == "postgresql":
+                    _hand_over(connection, table.name, self._tables[table].name)
+                _rename(connection, table.name, f"{table.name}_old")
+            for table, copy in self._tables.items():
+                _rename(connection, copy.name, table.name)
+        return True
+
+
+def _get(vault: Vault, event_id: bytes) -> bytes | None:
+    try:
+        return vault.get(event_id)
+    except NotFound:
+        return None
+
+
+def _size(connection: Connection, table: Table) -> int:
+    last = connection.execute(select(func.max(table.c.idx))).scalar_one()
+    return 0 if last is None else int(last) + 1
+
+
+def _place(connection: Connection, name: str) -> str:
+    """The table as SQL names it, in its schema."""
+    schema = schema_of(connection)
+    quote = connection.dialect.identifier_preparer.quote
+    return quote(name) if schema is None else f"{quote(schema)}.{quote(name)}"
+
+
+def _rename(connection: Connection, old: str, new: str) -> None:
+    quote = connection.dialect.identifier_preparer.quote
+    connection.execute(text(f"ALTER TABLE {_place(connection, old)} RENAME TO {quote(new)}"))
+
+
+def _hand_over(connection: Connection, old: str, new: str) -> None:
+    """Give the new table the owner of the old one, and to everybody the rights they had on that."""
+    quote = connection.dialect.identifier_preparer.quote
+    (place, was) = (_place(connection, name) for name in (new, old))
+    owners = connection.execute(_OWNERS, {"old": was, "new": place}).scalars().all()
+    if len(owners) == 2:
+        connection.execute(text(f"ALTER TABLE {place} OWNER TO {quote(owners[0])}"))
+    for role, right, may_grant in connection.execute(_RIGHTS, {"old": was}).all():
+        whom = "PUBLIC" if role is None else quote(role)
+        connection.execute(text(f"GRANT {right} ON {place} TO {whom}{' WITH GRANT OPTION' if may_grant else ''}"))
+
+
+def _free_name(connection: Connection, name: str) -> str:
+    """`name`, or the other one that keys of this table take turns with: SQLite cannot rename a key."""
+    schema = schema_of(connection)
+    names = inspect(connection)
+    taken = {
+        key["name"]
+        for table in metadata.tables
+        if names.has_table(table, schema=schema)
+        for key in names.get_indexes(table, schema=schema)
+    }
+    return f"{name}_b" if name in taken else name
+
+
+def _drop(begin: Writes, suffix: str) -> None:
+    """Drop the tables with this suffix; on SQLite emptied in portions, because dropping a full one takes as long."""
+    for table in metadata.sorted_tables:
+        spare = Table(f"{table.name}{suffix}", MetaData(), *(Column(c.name, c.type) for c in table.c))
+        with begin() as connection:
+            there = inspect(connection).has_table(spare.name, schema=schema_of(connection))
+            dialect = connection.dialect.name
+        if there and dialect == "sqlite":
+            _empty(begin, spare)
+        if there:
+            with begin() as connection:
+                spare.drop(connection)
+
+
+def _empty(begin: Writes, spare: Table) -> None:
+    """Take keys and rows out of a table, a portion at a time."""
+    with begin() as connection:
+        for key in inspect(connection).get_indexes(spare.name):
+            connection.execute(text(f"DROP INDEX {connection.dialect.identifier_preparer.quote(str(key['name']))}"))
+    number = next(iter(spare.c))  # the row number
+    with begin() as connection:
+        last = connection.execute(select(func.max(number))).scalar_one()
+    for bound in range(PORTION, (last or 0) + PORTION + 1, PORTION):
+        with begin() as connection:
+            connection.execute(delete(spare).where(number < bound))
+
+
+_OWNERS = text("""\
+SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid IN (CAST(:old AS regclass), CAST(:new AS regclass))
+GROUP BY relowner ORDER BY bool_or(oid = CAST(:old AS regclass)) DESC
+""")
+_RIGHTS = text("""\
+SELECT CASE right_.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(right_.grantee) END, privilege_type, is_grantable
+FROM pg_class, aclexplode(relacl) AS right_ WHERE oid = CAST(:old AS regclass)
+""")
