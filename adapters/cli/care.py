@@ -65,12 +65,34 @@ def doctor(
     return ALTERED if bad else INTACT
 
 
-def rebuild(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = False) -> int:
-    """Forget the index and derive it again from log and vault."""
+def rebuild(
+    into: Annotated[str | None, typer.Option("--into", help="move it: another database to keep it in")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="check every statement's signature on the way")] = False,
+    index: Annotated[str | None, typer.Option("--index", help="the database that it was moved to before")] = None,
+    objects: Annotated[str | None, typer.Option("--objects", help="where tiles and bundles are, if elsewhere")] = None,
+    schema: Annotated[str | None, typer.Option("--schema", help="the PostgreSQL schema of our tables")] = None,
+    db: Database = _DB,
+    publish: Publish = _PUBLIC,
+    as_json: AsJson = False,
+) -> int:
+    """Derive the index again from log and vault, beside the old one, while the market runs."""
     with progress() as bars:
-        size = rebuild_index(db, progress=lambda done, total: bars("entries", done, total))
+        size = rebuild_index(
+            db,
+            into=into,
+            verify=verify,
+            index=index,
+            objects=objects,
+            schema=schema,
+            progress=lambda done, total: bars("entries", done, total),
+        )
+    checked = ", every signature checked" if verify else ""
+    said = f"index rebuilt: {size} entries{checked}"
     next_ = command("status", *place(db, publish))
-    show({"size": size}, as_json=as_json, text=f"index rebuilt: {size} entries\nnext: {next_}")
+    if into is not None:
+        said += "\nevery process that connects with index= and this URL uses it from now on, and lets it follow the log"
+    value = {"size": size, "verified": verify, "moved": into is not None}
+    show(value, as_json=as_json, text=f"{said}\nnext: {next_}")
     return INTACT
 
 
