@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import re
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from adapters.headers import headers_of, may_be_packed
 from adapters.http import MAX_OBJECT
@@ -67,11 +68,14 @@ class _Head(NamedTuple):
 class Bucket:
     """`Objects` and `Checkpoints` below a prefix of a bucket, for any number of threads, processes and hosts.
 
-    Durable when a write returns, as far as the bucket's own answer is. Every failure is a `NotFound`, `Conflict`,
+    Durable when a write returns, as far as the bucket's own answer is. A forked process uses buckets only when its
+    parent had not (obstore's threads stay behind). Every failure is a `NotFound`, `Conflict`,
     `Unavailable` (unreachable, refused, or its outcome unknown) or another `StorageError`, with what to do about it.
     """
 
     parallel = 8
+
+    _process: ClassVar[int] = 0  # the process whose requests run: obstore's threads do not survive a fork
 
     def __init__(self, store: ObjectStore, *, heads: ObjectStore | None = None) -> None:
         """On a store made with `obstore`, or anything with its methods `get, put, delete, list`.
@@ -302,6 +306,10 @@ class Bucket:
         from obstore import exceptions
 
         where = f"{path or 'listing'} in {self._name}"
+        if Bucket._process not in {0, os.getpid()}:
+            msg = f"{where}: used before this process was forked, so it would wait for ever; spawn it, or fork first"
+            raise StorageError(msg, path=path)
+        Bucket._process = os.getpid()
         try:
             yield
         except FileNotFoundError as error:
@@ -316,7 +324,7 @@ class Bucket:
             msg = f"{where}: this kind of store cannot do that: {_reason(error)}; use S3 or what speaks its protocol"
             raise StorageError(msg, path=path) from error
         except exceptions.BaseError as error:
-            if "AccessDenied" in str(error):  # as a bulk delete says it
+            if re.search("AccessDenied|403 Forbidden", str(error)):  # as a bulk delete and a credential server say it
                 raise _denied(where, path, error) from error
             then = (
                 "outcome unknown, reload before anything else" if unknown else "check endpoint and network, try again"
@@ -376,4 +384,5 @@ def _reason(error: Exception) -> str:
     if code:
         return code[1] + (f", {name[1]}" if name else "")
     first = text.partition("\n\nDebug source")[0].rpartition(" - ")[2]
-    return " ".join(first.split())[:200] or type(error).__name__
+    kind = re.search(r"HttpError \{\s+kind: ([A-Za-z]+)", text)  # Timeout, Connect …: the first line leaves it out
+    return (" ".join(first.split())[:200] or type(error).__name__) + (f" ({kind[1].lower()})" if kind else "")

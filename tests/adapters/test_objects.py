@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 import threading
 import urllib.request
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 
 import obstore
 import pytest
@@ -452,7 +454,7 @@ def test_an_endpoint_that_never_answers_is_given_up(seaweed):
         bucket = Bucket.open(
             "s3://provenance/deaf", client_options={"timeout": "100ms"}, **{**seaweed.options, "endpoint": endpoint}
         )
-        with pytest.raises(Unavailable, match="s3://provenance/deaf"):
+        with pytest.raises(Unavailable, match=r"checkpoint in s3://provenance/deaf: .* \(timeout\); check endpoint"):
             bucket.replace("checkpoint", b"x")
 
 
@@ -502,6 +504,31 @@ def test_credentials_and_endpoint_come_from_the_environment(seaweed, monkeypatch
     bucket = Bucket.open(seaweed.url())
     bucket.put("tile/0/000", b"hashes")
     assert bucket.get("tile/0/000") == b"hashes"
+
+
+FORKED = """
+import os, sys
+from adapters.objects import Bucket
+from ledger.errors import StorageError
+bucket = Bucket.open("memory://")
+if sys.argv[1] == "used":
+    bucket.put("a", b"x")
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+try:
+    bucket.put("a", b"x")
+    print("written")
+except StorageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("before, says", [("unused", "written"), ("used", "spawn it, or fork first")])
+def test_a_forked_process_works_or_says_why_not(root, before, says):
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, before], cwd=root, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip().endswith(says)
 
 
 def test_a_bucket_in_memory():
@@ -573,6 +600,13 @@ def test_a_vault_knows_whether_it_can_erase(bucket):
             pass
 
     assert ObjectVault(Bucket(Hoarder(MemoryStore()))).can_erase() is False
+
+    class Versioned(Between):
+        def get(self, path):
+            found = self.store.get(path)
+            return SimpleNamespace(meta={**found.meta, "version": "1"}, attributes=found.attributes, bytes=found.bytes)
+
+    assert ObjectVault(Bucket(Versioned(MemoryStore()))).can_erase() is False
 
 
 # A log
