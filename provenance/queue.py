@@ -25,6 +25,7 @@ class Staged(NamedTuple):
     items: tuple[bytes, ...]  # vault items that belong to it
     statement: bytes | None
     sealed: bool
+    staged_at: int = 0  # milliseconds since 1970 by the clock of whoever staged it; 0: not known
 
 
 class Name(NamedTuple):

@@ -1,4 +1,4 @@
-"""Two traps of SQLite engines that lose or keep the wrong rows, each found by trying it, and the lines that mend it."""
+"""Traps of engines that lose or keep the wrong rows, each found by trying it, and the lines that mend it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, exc, text
 
-__all__ = ["BEGIN_LINES", "SAVEPOINT_LINES", "begins_immediate", "savepoints_hold"]
+__all__ = ["BEGIN_LINES", "SAVEPOINT_LINES", "begins_immediate", "savepoints_hold", "unsafe_settings"]
 
 SAVEPOINT_LINES = """\
 from sqlalchemy import event
@@ -105,3 +105,22 @@ def begins_immediate(engine: Engine) -> bool:
                 return True
             cursor.execute("ROLLBACK")
     return False
+
+
+def unsafe_settings(connection: Connection) -> dict[str, str]:
+    """Settings with which a commit of this connection can be lost in a crash of the server, and their values.
+
+    `synchronous_commit=off` loses the newest commits; without `fsync` or `full_page_writes` the database itself may
+    be damaged. Ours are never made with the first; a market's decides over its own sales and what it stages with them.
+    """
+    if connection.dialect.name != "postgresql":
+        return {}
+    row = connection.execute(text(_DURABILITY)).one()
+    return {name: value for name, value in row._mapping.items() if value == "off"}  # noqa: SLF001 - its public name
+
+
+_DURABILITY = """\
+SELECT current_setting('fsync') AS fsync,
+       current_setting('full_page_writes') AS full_page_writes,
+       current_setting('synchronous_commit') AS synchronous_commit
+"""

@@ -7,18 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Column, Connection, and_, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from adapters.sql.doctor import SAVEPOINT_LINES, savepoints_hold
-from adapters.sql.store import SqlStore, storage_errors
+from adapters.sql.errors import storage_errors
+from adapters.sql.staging import stage_named
+from adapters.sql.store import SqlStore
 from adapters.sql.tables import files, queue, refs
 from ledger.errors import Conflict, StorageError
-from provenance.queue import Staged
+from provenance.index.bulk import among, insert_missing, schema_options
+from provenance.queue import Name, Staged
 
 __all__ = ["SqlQueue"]
-
-_PORTION = 500  # values in one IN list
 
 
 class SqlQueue:
@@ -26,6 +27,10 @@ class SqlQueue:
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
+        # With each statement: the options of a market's connection are not ours to change.
+        self._options = schema_options(store.schema)
+        upsert = store.insert(files)
+        self._see_file = upsert.on_conflict_do_update(index_elements=["event_id"], set_={"path": upsert.excluded.path})
 
     @property
     def reading(self) -> Connection:
@@ -34,82 +39,89 @@ class SqlQueue:
 
     @contextmanager
     def joining(self, session: Any) -> Iterator[Connection]:
-        """As `Queue.joining`."""
+        """As `Queue.joining`.
+
+        Also refused: a connection to another product, and one that commits by itself. Nothing of ours makes PostgreSQL
+        give the caller's transaction up, except what does so to any statement: a deadlock, a full disk, a lost server.
+        """
         if session is None:
             with self._store.transaction() as tx:
                 yield tx.connection
             return
         with storage_errors("staging in the caller's transaction"):
             connection = _connection(session)
-            if connection.in_nested_transaction() and not savepoints_hold(connection.engine):
-                msg = (
-                    "staging inside a savepoint: this engine's savepoints survive a rollback of the outer "
-                    f"transaction; add where the engine is made:\n{SAVEPOINT_LINES}"
-                )
-                raise StorageError(msg)
+            self._refuse_unsafe(connection)
             yield connection
 
-    def stage(self, connection: Connection, events: Sequence[Staged]) -> None:
-        """As `Queue.stage`."""
-        connection.execute(insert(queue), [_values(event) for event in events])
+    def stage(self, connection: Connection, events: Sequence[Staged], *, name: Name | None = None) -> bool:
+        """As `Queue.stage`: one statement, on SQLite two with a name."""
+        schema = self._store.schema
+        rows = [_values(event) for event in events]
+        if name is None:
+            named, staged = 1, insert_missing(connection, queue, rows, schema=schema)
+        elif connection.dialect.name == "postgresql":
+            named, staged = stage_named(connection, name, rows, schema=schema)
+        else:
+            named = insert_missing(connection, refs, [name])
+            staged = insert_missing(connection, queue, rows) if named else 0
+        if not named:
+            return False
+        if staged != len(rows):
+            if name is not None:
+                values = {"verb": name.verb, "ref": name.ref}
+                connection.execute(_UNNAME, values, execution_options=self._options)
+            msg = f"queue: {len(rows) - staged} of {len(rows)} events are staged already"
+            raise Conflict(msg)
+        return True
 
-    def name(self, connection: Connection, verb: str, ref: str, event_id: bytes, fingerprint: bytes) -> None:
-        """As `Queue.name`."""
-        with storage_errors(f"ref {ref[:80]!r} of {verb}"):
-            connection.execute(
-                insert(refs), {"verb": verb, "ref": ref, "event_id": event_id, "fingerprint": fingerprint}
-            )
-
-    def named(self, connection: Connection, verb: str, ref: str) -> tuple[bytes, bytes] | None:
+    def named(self, connection: Connection, verb: str, ref: str) -> Name | None:
         """As `Queue.named`."""
-        row = connection.execute(
-            select(refs.c.event_id, refs.c.fingerprint).where(refs.c.verb == verb, refs.c.ref == ref)
-        ).first()
-        return (bytes(row.event_id), bytes(row.fingerprint)) if row else None
+        values = {"verb": verb, "ref": ref}
+        row = connection.execute(_NAMED, values, execution_options=self._options).first()
+        return Name(verb, ref, bytes(row.event_id), bytes(row.fingerprint)) if row else None
 
     def names(self, connection: Connection, ref: str) -> list[tuple[str, bytes]]:
         """As `Queue.names`."""
-        found = connection.execute(select(refs.c.verb, refs.c.event_id).where(refs.c.ref == ref).order_by(refs.c.verb))
+        found = connection.execute(_NAMES, {"ref": ref}, execution_options=self._options)
         return [(verb, bytes(event_id)) for verb, event_id in found]
 
     def waiting(self, connection: Connection, event_ids: Iterable[bytes]) -> dict[bytes, Staged]:
         """As `Queue.waiting`."""
-        wanted = list(event_ids)
         found: dict[bytes, Staged] = {}
-        for at in range(0, len(wanted), _PORTION):
-            where = queue.c.event_id.in_(wanted[at : at + _PORTION])
-            for row in connection.execute(select(queue).where(where)):
+        for where in among(connection, queue.c.event_id, list(event_ids)):
+            for row in connection.execute(select(queue).where(where), execution_options=self._options):
                 found[bytes(row.event_id)] = _staged(row)
         return found
 
     def see_file(self, connection: Connection, event_id: bytes, path: str) -> None:
         """As `Queue.see_file`."""
-        connection.execute(delete(files).where(files.c.event_id == event_id))
-        connection.execute(insert(files), {"event_id": event_id, "path": path})
+        connection.execute(self._see_file, {"event_id": event_id, "path": path}, execution_options=self._options)
 
     def file_of(self, connection: Connection, event_id: bytes) -> str | None:
         """As `Queue.file_of`."""
-        return connection.execute(select(files.c.path).where(files.c.event_id == event_id)).scalar_one_or_none()
+        found = connection.execute(_FILE_OF, {"event_id": event_id}, execution_options=self._options)
+        return found.scalar_one_or_none()
 
     def peek(self, limit: int) -> list[Staged]:
         """As `Queue.peek`."""
         with storage_errors("queue"):
             return [_staged(row) for row in self._store.reading.execute(_PEEK, {"most": limit})]
 
+    def newest(self) -> int:
+        """As `Queue.newest`."""
+        with storage_errors("queue"):
+            return int(self._store.reading.execute(_NEWEST).scalar_one() or 0)
+
     def remove(self, connection: Connection, ids: Sequence[int]) -> None:
         """As `Queue.remove`."""
-        gone = 0
-        for at in range(0, len(ids), _PORTION):
-            gone += connection.execute(delete(queue).where(queue.c.id.in_(ids[at : at + _PORTION]))).rowcount
+        gone = sum(self._delete(connection, queue.c.id, ids))
         if gone != len(ids):
             msg = f"queue: {len(ids) - gone} of {len(ids)} rows were taken by another sequencer"
             raise Conflict(msg)
 
     def forget(self, connection: Connection, event_ids: Iterable[bytes]) -> None:
         """As `Queue.forget`."""
-        wanted = list(event_ids)
-        for at in range(0, len(wanted), _PORTION):
-            connection.execute(delete(queue).where(queue.c.event_id.in_(wanted[at : at + _PORTION])))
+        sum(self._delete(connection, queue.c.event_id, list(event_ids)))
 
     def leading(self) -> AbstractContextManager[None]:
         """As `Queue.leading`."""
@@ -117,7 +129,27 @@ class SqlQueue:
 
     def __len__(self) -> int:
         with storage_errors("queue"):
-            return int(self._store.reading.execute(select(func.count()).select_from(queue)).scalar_one())
+            return int(self._store.reading.execute(_COUNT).scalar_one())
+
+    def _delete(self, connection: Connection, column: Column[Any], values: Sequence[Any]) -> Iterator[int]:
+        for where in among(connection, column, values):
+            yield connection.execute(delete(queue).where(where), execution_options=self._options).rowcount
+
+    def _refuse_unsafe(self, connection: Connection) -> None:
+        """Raise where what we write could survive a rollback, or would go somewhere else."""
+        product, ours = connection.dialect.name, self._store.engine.dialect.name
+        if product != ours:
+            msg = f"session: a connection to {product}, want one to {self._store.name}, where the ledger is"
+            raise StorageError(msg)
+        if _commits_itself(connection):
+            msg = "session: this connection commits every statement by itself; begin a transaction, or leave it out"
+            raise StorageError(msg)
+        if connection.in_nested_transaction() and not savepoints_hold(connection.engine):
+            msg = (
+                "staging inside a savepoint: this engine's savepoints survive a rollback of the outer "
+                f"transaction; add where the engine is made:\n{SAVEPOINT_LINES}"
+            )
+            raise StorageError(msg)
 
 
 def _connection(session: Any) -> Connection:
@@ -130,15 +162,19 @@ def _connection(session: Any) -> Connection:
     raise TypeError(msg)
 
 
-def _values(event: Staged) -> dict[str, Any]:
-    return {
-        "event_id": event.event_id,
-        "type": event.type,
-        "event": event.event,
-        "items": json.dumps([item.decode() for item in event.items]).encode(),
-        "statement": event.statement,
-        "sealed": event.sealed,
-    }
+def _commits_itself(connection: Connection) -> bool:
+    driver = connection.connection
+    if getattr(driver.dbapi_connection, "autocommit", False) is True:
+        return True
+    if connection.dialect.name != "sqlite" or getattr(driver.dbapi_connection, "isolation_level", "") is not None:
+        return False
+    # A host that leaves nothing to the driver begins by itself: then there is a transaction by now.
+    return not getattr(driver.driver_connection, "in_transaction", False)
+
+
+def _values(event: Staged) -> tuple[Any, ...]:
+    items = json.dumps([item.decode() for item in event.items]).encode()
+    return event.event_id, event.type, event.event, items, event.statement, event.sealed, event.staged_at
 
 
 def _staged(row: Any) -> Staged:
@@ -150,7 +186,15 @@ def _staged(row: Any) -> Staged:
         tuple(item.encode() for item in json.loads(row.items)),
         None if row.statement is None else bytes(row.statement),
         bool(row.sealed),
+        row.staged_at,
     )
 
 
 _PEEK = select(queue).order_by(queue.c.id).limit(bindparam("most"))
+_NEWEST = select(func.max(queue.c.id))
+_COUNT = select(func.count()).select_from(queue)
+_THIS = and_(refs.c.verb == bindparam("verb"), refs.c.ref == bindparam("ref"))
+_NAMED = select(refs.c.event_id, refs.c.fingerprint).where(_THIS)
+_UNNAME = delete(refs).where(_THIS)
+_NAMES = select(refs.c.verb, refs.c.event_id).where(refs.c.ref == bindparam("ref")).order_by(refs.c.verb)
+_FILE_OF = select(files.c.path).where(files.c.event_id == bindparam("event_id"))

@@ -80,6 +80,7 @@ class _Staged(_Private, table=True):
     items: bytes  # JSON list of vault items, as text
     statement: bytes | None  # None: the market's own, signed by the sequencer
     sealed: bool
+    staged_at: int = _big(sa_column_kwargs={"server_default": "0"})  # milliseconds since 1970, 0: before revision 0002
 
 
 class _Ref(_Private, table=True):
@@ -125,5 +126,7 @@ state = _table(_State)
 event.listen(
     objects,
     "after_create",
-    DDL("ALTER TABLE %(fullname)s ALTER COLUMN data SET STORAGE EXTERNAL").execute_if(dialect="postgresql"),
+    DDL(  # type: ignore[no-untyped-call]
+        "ALTER TABLE %(fullname)s ALTER COLUMN data SET STORAGE EXTERNAL"
+    ).execute_if(dialect="postgresql"),
 )

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, exists, select
 
-from adapters.sql.store import SqlStore, storage_errors
+from adapters.sql.errors import storage_errors
+from adapters.sql.store import SqlStore
 from adapters.sql.tables import vault
 from ledger.errors import NotFound
-from provenance.index.bulk import insert_many
+from provenance.index.bulk import insert_many, schema_options
 
 __all__ = ["SqlVault"]
+
+_ROWS = 1_000  # in memory at once
 
 
 class SqlVault:
@@ -27,7 +30,7 @@ class SqlVault:
         """As `Vault.put`."""
         values = [(_prefix(address), address, data) for address, data in items]
         with self._joined(connection) as joined:
-            insert_many(joined, vault, values)
+            insert_many(joined, vault, values, schema=self._store.schema)
 
     def get(self, address: bytes) -> bytes:
         """As `Vault.get`."""
@@ -40,16 +43,21 @@ class SqlVault:
 
     def items(self) -> Iterable[tuple[bytes, bytes]]:
         """As `Vault.items`."""
-        with storage_errors("vault"):
-            for row in self._store.reading.execute(select(vault.c.address, vault.c.data)):
-                yield bytes(row.address), bytes(row.data)
+        last = -(2**63)
+        while True:
+            with storage_errors("vault"):
+                page = self._store.reading.execute(_PAGE, {"last": last}).all()
+            if not page:
+                return
+            yield from ((bytes(row.address), bytes(row.data)) for row in page)
+            last = page[-1].id
 
     def erase(self, addresses: Iterable[bytes], *, connection: Connection | None = None) -> None:
         """As `Vault.erase`."""
         values = [{"at": _prefix(address), "which": address} for address in addresses]
         if values:
             with self._joined(connection) as joined:
-                joined.execute(_ERASE, values)
+                joined.execute(_ERASE, values, execution_options=schema_options(self._store.schema))
 
     @contextmanager
     def _joined(self, connection: Connection | None) -> Iterator[Connection]:
@@ -68,3 +76,10 @@ _GET = (
     select(vault.c.data).where(vault.c.prefix == bindparam("prefix"), vault.c.address == bindparam("address")).limit(1)
 )
 _ERASE = delete(vault).where(vault.c.prefix == bindparam("at"), vault.c.address == bindparam("which"))
+_EARLIER = vault.alias("earlier")
+_AGAIN = exists().where(
+    _EARLIER.c.prefix == vault.c.prefix, _EARLIER.c.address == vault.c.address, _EARLIER.c.id < vault.c.id
+)
+# Rows are numbered while nobody else writes: none appears behind the last one seen. An item that was put again has
+# several rows, for a unique index on addresses would cost more than all else; only the first one counts.
+_PAGE = select(vault).where(vault.c.id > bindparam("last"), ~_AGAIN).order_by(vault.c.id).limit(_ROWS)

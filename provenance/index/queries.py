@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, create_engine, delete, func, select
+from sqlalchemy import Connection, CursorResult, Executable, Table, bindparam, create_engine, delete, func, select
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.schema import CreateIndex, CreateTable
 
-from provenance.index.bulk import insert_many
+from provenance.index.bulk import among, insert_many, schema_options
 from provenance.index.facts import Facts, key_of, outside_key
 from provenance.index.tables import digests, entries, links, metadata, times
 
-__all__ = ["Entry", "Index", "Link"]
+__all__ = ["Entry", "Index", "Link", "rows_of"]
 
-_PORTION = 500  # values in one IN list
 _MOST_ANCESTORS = 100_000
 
 
@@ -40,10 +40,15 @@ class Link(NamedTuple):
 
 
 class Index:
-    """Queries on a connection that the caller owns; writes join its transaction."""
+    """Queries on a connection that the caller owns; writes join its transaction.
 
-    def __init__(self, connection: Connection) -> None:
+    `schema` is where the tables are, by default where the connection's own options say.
+    """
+
+    def __init__(self, connection: Connection, *, schema: str | None = None) -> None:
         self._connection = connection
+        self._schema = schema
+        self._options = schema_options(schema)
 
     @classmethod
     def in_memory(cls) -> Index:
@@ -57,73 +62,55 @@ class Index:
 
     def create(self) -> None:
         """Make the tables that are not there."""
-        metadata.create_all(self._connection)
+        for table in metadata.sorted_tables:
+            self._run(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                self._run(CreateIndex(index, if_not_exists=True))
 
     def clear(self) -> None:
         """Forget everything, for a rebuild."""
         for table in metadata.sorted_tables:
-            self._connection.execute(delete(table))
+            self._run(delete(table))
 
     def write(self, first: int, facts: Sequence[Facts]) -> None:
         """Index entries `[first, first + len(facts))`."""
-        rows: list[tuple[Any, ...]] = []
-        link_rows: list[tuple[Any, ...]] = []
-        digest_rows: list[tuple[Any, ...]] = []
-        time_rows: list[tuple[Any, ...]] = []
-        for idx, fact in enumerate(facts, first):
-            event_id = fact.event_id
-            issuer = key_of(fact.issuer)
-            rows.append(
-                (idx, key_of(event_id), event_id, fact.type, issuer, fact.sealed, fact.strength, fact.claimed_at)
-            )
-            for role, target, outside, detail in fact.links:
-                key = key_of(target) if target else outside_key(outside)
-                link_rows.append((idx, role, key, target, outside, detail))
-            for digest, kind in fact.digests:
-                digest_rows.append((key_of(digest), digest, idx, kind))
-            if fact.time:
-                time_rows.append((idx, fact.time))
-        for table, values in ((entries, rows), (links, link_rows), (digests, digest_rows), (times, time_rows)):
-            insert_many(self._connection, table, values)
+        for table, values in rows_of(first, facts):
+            insert_many(self._connection, table, values, schema=self._schema)
 
     # Asking
 
     @property
     def size(self) -> int:
         """Entries indexed: the tree size that answers stand on."""
-        last = self._connection.execute(select(func.max(entries.c.idx))).scalar_one()
+        last = self._run(select(func.max(entries.c.idx))).scalar_one()
         return 0 if last is None else int(last) + 1
 
     def counts(self) -> dict[str, int]:
         """Number of entries of each type."""
-        found = self._connection.execute(
-            select(entries.c.type, func.count()).group_by(entries.c.type).order_by(entries.c.type)
-        )
+        found = self._run(select(entries.c.type, func.count()).group_by(entries.c.type).order_by(entries.c.type))
         return {kind: int(number) for kind, number in found}
 
     def entry(self, idx: int) -> Entry | None:
         """The entry at this index."""
-        return _first(self._connection.execute(_ENTRY_AT, {"idx": idx}))
+        return _first(self._run(_ENTRY_AT, {"idx": idx}))
 
     def find(self, event_id: bytes) -> Entry | None:
         """The earliest entry whose event has this id."""
-        return _first(self._connection.execute(_FIND, {"key": key_of(event_id), "event_id": event_id}))
+        return _first(self._run(_FIND, {"key": key_of(event_id), "event_id": event_id}))
 
     def known(self, event_ids: Iterable[bytes]) -> dict[bytes, str]:
         """Type of those of `event_ids` that are in the log."""
         wanted = set(event_ids)
         keys = [key_of(event_id) for event_id in wanted]
         found: dict[bytes, str] = {}
-        for at in range(0, len(keys), _PORTION):
-            rows = self._connection.execute(
-                select(entries.c.event_id, entries.c.type).where(entries.c.key.in_(keys[at : at + _PORTION]))
-            )
+        for where in among(self._connection, entries.c.key, keys):
+            rows = self._run(select(entries.c.event_id, entries.c.type).where(where))
             found.update({bytes(event_id): kind for event_id, kind in rows if bytes(event_id) in wanted})
         return found
 
     def by_digest(self, digest: bytes) -> list[tuple[Entry, str]]:
         """Entries that name this SHA-256, earliest first, each with the kind of the digest (content, file, store)."""
-        rows = self._connection.execute(
+        rows = self._run(
             select(*_COLUMNS, digests.c.kind)
             .join(digests, digests.c.idx == entries.c.idx)
             .where(digests.c.key == key_of(digest), digests.c.digest == digest)
@@ -133,18 +120,16 @@ class Index:
 
     def digest_of(self, idx: int, kind: str = "content") -> bytes | None:
         """The digest of this kind that the entry names."""
-        row = self._connection.execute(
-            select(digests.c.digest).where(digests.c.idx == idx, digests.c.kind == kind).limit(1)
-        ).first()
+        row = self._run(select(digests.c.digest).where(digests.c.idx == idx, digests.c.kind == kind).limit(1)).first()
         return bytes(row.digest) if row else None
 
     def links_from(self, idx: int) -> list[Link]:
         """Refs of an entry, in their order."""
-        return [_link(row) for row in self._connection.execute(_LINKS_FROM, {"source": idx})]
+        return [_link(row) for row in self._run(_LINKS_FROM, {"source": idx})]
 
     def links_to(self, event_id: bytes, *roles: str) -> list[Link]:
         """Refs that point to an event in one of these roles, earliest first."""
-        rows = self._connection.execute(
+        rows = self._run(
             select(links)
             .where(links.c.target == key_of(event_id), links.c.event_id == event_id, links.c.role.in_(roles))
             .order_by(links.c.source)
@@ -153,16 +138,15 @@ class Index:
 
     def of_type(self, type_: str) -> list[Entry]:
         """Entries of one type, earliest first."""
-        rows = self._connection.execute(select(*_COLUMNS).where(entries.c.type == type_).order_by(entries.c.idx))
+        rows = self._run(select(*_COLUMNS).where(entries.c.type == type_).order_by(entries.c.idx))
         return [_entry(row) for row in rows]
 
     def ancestors(self, event_ids: Iterable[bytes]) -> set[bytes]:
         """These works and all they derive from inside this log, by one recursive query."""
         start = list(event_ids)
         found = set(start)
-        for at in range(0, len(start), _PORTION):
-            keys = [key_of(event_id) for event_id in start[at : at + _PORTION]]
-            walk = select(entries.c.idx, entries.c.event_id).where(entries.c.key.in_(keys)).cte("walk", recursive=True)
+        for where in among(self._connection, entries.c.key, [key_of(event_id) for event_id in start]):
+            walk = select(entries.c.idx, entries.c.event_id).where(where).cte("walk", recursive=True)
             parent = entries.alias("parent")
             walk = walk.union(
                 select(parent.c.idx, parent.c.event_id)
@@ -170,7 +154,7 @@ class Index:
                 .join(walk, links.c.source == walk.c.idx)
                 .where(links.c.role == "parent", links.c.event_id == parent.c.event_id)
             )
-            rows = self._connection.execute(select(walk.c.event_id).limit(_MOST_ANCESTORS))
+            rows = self._run(select(walk.c.event_id).limit(_MOST_ANCESTORS))
             found.update(bytes(row.event_id) for row in rows)
         return found
 
@@ -181,20 +165,43 @@ class Index:
         for table, at in ((entries, "idx"), (links, "source"), (digests, "idx"), (times, "idx")):
             columns = [column for column in table.c if column.name != "id"]
             query = select(*columns).where(table.c[at] < size)
-            mine, theirs = ({tuple(row) for row in i._connection.execute(query)} for i in (self, other))  # noqa: SLF001
+            mine, theirs = ({tuple(row) for row in i._run(query)} for i in (self, other))  # noqa: SLF001
             place = [column.name for column in columns].index(at)
             found |= {int(row[place]) for row in mine ^ theirs}
         return sorted(found)
 
     def time_of(self, idx: int) -> str:
         """Log time of an entry (RFC 3339), "" before the first one."""
-        row = self._connection.execute(_TIME_OF, {"idx": idx}).first()
+        row = self._run(_TIME_OF, {"idx": idx}).first()
         return str(row.time) if row else ""
 
     def last_time(self) -> str:
         """The newest log time, "" when there is none."""
-        row = self._connection.execute(select(times.c.time).order_by(times.c.idx.desc()).limit(1)).first()
+        row = self._run(select(times.c.time).order_by(times.c.idx.desc()).limit(1)).first()
         return str(row.time) if row else ""
+
+    def _run(self, statement: Executable, values: Mapping[str, Any] | None = None) -> CursorResult[*tuple[Any, ...]]:
+        return self._connection.execute(statement, values, execution_options=self._options)
+
+
+def rows_of(first: int, facts: Sequence[Facts]) -> list[tuple[Table, list[tuple[Any, ...]]]]:
+    """What `facts` of the entries from `first` on are as rows of each table, for `insert_many`."""
+    rows: list[tuple[Any, ...]] = []
+    link_rows: list[tuple[Any, ...]] = []
+    digest_rows: list[tuple[Any, ...]] = []
+    time_rows: list[tuple[Any, ...]] = []
+    for idx, fact in enumerate(facts, first):
+        event_id = fact.event_id
+        issuer = key_of(fact.issuer)
+        rows.append((idx, key_of(event_id), event_id, fact.type, issuer, fact.sealed, fact.strength, fact.claimed_at))
+        for role, target, outside, detail in fact.links:
+            key = key_of(target) if target else outside_key(outside)
+            link_rows.append((idx, role, key, target, outside, detail))
+        for digest, kind in fact.digests:
+            digest_rows.append((key_of(digest), digest, idx, kind))
+        if fact.time:
+            time_rows.append((idx, fact.time))
+    return [(entries, rows), (links, link_rows), (digests, digest_rows), (times, time_rows)]
 
 
 def _entry(row: Any) -> Entry:

@@ -22,8 +22,8 @@ def store(tmp_path):
 
 
 def _pragma(store, name):
-    assert store._writer is not None
-    return store._writer.connection.driver_connection.execute(f"PRAGMA {name}").fetchone()[0]
+    with store.engine.connect() as connection:
+        return connection.connection.driver_connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
 def test_it_plays_both_roles(store):
@@ -36,7 +36,8 @@ def test_every_commit_is_durable(store):
     store.put("x", b"1")
     assert _pragma(store, "synchronous") == 2  # FULL
     assert _pragma(store, "journal_mode") == "wal"
-    assert store._writer.connection.driver_connection.isolation_level is None
+    with store.transaction() as tx:
+        assert tx.connection.connection.driver_connection.isolation_level is None
 
 
 def test_a_file_that_exists_keeps_its_mode(tmp_path):
@@ -72,9 +73,26 @@ def test_a_database_in_memory_is_refused(url):
 
 
 def test_another_database_is_refused():
-    with pytest.raises(StorageError, match=r"SQLite only") as caught:
-        SqlStore("postgresql://ada:secret@127.0.0.1/market")
+    with pytest.raises(StorageError, match=r"^mysql: want a database of SQLite .* or PostgreSQL") as caught:
+        SqlStore("mysql://ada:secret@127.0.0.1/market")
     assert "secret" not in str(caught.value)
+    with pytest.raises(StorageError, match="not a URL; want sqlite:///FILE") as caught:
+        SqlStore("ada:secret@market")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_schema_is_refused(tmp_path):
+    with pytest.raises(StorageError, match=r"schema 'provenance': SQLite has no schemas"):
+        SqlStore(f"sqlite:///{tmp_path / 'log.db'}", create=True, schema="provenance")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_markets_own_driver_is_replaced_by_ours(tmp_path):
+    store = SqlStore(f"sqlite+aiosqlite:///{tmp_path / 'log.db'}", create=True)
+    store.put("x", b"1")
+    assert store.get("x") == b"1"
+    assert str(store.url) == f"sqlite:///{tmp_path / 'log.db'}"
+    store.close()
 
 
 def test_a_folder_that_is_not_there(tmp_path):
@@ -95,17 +113,13 @@ def test_objects(store):
     assert (store.get("tile/0/000"), store.get("checkpoint")) == (b"one", b"")
 
 
-def test_discard_takes_paths_literally(store):
-    for path in ("a_/1", "a_/2", "ab/1", "a%/1", "A_/1", "a_"):
+def test_paths_are_taken_literally(store):
+    paths = ["a", "a%/1", "a_", "a_/1", "a_/2", "ab/1", "A_/1", "a_0"]
+    for path in paths:
         store.put(path, b"x")
-    store.discard("a_/")
-    store.discard("a%/1")
-    store.discard("never there")
-    for path in ("ab/1", "a_"):
-        assert store.get(path) == b"x"
-    for path in ("a_/1", "a_/2", "a%/1"):
-        with pytest.raises(NotFound):
-            store.get(path)
+    assert sorted(store.list("a_/")) == ["a_/1", "a_/2"]
+    store.discard("a_/", "a%/1", "never there")
+    assert sorted(store.list("")) == sorted(["a", "a_", "ab/1", "A_/1", "a_0"])
 
 
 def test_checkpoints_are_compared_and_swapped(store):

@@ -42,8 +42,8 @@ def _whole(log: Log, place: Directory) -> None:
 def test_database_full(database, tmp_path):
     place = Directory(tmp_path / "public")
     log = Log.create(database, KEY, b"genesis", publish=[place])
-    assert database._writer is not None
-    driver = database._writer.connection.driver_connection
+    with database.transaction() as tx:
+        driver = tx.connection.connection.driver_connection
     (pages,) = driver.execute("PRAGMA page_count").fetchone()
     driver.execute(f"PRAGMA max_page_count={pages + 300}")
     message = _grow(log, Unavailable)
