@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -37,6 +39,15 @@ CREATE TABLE provenance_index_times (idx INTEGER NOT NULL, time VARCHAR NOT NULL
 """
 TABLES = [line.split()[2] for line in DDL.splitlines() if line.startswith("CREATE TABLE")]
 
+
+def _columns() -> dict[str, list[str]]:
+    """The columns that each table had."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(DDL)
+        return {table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")] for table in TABLES}
+
+
+COLUMNS = _columns()
 Contents = dict[str, list[tuple[object, ...]]]
 
 
@@ -50,8 +61,8 @@ def build(market: Path, old: Path) -> None:
             if statement.strip():
                 connection.exec_driver_sql(statement)
         connection.execute(text("ATTACH DATABASE :path AS today"), {"path": str(market)})
-        for table in TABLES:
-            columns = ", ".join(f'"{row[1]}"' for row in connection.exec_driver_sql(f"PRAGMA table_info({table})"))
+        for table, names in COLUMNS.items():
+            columns = ", ".join(f'"{name}"' for name in names)
             connection.exec_driver_sql(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM today.{table}")
     engine.dispose()
     shutil.copytree(market.with_suffix(".keys"), old.with_suffix(".keys"))
@@ -65,6 +76,7 @@ def contents(engine: Engine | Connection, schema: str | None = None) -> Contents
     place = "" if schema is None else f"{schema}."
     found = {}
     for table in TABLES:
-        rows = [tuple(row) for row in engine.execute(text(f"SELECT * FROM {place}{table}"))]
+        columns = ", ".join(f'"{column}"' for column in COLUMNS[table])
+        rows = [tuple(row) for row in engine.execute(text(f"SELECT {columns} FROM {place}{table}"))]
         found[table] = sorted(rows, key=repr)
     return found
