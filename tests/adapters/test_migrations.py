@@ -32,7 +32,7 @@ from adapters.sql.version import FIRST, HEAD, VERSION_TABLE, check_version, read
 from ledger import NotFound, StorageError, Unavailable
 from provenance import ProvenanceLedger, audit
 from provenance.index import metadata as index
-from tests.adapters.first_release import TABLES, build, contents
+from tests.adapters.first_release import COLUMNS, TABLES, build, contents
 from tests.provenance.conftest import ORIGIN, Market, market  # noqa: F401 - a fixture
 
 SCRIPTS = Path(module.__file__).parent / "migrations"
@@ -326,7 +326,7 @@ def moved(place: tuple[str, str | None], sold: Market) -> tuple[str, str | None]
         for name in TABLES:
             table = next(m.tables[name] for m in (tables.metadata, index) if name in m.tables)
             with sold.engine.connect() as source:
-                rows = [dict(row._mapping) for row in source.execute(table.select())]
+                rows = [{c: row._mapping[c] for c in COLUMNS[name]} for row in source.execute(table.select())]
             target = table.to_metadata(MetaData(), schema=schema)
             connection.execute(target.insert().values() if not rows else target.insert(), rows)
     engine.dispose()
@@ -409,7 +409,7 @@ def test_the_plan_writes_nothing_and_the_command_does(old: str) -> None:
         assert names(store) == {*TABLES}
     lines = said.splitlines()
     assert lines[0] == f"tables: revision {FIRST}, this release wants {HEAD}; the market's own are not touched"
-    assert "■ 0002 A small table of positions" in lines
+    assert "■ 0002 A small table of positions, and when an event was staged" in lines
     assert any(line.startswith('    CREATE TABLE provenance_state ("key" VARCHAR NOT NULL') for line in lines)
     assert "    locks the whole file (RESERVED: writes wait; 0 rows in it)" in lines
     assert "    can be undone" in lines
