@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from adapters.objects import Bucket
@@ -31,21 +32,22 @@ def probe_once(bucket: Bucket, *, ways: int = 64) -> None:
         bucket.replace(PASSED, f"{ways} ways\n".encode())
 
 
-def probe(bucket: Bucket, *, ways: int = 64) -> None:
-    """Race `ways` writers to create one head, then to swap it. Some seconds, or as long as two requests may take.
+def probe(bucket: Bucket, *, ways: int = 64, limit: float = 60.0) -> None:
+    """Race `ways` writers to create one head, then to swap it: well under a second where locks are good, else more.
 
     Raises `StorageError` when two win, when nobody wins, or when the stored bytes are not the winner's; `Unavailable`
-    when the bucket does not answer. Whatever comes of it, the head is removed again.
+    when the bucket does not answer, or not all within `limit` seconds. Whatever comes of it, the head is removed.
     """
     origin = f"probe/{secrets.token_hex(16)}"
+    until = time.monotonic() + limit
     try:
-        first = _race(bucket, origin, None, ways)
-        _race(bucket, origin, first, ways)
+        first = _race(bucket, origin, None, ways, until)
+        _race(bucket, origin, first, ways, until)
     finally:
         bucket.forget(origin)
 
 
-def _race(bucket: Bucket, origin: str, old: bytes | None, ways: int) -> bytes:
+def _race(bucket: Bucket, origin: str, old: bytes | None, ways: int, until: float) -> bytes:
     """Let them all write at once; the bytes of the only winner."""
     what = "create" if old is None else "replace"
     start = threading.Barrier(ways)
@@ -64,11 +66,17 @@ def _race(bucket: Bucket, origin: str, old: bytes | None, ways: int) -> bytes:
             return error
         return None
 
-    with ThreadPoolExecutor(ways, thread_name_prefix="ledger-probe") as pool:
-        outcomes = list(pool.map(write, attempts))
+    name = f"conditional {what} in {bucket!r}, {ways} writers at once"
+    pool = ThreadPoolExecutor(ways, thread_name_prefix="ledger-probe")
+    try:
+        outcomes = list(pool.map(write, attempts, timeout=max(0.0, until - time.monotonic())))
+    except TimeoutError as error:
+        msg = f"{name}: not all were answered in time; try again, or keep the head in a database"
+        raise Unavailable(msg) from error
+    finally:
+        pool.shutdown(wait=False)  # who still waits for a reply ends with its request
     winners = [mine for mine, error in zip(attempts, outcomes, strict=True) if error is None]
     unknown = [error for error in outcomes if isinstance(error, Unavailable)]
-    name = f"conditional {what} in {bucket!r}, {ways} writers at once"
     if not winners and unknown:
         msg = f"{name}: {len(unknown)} of them got no answer; {unknown[0]}"
         raise Unavailable(msg) from unknown[0]

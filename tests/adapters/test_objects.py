@@ -429,6 +429,21 @@ def test_a_probe_without_answers_is_no_verdict():
         probe(Bucket(Silent(MemoryStore())), ways=4)
 
 
+def test_a_probe_ends_at_its_limit():
+    answer = threading.Event()
+
+    class Slow(Between):
+        def put(self, path, data, **options):
+            answer.wait()
+            return self.store.put(path, data, **options)
+
+    try:
+        with pytest.raises(Unavailable, match="not all were answered in time"):
+            probe(Bucket(Slow(MemoryStore())), ways=4, limit=0.05)
+    finally:
+        answer.set()
+
+
 # When it does not work
 
 
