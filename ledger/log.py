@@ -15,6 +15,7 @@ loses nothing from *sequenced* on; what was not yet published is published by th
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from ledger.copies import get_or_none
 from ledger.edge import Edge, check_rows
 from ledger.errors import (
     Conflict,
@@ -30,6 +32,7 @@ from ledger.errors import (
     NotFound,
     Rollback,
     TileMismatch,
+    Unavailable,
     UnknownKey,
 )
 from ledger.group import GroupCommit, Pending, Within
@@ -47,6 +50,8 @@ __all__ = ["Log", "Within"]
 
 _MOST_RETRIES = 50
 _LONGEST_PAUSE = 0.5  # seconds before the last retry
+
+logger = logging.getLogger(__name__)
 
 
 class Log:
@@ -80,6 +85,7 @@ class Log:
         # Owned by the caller that leads a batch (or by the constructor):
         self._edge = Edge()
         self._stale = False
+        self._batch = ""  # path of the newest batch file, where there are any
         self._closed_at = time.monotonic()
         # Replaced whole by the leader, read by anybody: the newest checkpoint and the edge it was signed over.
         self._signed: tuple[Checkpoint, Edge, TileReader]
@@ -161,6 +167,12 @@ class Log:
     def size(self) -> int:
         """Entries sequenced, as far as this handle knows; at least `checkpoint.size`."""
         return self._edge.size
+
+    @property
+    def places(self) -> tuple[Objects, ...]:
+        """Where others read the log; without a database, the storage itself is one of them."""
+        own = () if self._database else (self._objects,)
+        return (*own, *(target for target, _ in self._targets))
 
     @property
     def has_transactions(self) -> bool:
@@ -287,6 +299,8 @@ class Log:
                 if create or error is conflict or attempt == _MOST_RETRIES - 1:
                     raise
                 conflict = error  # another process was faster: take its state and go again, on top of it
+                extra = {"origin": self.origin, "size": self._edge.size, "batch": len(rows), "attempt": attempt + 1}
+                logger.info("%s: overtaken, going again on top of what is there now", self.origin, extra=extra)
         if done is None:
             return
         edge, signed = done
@@ -387,12 +401,39 @@ class Log:
         self._finish(new, batch)
 
     def _finish(self, checkpoint: Checkpoint, batch: bytes) -> None:
-        """Everything after the swap, in the normal path and in recovery alike."""
+        """Everything after the swap, in the normal path and in recovery alike.
+
+        The batch file stays until the next batch is done: the open bundle in it is the newest for certain, where an
+        older one may come late and lie over it.
+        """
         puts, opens = parse_batch(batch)
         write_all(self._objects, puts, opens)
         self._objects.replace(CHECKPOINT, checkpoint.signed)
         self._partials.add(path for path, _ in puts)
-        self._objects.discard(staging_path(checkpoint), *self._partials.take_stale(checkpoint.size))
+        earlier, self._batch = self._batch, staging_path(checkpoint)
+        dropped = [path for path in (earlier,) if path not in {"", self._batch}]
+        self._objects.discard(*dropped, *self._partials.take_stale(checkpoint.size))
+
+    def _finish_last(self, checkpoint: Checkpoint) -> dict[str, bytes]:
+        """Finish the newest batch where that was interrupted, or is not what shows; return what of it is not full."""
+        self._partials.find(checkpoint.size)
+        self._batch = staging_path(checkpoint)
+        shown = get_or_none(self._objects, CHECKPOINT)
+        batch = get_or_none(self._objects, self._batch)
+        if batch is None:
+            # Dropped by release 0.1.0, as the last thing of a batch; or not to be seen yet.
+            if shown is None or open_checkpoint(shown, self._policy).size >= checkpoint.size:
+                return {}
+            msg = (
+                f"{self._batch}: not there, and the batch that it describes is not known to be finished; "
+                "try again, or refill from what is published when it is lost"
+            )
+            raise Unavailable(msg, path=self._batch)
+        puts, opens = parse_batch(batch)
+        done = shown == checkpoint.signed and all(get_or_none(self._objects, path) == data for path, data in opens)
+        if not done and isinstance(self._key, SigningKey):
+            self._finish(checkpoint, batch)
+        return dict([*(written for written in puts if ".p/" in written[0]), *opens])
 
     def _sign(self, edge: Edge) -> Checkpoint:
         return sign_checkpoint(Checkpoint(self.origin, edge.size, edge.root()), self._signing_key())
@@ -415,27 +456,21 @@ class Log:
         """Take the state of the storage; never a smaller one than this handle has seen."""
         head, rows = self._head_and_rows()
         checkpoint = open_checkpoint(head.signed, self._policy)
-        if self._database is None:
-            self._partials.find(checkpoint.size)
-            try:
-                batch = self._objects.get(staging_path(checkpoint))
-            except NotFound:
-                pass  # the batch file is dropped last: without one, everything after the swap was done
-            else:
-                self._finish(checkpoint, batch)
+        # What the newest batch wrote is read from its file, where nothing older can be seen.
+        stored = self._stored if self._database else Stored(self._objects, newest=self._finish_last(checkpoint))
         remembers = hasattr(self, "_signed")
         if remembers:
             self._check_head(head, checkpoint)
         roots: dict[Node, bytes] = {}
-        edge = self._stored.edge(head.size, head.size, rows, roots)
+        edge = stored.edge(head.size, head.size, rows, roots)
         signed_edge = edge
         if head.size != checkpoint.size:
-            signed_edge = self._stored.edge(checkpoint.size, head.size, rows, roots)
+            signed_edge = stored.edge(checkpoint.size, head.size, rows, roots)
         if signed_edge.root() != checkpoint.root:
             paths = ", ".join(tile_path(*tile) for tile in tile_widths(checkpoint.size))
             msg = f"{paths}: lead to another root than the signed checkpoint of size {checkpoint.size}"
             raise TileMismatch(msg, path=paths)
-        if remembers and self._stored.edge(self._edge.size, head.size, rows, roots).root() != self._edge.root():
+        if remembers and stored.edge(self._edge.size, head.size, rows, roots).root() != self._edge.root():
             msg = f"{self.origin}: the first {self._edge.size} entries in storage are not those this process has seen"
             raise Fork(msg, self._signed[0], checkpoint)
         self._edge = edge
@@ -496,8 +531,7 @@ class Log:
 
     def _published(self) -> list[Checkpoint | None]:
         """What every place shows; without a database, the storage itself is one of them."""
-        own = () if self._database else (self._objects,)
-        return [self._published_in(place) for place in (*own, *(target for target, _ in self._targets))]
+        return [self._published_in(place) for place in self.places]
 
     def _published_in(self, target: Objects) -> Checkpoint | None:
         try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from ledger.edge import Edge
-from ledger.errors import NotFound, StorageError
+from ledger.errors import NotFound, StorageError, Unavailable
 from ledger.merkle import Node, leaf_hash, subtree_root
 from ledger.storage import ReadsObjects, Row
 from ledger.tile import (
@@ -23,28 +24,39 @@ __all__ = ["Stored"]
 
 
 class Stored:
-    """Tiles, bundles and right edges of one log in `objects`. Nothing here is proven: compare roots."""
+    """Tiles, bundles and right edges of one log in `objects`. Nothing here is proven: compare roots.
 
-    def __init__(self, objects: ReadsObjects) -> None:
+    `newest` are objects by path that are read instead of those.
+    """
+
+    def __init__(self, objects: ReadsObjects, *, newest: Mapping[str, bytes] = MappingProxyType({})) -> None:
         self._objects = objects
+        self._newest = newest
+
+    def _get(self, path: str) -> bytes:
+        data = self._newest.get(path)
+        return self._objects.get(path) if data is None else data
 
     def tile(self, level: int, index: int) -> list[bytes]:
         """The 256 hashes of a full tile."""
         path = tile_path(level, index)
-        return parse_tile(self._objects.get(path), WIDTH, path)
+        return parse_tile(self._get(path), WIDTH, path)
 
     def bundle(self, number: int, width: int = WIDTH) -> list[Row]:
         """The entries of a bundle with what is open beside them; the full one serves where a partial was dropped."""
         try:
-            entries = parse_bundle(self._objects.get(bundle_path(number, width)), width=width)
+            entries = parse_bundle(self._get(bundle_path(number, width)), width=width)
         except NotFound:
             if width == WIDTH:
                 raise
-            entries = parse_bundle(self._objects.get(bundle_path(number)))[:width]
+            entries = parse_bundle(self._get(bundle_path(number)))[:width]
         try:
-            opened = parse_open(self._objects.get(open_path(number)))
+            opened = parse_open(self._get(open_path(number)))
         except NotFound:
             opened = []
+        if opened and len(opened) < len(entries):
+            msg = f"{open_path(number)}: {len(opened)} items beside {len(entries)} entries, an older one; try again"
+            raise Unavailable(msg, path=open_path(number))
         opened += [b""] * (len(entries) - len(opened))
         return [Row(entry, item) for entry, item in zip(entries, opened, strict=False)]
 

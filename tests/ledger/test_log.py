@@ -163,7 +163,8 @@ def test_partial_tiles_go_when_the_full_one_is_there(store):
         "tile/entries/000",
         "tile/entries/001.p/44",
     ]
-    assert not [path for path in getattr(store, "objects", {}) if path.startswith("staging/")]
+    batches = [path for path in getattr(store, "objects", {}) if path.startswith("staging/")]
+    assert batches in ([], [f"staging/300-{log.checkpoint.root.hex()}"])  # none in a database, elsewhere the newest
 
 
 def test_what_is_published_in_the_open(store):
