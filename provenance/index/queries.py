@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, CursorResult, Executable, Table, bindparam, create_engine, delete, func, select
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Executable,
+    Table,
+    bindparam,
+    create_engine,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -13,7 +24,7 @@ from provenance.index.bulk import among, insert_many, schema_options
 from provenance.index.facts import Facts, key_of, outside_key
 from provenance.index.tables import digests, entries, links, metadata, times
 
-__all__ = ["Entry", "Index", "Link", "rows_of"]
+__all__ = ["Entry", "Index", "Link", "forget_in", "rows_of"]
 
 _MOST_ANCESTORS = 100_000
 
@@ -76,6 +87,13 @@ class Index:
         """Index entries `[first, first + len(facts))`."""
         for table, values in rows_of(first, facts):
             insert_many(self._connection, table, values, schema=self._schema)
+
+    def forget(self, event_ids: Iterable[bytes]) -> None:
+        """Drop what was read in sealed events that are erased now. What their statements say stays, and open events.
+
+        So an index that saw them and one made afterwards are the same.
+        """
+        forget_in(self._connection, event_ids, entries, links, digests, options=self._options)
 
     # Asking
 
@@ -182,6 +200,31 @@ class Index:
 
     def _run(self, statement: Executable, values: Mapping[str, Any] | None = None) -> CursorResult[*tuple[Any, ...]]:
         return self._connection.execute(statement, values, execution_options=self._options)
+
+
+def forget_in(
+    connection: Connection,
+    event_ids: Iterable[bytes],
+    entries: Table,
+    links: Table,
+    digests: Table,
+    *,
+    options: Mapping[str, Any] | None = None,
+) -> None:
+    """As `Index.forget`, in these tables; `options` are for each statement."""
+    wanted = set(event_ids)
+    for where in among(connection, entries.c.key, [key_of(event_id) for event_id in wanted]):
+        found = connection.execute(
+            select(entries.c.idx, entries.c.event_id).where(where, entries.c.sealed), execution_options=options or {}
+        )
+        gone = [idx for idx, event_id in found if bytes(event_id) in wanted]
+        if gone:
+            for statement in (
+                update(entries).where(entries.c.idx.in_(gone)).values(strength="", claimed_at=""),
+                delete(links).where(links.c.source.in_(gone)),
+                delete(digests).where(digests.c.idx.in_(gone)),
+            ):
+                connection.execute(statement, execution_options=options or {})
 
 
 def rows_of(first: int, facts: Sequence[Facts]) -> list[tuple[Table, list[tuple[Any, ...]]]]:
