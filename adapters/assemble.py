@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import bindparam, select
 
 from adapters.connect import Clock
+from adapters.files import Directory
 from adapters.keys import load_secret
 from adapters.sql.errors import storage_errors
 from adapters.sql.index import SqlIndex
+from adapters.sql.notes import SqlNotes
 from adapters.sql.queue import SqlQueue
 from adapters.sql.store import SqlStore
 from adapters.sql.tables import state
@@ -78,6 +81,15 @@ class Parts:
         """The index."""
         return SqlIndex(self.index_store or self.store, joins=self.index_store is None)
 
+    def folders(self, log: Log) -> dict[str, Path]:
+        """Where this machine keeps what must not run out of room."""
+        found = {}
+        if self.store.url.get_backend_name() == "sqlite":
+            found["database"] = Path(str(self.store.url.database)).absolute().parent
+        for number, place in enumerate(place for place in log.places if isinstance(place, Directory)):
+            found["published log" + (f" {number + 1}" if number else "")] = place.root
+        return found
+
     def ledger(self, log: Log, *, signers: Signers | None, claim: str | None, clock: Clock) -> ProvenanceLedger:
         """The desk on an open log; `claim` is the URI of the certificate and key that sign manifests."""
         return ProvenanceLedger(
@@ -88,6 +100,8 @@ class Parts:
             signers=None if signers is None else lambda: signers,
             claim=None if claim is None else lambda: load_secret(claim),
             clock=clock,
+            notes=SqlNotes(self.store),
+            folders=self.folders(log),
         )
 
     def read_layout(self) -> VerifierKey:
@@ -100,6 +114,9 @@ class Parts:
             check_version(self.store.reading)
             found = self.store.reading.execute(_GET, {"key": _LAYOUT}).scalar_one_or_none()
         made = json.loads(found) if found else {"key": _key_in(self.store)}
+        if "restoring" in made:
+            msg = f"{self.store.name}: a restore into it was interrupted; run the same `provenance restore` again"
+            raise StorageError(msg)
         for name in ("objects", "checkpoints", "vault"):
             if made.get(name, False) != self.layout[name]:
                 where = "in a storage of its own" if made.get(name) else "in the database"
@@ -109,11 +126,24 @@ class Parts:
 
     def note_layout(self, key: VerifierKey) -> None:
         """Note in the database what lies elsewhere, so that nobody connects without it."""
+        self._note({"key": str(key), **self.layout})
+
+    def note_restoring(self, source: str) -> None:
+        """Note that this database is being filled from `source`: nobody connects until `note_layout`."""
+        self._note({"restoring": source})
+
+    @property
+    def restoring(self) -> str | None:
+        """What `note_restoring` was told last, None when that has come to its end or there was nothing."""
+        with storage_errors(self.store.name):
+            found = self.store.reading.execute(_GET, {"key": _LAYOUT}).scalar_one_or_none()
+        return json.loads(found).get("restoring") if found else None
+
+    def _note(self, value: Mapping[str, str | bool]) -> None:
         upsert = self.store.insert(state)
         upsert = upsert.on_conflict_do_update(index_elements=["key"], set_={"value": upsert.excluded.value})
         with self.store.transaction() as tx:
-            value = json.dumps({"key": str(key), **self.layout}).encode()
-            tx.connection.execute(upsert, {"key": _LAYOUT, "value": value})
+            tx.connection.execute(upsert, {"key": _LAYOUT, "value": json.dumps(value).encode()})
 
 
 def open_log_of(parts: Parts, key: SigningKey | VerifierKey, *, target: Objects | None) -> Log:

@@ -12,7 +12,8 @@ A verb that needs several events records all or none. Raises everywhere: `EventR
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import orjson
 from ledger.checkpoint import Checkpoint
 from ledger.errors import Conflict, NotFound, UnknownKey
 from ledger.log import Log
+from ledger.rounds import Report
 from provenance.attach import attach_manifest
 from provenance.drafts import (
     External,
@@ -34,11 +36,16 @@ from provenance.drafts import (
     terms_draft,
     work_draft,
 )
+from provenance.errors import EventRejected
 from provenance.events import Draft, new_event
 from provenance.foreign import open_foreign
+from provenance.health import Checkup, Health, Standing
 from provenance.identity import Parties, Party, party_of
 from provenance.index import Facts, Index, IndexStore
 from provenance.item import Item
+from provenance.notes import MemoryNotes, Notes
+from provenance.observe import UNOBSERVED, Observer
+from provenance.publishing import Publisher
 from provenance.queue import Queue, Staged
 from provenance.recall import Recall
 from provenance.sequencer import BATCH, Sequencer, Signers, format_time
@@ -65,8 +72,13 @@ class ProvenanceLedger:
         signers: Callable[[], Signers] | None,
         claim: Callable[[], str] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        notes: Notes | None = None,
+        folders: Mapping[str, Path] | None = None,
     ) -> None:
-        """Not for users: `adapters.connect`. Without `signers` events are only staged, by whoever holds no key."""
+        """Not for users: `adapters.connect`. Without `signers` events are only staged, by whoever holds no key.
+
+        `notes` is what all processes share for `health`, which also watches the volumes of `folders`.
+        """
         self.log = log
         self._queue = queue
         self._vault = vault
@@ -90,7 +102,22 @@ class ProvenanceLedger:
         )
         self._sequencer.follow()  # also finishes what a crash interrupted
         self.market = self._find_market(signers().market.public.thumbprint[:8] if signers else None)
-        self._staging = Staging(queue=queue, index=index, recall=self._recall, sealed=sealed, market=self.market)
+        self._staging = Staging(
+            queue=queue, index=index, recall=self._recall, sealed=sealed, market=self.market, clock=clock
+        )
+        self._observer: Observer = UNOBSERVED
+        self._worker: Worker | None = None  # the one that was made last
+        kept = notes or MemoryNotes()
+        self._publisher = Publisher(log=log, sequencer=self._sequencer, notes=kept, clock=clock)
+        self._checkup = Checkup(
+            log=log,
+            queue=queue,
+            index=index,
+            notes=kept,
+            clock=clock,
+            folders=folders or {},
+            own_error=lambda: self._worker.error if self._worker else None,
+        )
 
     # Verbs
 
@@ -322,7 +349,8 @@ class ProvenanceLedger:
             parties=self._parties,
             index=self.log.size,
         )
-        ticket = in_caller(session, lambda inner: self._staging.submit(staged, facts, ref, inner))
+        with self._accepting(1):
+            ticket = in_caller(session, lambda inner: self._staging.submit(staged, facts, ref, inner))
         if session is None and self._signs:
             self.publish()
         return ticket
@@ -387,21 +415,44 @@ class ProvenanceLedger:
 
     def publish_once(self) -> Checkpoint:
         """Sign a checkpoint over what is sequenced and write it to where the log is published. Idempotent."""
-        return self.log.publish()
+        return self._publisher.publish()
 
     def publish(self) -> Checkpoint:
         """Sequence everything accepted before the call, then `publish_once`."""
         self._sequencer.drain()
-        return self.log.publish()
+        return self._publisher.publish()
 
     def worker(self, *, window: float = 1.0) -> Worker:
         """What sequences and publishes by itself, once per `window` seconds, for those without a scheduler."""
-        return Worker(self, window=window)
+        self._worker = Worker(self, window=window, beat=self._publisher.beat)
+        return self._worker
 
     @property
     def waiting(self) -> int:
         """Events accepted and not yet sequenced."""
         return len(self._queue)
+
+    # How it is
+
+    def health(self, *, window: float | None = None) -> Health:
+        """Every check, each with its limit and its fix; they turn before anybody outside notices. Never raises.
+
+        Limits follow from `window`, the seconds between checkpoints: by default that of the worker that spoke last,
+        in whichever process, else 1. It reads and writes nothing: for a health endpoint, a cron job, a test.
+        """
+        return self._checkup.health(window=window)
+
+    def standing(self) -> Standing:
+        """The figures: sizes, what waits and for how long. Raises `Unavailable`, `Rollback`, `Fork`."""
+        return self._checkup.standing()
+
+    def fsck_report(self) -> Report | None:
+        """How far checking in slices has come and what it found, in whichever process; None before the first."""
+        return self._checkup.fsck()
+
+    def observe(self, observer: Observer) -> None:
+        """Let `observer` watch every step from now on, instead of whoever did before. It learns no contents."""
+        self._observer = self._sequencer.observer = self._publisher.observer = observer
 
     # Looking up
 
@@ -498,15 +549,28 @@ class ProvenanceLedger:
 
     def _record(self, request: Request, session: Any) -> Ticket:
         """Accept what a verb asks for; without a session also sequence and publish it, where there are keys."""
-        ticket = in_caller(session, lambda inner: self._staging.record(request, inner))
+        with self._accepting(len(request.drafts)):
+            ticket = in_caller(session, lambda inner: self._staging.record(request, inner))
         if session is None and self._signs:
             self.publish()
         return ticket
 
+    @contextmanager
+    def _accepting(self, number: int) -> Iterator[None]:
+        """Show a watcher how many events were accepted, or which rules refused them."""
+        try:
+            with self._observer.step("stage") as seen:
+                yield
+                seen.events(number)
+        except EventRejected as error:
+            self._observer.refused(reason.rule for reason in error.reasons)
+            raise
+
     def _record_portion(self, portion: Sequence[tuple[Staged, Facts]]) -> list[Ticket]:
         staged = [event for event, _ in portion]
         facts = [fact for _, fact in portion]
-        self._staging.check(facts, [event.event for event in staged])
+        with self._accepting(len(staged)):
+            self._staging.check(facts, [event.event for event in staged])
         self._sequencer.append(staged, facts)
         return [Ticket(event.event_id.hex(), event.type) for event in staged]
 

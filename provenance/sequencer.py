@@ -8,7 +8,9 @@ anything new is taken. A crash in between is finished by the next call, which do
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -16,19 +18,20 @@ from typing import NamedTuple
 import orjson
 
 from ledger.errors import Conflict, Rollback
-from ledger.log import Log
+from ledger.log import Log, Within
 from ledger.storage import Row, Transaction
 from provenance.canonical import address
 from provenance.events import new_event
 from provenance.index import Facts, IndexStore, facts_of
 from provenance.index.rebuild import facts_at
 from provenance.keys import PartyKey
+from provenance.observe import UNOBSERVED, Observer
 from provenance.queue import Queue, Staged
 from provenance.session import connection_of
 from provenance.statement import sign_statement
 from provenance.vault import Vault
 
-__all__ = ["BATCH", "TIME_INTERVAL", "Sequencer", "Signers", "format_time", "parse_time"]
+__all__ = ["BATCH", "TIME_INTERVAL", "Sequencer", "Signers", "format_time", "milliseconds", "parse_time"]
 
 BATCH = 4096
 """Most events in one transaction."""
@@ -37,6 +40,9 @@ TIME_INTERVAL = timedelta(seconds=60)
 """A log time is appended when the last one is at least this old."""
 
 _MOST_RETRIES = 10
+_MOST_STAMPS = 1_000_000  # events of which it is remembered when they were staged, should nobody publish
+
+logger = logging.getLogger(__name__)
 
 
 class Signers(NamedTuple):
@@ -54,6 +60,11 @@ def format_time(time: datetime) -> str:
 def parse_time(text: str) -> datetime:
     """The inverse of `format_time`."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def milliseconds(time: datetime) -> int:
+    """Milliseconds since 1970."""
+    return round(time.timestamp() * 1000)
 
 
 class Sequencer:
@@ -78,6 +89,8 @@ class Sequencer:
         self._genesis = genesis
         self._clock = clock
         self._lock = threading.Lock()
+        self._stamps: list[int] = []  # when events were staged that are sequenced now; only while somebody watches
+        self.observer: Observer = UNOBSERVED
 
     def sequence_once(self, limit: int = BATCH) -> int:
         """Sequence at most `limit` waiting events and return how many; durable when this returns.
@@ -92,7 +105,7 @@ class Sequencer:
             staged = parents_first(self._queue.peek(limit))
             done = len(staged)
             if staged:
-                self._append(staged, [_facts(event) for event in staged], [event.id for event in staged])
+                self._batch(staged, [_facts(event) for event in staged], [event.id for event in staged])
 
         # What waits stays visible until a batch has committed, so that nothing visible means nothing under way.
         if self._queue.peek(1) or self._behind():
@@ -108,13 +121,22 @@ class Sequencer:
 
     def append(self, staged: Sequence[Staged], facts: Sequence[Facts]) -> None:
         """Sequence events that were never in the queue, in this order, all or none; those in the log are left out."""
-        self._retrying(lambda: self._append(staged, facts, []))
+        self._retrying(lambda: self._batch(staged, facts, []))
 
     def follow(self) -> None:
         """Let index and queue catch up with the log; nothing is sequenced. Needs no key."""
         if self._behind():
             with self._lock, self._queue.leading():
                 self._follow()
+
+    def take_stamps(self) -> list[int]:
+        """When (milliseconds since 1970) the events were staged that were sequenced here since the last call."""
+        stamps, self._stamps = self._stamps, []
+        return stamps
+
+    def put_stamps_back(self, stamps: list[int]) -> None:
+        """For `take_stamps` to return again."""
+        self._stamps = [*stamps, *self._stamps]
 
     def _retrying(self, act: Callable[[], None]) -> None:
         """Run `act` again, from its beginning, while another sequencer is faster."""
@@ -125,9 +147,23 @@ class Sequencer:
                     return act()
                 except Conflict as error:
                     conflict = error
+                    self.observer.conflicted()
+                    extra = {"origin": self._log.origin, "size": self._log.size}
+                    logger.warning("%s: another process was faster; again", self._log.origin, extra=extra)
             raise conflict
 
     # One batch
+
+    def _batch(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[int]) -> None:
+        began = time.monotonic()
+        with self.observer.step("sequence") as seen:
+            self._append(staged, facts, ids)
+            seen.events(len(staged))
+        if self.observer is not UNOBSERVED and len(self._stamps) < _MOST_STAMPS:
+            self._stamps += [event.staged_at for event in staged if event.staged_at]
+        seconds = round(time.monotonic() - began, 6)
+        extra = {"origin": self._log.origin, "size": self._log.size, "batch": len(staged), "seconds": seconds}
+        logger.info("%s: %d events sequenced", self._log.origin, len(staged), extra=extra)
 
     def _append(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[int]) -> None:
         known = self._index.on().known(event.event_id for event in staged)
@@ -172,15 +208,21 @@ class Sequencer:
                 index.write(first, found)
 
         if rows or ids:
-            first = self._log.extend(rows, within=within)
+            first = self._extend(rows, within=within)
             if not self._index.joins:
                 self._follow((first, found))
+
+    def _extend(self, rows: list[Row], *, within: Within | None = None, at: int | None = None) -> int:
+        with self.observer.step("integrate") as seen:
+            first = self._log.extend(rows, within=within, at=at)
+            seen.events(len(rows))
+        return first
 
     def _apart(self, rows: list[Row], found: list[Facts], items: list[tuple[bytes, bytes]]) -> None:
         """A batch without a common transaction: vault first, then the log, then index and queue."""
         if rows:
             self._vault.put(items)
-            first = self._log.extend(rows, at=self._log.size)
+            first = self._extend(rows, at=self._log.size)
             self._follow((first, found))
 
     def _behind(self) -> bool:

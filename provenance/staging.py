@@ -6,8 +6,9 @@ the market's transaction what is written and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from provenance.index import Facts, IndexStore
 from provenance.queue import Name, Queue, Staged
 from provenance.recall import Recall
 from provenance.rules import check_acts, check_refs, targets
+from provenance.sequencer import milliseconds
 from provenance.ticket import Ticket
 
 if TYPE_CHECKING:
@@ -58,17 +60,26 @@ class Staging:
     """Checks events against what came before and stages them. Safe to share between threads."""
 
     def __init__(
-        self, *, queue: Queue, index: IndexStore, recall: Recall, sealed: frozenset[str], market: bytes
+        self,
+        *,
+        queue: Queue,
+        index: IndexStore,
+        recall: Recall,
+        sealed: frozenset[str],
+        market: bytes,
+        clock: Callable[[], datetime],
     ) -> None:
         self._queue = queue
         self._index = index
         self._recall = recall
         self._sealed = sealed
         self._market = market
+        self._clock = clock
 
     def record(self, request: Request, session: Any) -> Ticket:
         """Accept the market's own events. The same ref with the same content returns the first ticket."""
-        staged = [self.staged(draft) for draft in request.drafts]
+        now = milliseconds(self._clock())
+        staged = [self.staged(draft, now) for draft in request.drafts]
         facts = [draft_facts(draft) for draft in request.drafts]
         with self._queue.joining(session) as connection:
             try:
@@ -92,7 +103,7 @@ class Staging:
                 return ticket
             self.check([facts], [staged.event], connection)
             name = None if ref is None else Name("submit", ref, staged.event_id, staged.event_id)
-            return self.stage(connection, [staged], name, ticket)
+            return self.stage(connection, [staged._replace(staged_at=milliseconds(self._clock()))], name, ticket)
 
     def check(self, facts: Sequence[Facts], events: Sequence[bytes], connection: Connection | None = None) -> None:
         """Raise `EventRejected` with every failing rule."""
@@ -111,10 +122,10 @@ class Staging:
             return ticket
         return self._first_ticket(connection, name, ticket)
 
-    def staged(self, draft: Draft) -> Staged:
-        """A draft as it waits in the queue; the sequencer signs it."""
+    def staged(self, draft: Draft, now: int = 0) -> Staged:
+        """A draft as it waits in the queue from `now` on (milliseconds since 1970); the sequencer signs it."""
         items = tuple(bytes(item) for item in draft.items)
-        return Staged(0, draft.id, draft.type, draft.data, items, None, draft.type in self._sealed)
+        return Staged(0, draft.id, draft.type, draft.data, items, None, draft.type in self._sealed, now)
 
     def _first_ticket(self, connection: Connection, name: Name, ticket: Ticket) -> Ticket:
         taken = self._queue.named(connection, name.verb, name.ref)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -16,7 +17,13 @@ from ledger.errors import Conflict, LedgerError, Unavailable
 
 __all__ = ["Worker", "Works"]
 
+BEAT = 10.0
+"""Seconds between two notes that a worker runs."""
+
 _LONGEST_PAUSE = 30.0  # seconds between tries while a storage does not answer
+
+Beat = Callable[[str, float, str], None]
+"""Called with (running, stopped or failed; the window in seconds; the error as text)."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +54,15 @@ class Worker:
     person can mend (`Rollback`, `Fork`, a missing key) ends it: `run` raises it, and `error` holds it.
     """
 
-    def __init__(self, ledger: Works, *, window: float = 1.0) -> None:
-        """`window`: seconds between checkpoints, and so the longest that an event waits below saturation."""
+    def __init__(self, ledger: Works, *, window: float = 1.0, beat: Beat | None = None) -> None:
+        """`window`: seconds between checkpoints, and so the longest that an event waits below saturation.
+
+        `beat` is told now and then that the worker runs, and how it ended: `health` looks at that in every process.
+        """
         self._ledger = ledger
         self._window = window
+        self._beat = beat or _tell_nobody
+        self._beat_at = -BEAT  # monotonic
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.error: LedgerError | None = None
@@ -64,14 +76,20 @@ class Worker:
             began = time.monotonic()
             try:
                 self._tick(began)
+                if began - self._beat_at >= BEAT:
+                    self._beat("running", self._window, "")
+                    self._beat_at = began
                 pause = max(0.0, self._window - (time.monotonic() - began))
             except (Unavailable, Conflict) as error:
                 pause = min(_LONGEST_PAUSE, max(self._window, 2 * pause))
-                logger.warning("%s: %s; next try in %.1f s", self._ledger.origin, error, pause)
+                extra = {"origin": self._ledger.origin, "seconds": pause}
+                logger.warning("%s: %s; next try in %.1f s", self._ledger.origin, error, pause, extra=extra)
             except LedgerError as error:
                 self.error = error
-                logger.critical("%s: stopped: %s", self._ledger.origin, error)
+                logger.critical("%s: stopped: %s", self._ledger.origin, error, extra={"origin": self._ledger.origin})
+                self._say_last("failed", str(error))
                 raise
+        self._say_last("stopped")
 
     def _tick(self, began: float) -> None:
         """Everything that waits, with a checkpoint at least once per window however much keeps coming."""
@@ -80,6 +98,19 @@ class Worker:
                 break
         self._ledger.publish_once()
 
+    def _say_last(self, state: str, error: str = "") -> None:
+        """Note how it ended; where even that fails, the log says so and the silence will be noticed."""
+        try:
+            self._beat(state, self._window, error)
+        except LedgerError as unsaid:
+            logger.warning("%s: %s not noted: %s", self._ledger.origin, state, unsaid)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether a started worker has ended by itself within `seconds`; then `stop` raises what ended it."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return self._thread is None or not self._thread.is_alive()
+
     def start(self) -> Self:
         """Run in a thread of its own; return this worker."""
         if self._thread is not None and self._thread.is_alive():
@@ -87,6 +118,7 @@ class Worker:
             raise RuntimeError(msg)
         self._stop.clear()
         self.error = None
+        self._beat_at = -BEAT
         self._thread = threading.Thread(target=self._run_quietly, name="provenance-worker", daemon=True)
         self._thread.start()
         return self
@@ -111,3 +143,7 @@ class Worker:
             self.run()
         except LedgerError:
             return  # logged, and kept for `stop`
+
+
+def _tell_nobody(state: str, window: float, error: str) -> None:
+    """No beat was asked for."""

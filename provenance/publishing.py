@@ -1,0 +1,84 @@
+"""Publishing, and noting when: other processes can tell from it how old the newest checkpoint is."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from ledger.checkpoint import Checkpoint
+from ledger.log import Log
+from provenance.notes import Notes
+from provenance.observe import UNOBSERVED, Observer
+from provenance.sequencer import Sequencer, milliseconds
+from provenance.worker import BEAT
+
+__all__ = ["PUBLISHED", "WORKER", "Publisher", "read_note"]
+
+PUBLISHED = "published"
+"""Note: {"at": milliseconds since 1970, "size": of the checkpoint}. Everything was published everywhere by then."""
+
+WORKER = "worker"
+"""Note of the worker that spoke last: {"at", "window": seconds, "state": running, stopped or failed, "error"}."""
+
+_NEWS = 1.0  # seconds between notes at the least: each is a small transaction of its own
+
+logger = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Publishes one log. Safe to share between threads."""
+
+    def __init__(self, *, log: Log, sequencer: Sequencer, notes: Notes, clock: Callable[[], datetime]) -> None:
+        self._log = log
+        self._sequencer = sequencer
+        self._notes = notes
+        self._clock = clock
+        self._lock = threading.Lock()  # guards the two below
+        self._noted_at = -BEAT  # monotonic
+        self._size = log.checkpoint.size  # newest that was seen published
+        self.observer: Observer = UNOBSERVED
+
+    def publish(self) -> Checkpoint:
+        """As `Log.publish`; the time of it is noted at most once a second. Raises what that raises, `Unavailable`."""
+        stamps = self._sequencer.take_stamps()
+        began = time.monotonic()
+        try:
+            with self.observer.step("publish") as seen:
+                checkpoint = self._log.publish()
+                seen.events(max(0, checkpoint.size - self._size))
+        except BaseException:
+            self._sequencer.put_stamps_back(stamps)
+            raise
+        now, done = milliseconds(self._clock()), time.monotonic()
+        if stamps:
+            self.observer.published((now - stamp) / 1000 for stamp in stamps)
+        with self._lock:
+            is_new = checkpoint.size > self._size
+            self._size = max(self._size, checkpoint.size)
+            is_due = done - self._noted_at >= (_NEWS if is_new else BEAT)
+            if is_due:
+                self._noted_at = done
+        if is_new:
+            extra = {"origin": self._log.origin, "size": checkpoint.size, "seconds": round(done - began, 6)}
+            logger.info("%s: published at size %d", self._log.origin, checkpoint.size, extra=extra)
+        if is_due:
+            self._note(PUBLISHED, at=now, size=checkpoint.size)
+        return checkpoint
+
+    def beat(self, state: str, window: float, error: str = "") -> None:
+        """Note that a worker is running, stopped or failed."""
+        self._note(WORKER, at=milliseconds(self._clock()), state=state, window=window, error=error)
+
+    def _note(self, key: str, **values: Any) -> None:
+        self._notes.save(key, json.dumps(values).encode())
+
+
+def read_note(notes: Notes, key: str) -> dict[str, Any] | None:
+    """What a publisher noted last, in whichever process."""
+    data = notes.load(key)
+    return None if data is None else dict(json.loads(data))
