@@ -8,10 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ledger.checkpoint import Checkpoint
 from ledger.edge import Edge
-from ledger.errors import Fork, MalformedError, NotFound, ProofMismatch, Rollback
+from ledger.errors import Fork, MalformedError, NotFound, ProofMismatch, Rollback, Unavailable
 from ledger.merkle import ReadNodes, tree_root
 from ledger.storage import ListsObjects, Objects, ReadsObjects
-from ledger.tile import CHECKPOINT, HEIGHT, WIDTH, bundle_path, open_path, parse_path, tile_path, tile_widths
+from ledger.tile import (
+    CHECKPOINT,
+    HEIGHT,
+    WIDTH,
+    bundle_path,
+    open_path,
+    parse_open,
+    parse_path,
+    tile_path,
+    tile_widths,
+)
 
 __all__ = ["Partials", "check_behind", "pack_batch", "parse_batch", "publish_to", "staging_path", "write_all"]
 
@@ -122,7 +132,11 @@ def publish_to(
     for number in range(published // WIDTH, size // WIDTH):
         path = open_path(number)
         with contextlib.suppress(NotFound):  # nothing in this bundle is open
-            target.replace(path, source.get(path))
+            data = source.get(path)
+            if (items := len(parse_open(data))) < WIDTH:
+                msg = f"{path}: {items} items beside {WIDTH} entries, an older one; try again"
+                raise Unavailable(msg, path=path)
+            target.replace(path, data)
     puts, opens = edge.partial()
     write_all(target, puts, opens)
     target.replace(CHECKPOINT, checkpoint.signed)

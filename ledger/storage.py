@@ -29,7 +29,11 @@ class ReadsObjects(Protocol):
 
 @runtime_checkable
 class Objects(ReadsObjects, Protocol):
-    """Named byte strings. Paths are relative, ASCII, with `/` between their parts."""
+    """Named byte strings. Paths are relative, ASCII, with `/` between their parts.
+
+    For a while after a write a reader may be shown what was there before, or not yet find what was put; only what is
+    below `events/` must not seem to be missing once it was there, for that reads as nothing being open.
+    """
 
     def put(self, path: str, data: bytes) -> None:
         """Write once; durable when this returns. The same bytes again succeed; others raise `Conflict`."""
