@@ -34,11 +34,13 @@ from adapters.sql.tables import heads, metadata, objects, rows
 from adapters.sql.version import create_tables
 from ledger.errors import Conflict, NotFound, StorageError
 from ledger.storage import Head, Row
-from provenance.index.bulk import insert_many
+from provenance.index.bulk import among, insert_many
 
 __all__ = ["SqlStore", "SqlTransaction", "storage_errors"]
 
 _BUSY_SECONDS = 30.0
+_GATHERED = 8 * 1024 * 1024  # bytes
+_FEW = 2  # objects: so many are written faster one by one
 
 
 class SqlStore:
@@ -159,7 +161,9 @@ class SqlStore:
     def transaction(self) -> Iterator[SqlTransaction]:
         """As `Database.transaction`, on a connection that is kept open."""
         with self._connections.writing() as connection:
-            yield SqlTransaction(connection, self._statements)
+            tx = SqlTransaction(connection, self._statements)
+            yield tx
+            tx.flush()
 
     def head(self, origin: str) -> Head:
         """As `Database.head`."""
@@ -189,22 +193,52 @@ class SqlStore:
 
 
 class SqlTransaction:
-    """A `ledger.storage.Transaction` on `connection`, for other tables of the same database to join."""
+    """A `ledger.storage.Transaction` on `connection`, for other tables of the same database to join.
+
+    A server is a round trip away: what is put there is gathered and written together, at the latest when the
+    transaction ends, and a `Conflict` may be raised only then.
+    """
 
     def __init__(self, connection: Connection, statements: _Statements) -> None:
         self.connection = connection
         self._statements = statements
+        self._gathered: dict[str, bytes] = {}
+        self._bytes = 0
 
     def put(self, path: str, data: bytes) -> None:
         """As `Objects.put`."""
+        if not self._statements.gathers:
+            self._put(path, data)
+            return
+        if self._gathered.setdefault(path, data) != data:
+            raise _conflict(path)
+        self._bytes += len(data)
+        if self._bytes > _GATHERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was put so far."""
+        gathered, self._gathered, self._bytes = self._gathered, {}, 0
+        if len(gathered) > _FEW:
+            # Nobody else writes: what is not there now will not be there a moment later.
+            for where in among(self.connection, objects.c.path, list(gathered)):
+                for path, data in self.connection.execute(select(objects.c.path, objects.c.data).where(where)):
+                    if gathered.pop(path) != bytes(data):
+                        raise _conflict(path)
+            insert_many(self.connection, objects, list(gathered.items()))
+            return
+        for path, data in gathered.items():
+            self._put(path, data)
+
+    def _put(self, path: str, data: bytes) -> None:
         if self.connection.execute(self._statements.put, {"path": path, "data": data}).rowcount:
             return
         if bytes(self.connection.execute(_GET, {"path": path}).scalar_one()) != data:
-            msg = f"{path}: other bytes are there already; the database is damaged or another log writes to it"
-            raise Conflict(msg, path=path)
+            raise _conflict(path)
 
     def replace(self, path: str, data: bytes) -> None:
         """As `Objects.replace`."""
+        self.flush()
         self.connection.execute(self._statements.replace, {"path": path, "data": data})
 
     def create(self, origin: str, signed: bytes) -> None:
@@ -236,6 +270,7 @@ class _Statements:
     """Those that products spell differently."""
 
     def __init__(self, backend: Backend) -> None:
+        self.gathers = backend.engine.dialect.name == "postgresql"
         # Inline: PostgreSQL would otherwise be asked for the row's number, and answer that instead of how many.
         insert = backend.insert(objects).inline().execution_options(preserve_rowcount=True)
         self.put = insert.on_conflict_do_nothing()
@@ -261,6 +296,11 @@ def _backend(url: str | URL, *, create: bool, schema: str | None, timeout: float
         case other:
             msg = f"{other}: want a database of SQLite (sqlite:///FILE) or PostgreSQL (postgresql://USER@HOST/DATABASE)"
             raise StorageError(msg)
+
+
+def _conflict(path: str) -> Conflict:
+    msg = f"{path}: other bytes are there already; the database is damaged or another log writes to it"
+    return Conflict(msg, path=path)
 
 
 def _at(path: str) -> ColumnElement[bool]:
