@@ -11,7 +11,7 @@ from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
 from adapters.sql.tables import vault
 from ledger.errors import NotFound
-from provenance.index.bulk import insert_many, schema_options
+from provenance.index.bulk import among, insert_many, schema_options
 
 __all__ = ["SqlVault"]
 
@@ -40,6 +40,17 @@ class SqlVault:
             msg = f"vault item {address.hex()}: not there"
             raise NotFound(msg)
         return bytes(found.data)
+
+    def many(self, addresses: Iterable[bytes]) -> dict[bytes, bytes]:
+        """As `ReadsMany.many`."""
+        wanted = set(addresses)
+        reading = self._store.reading
+        found: dict[bytes, bytes] = {}
+        with storage_errors("vault"):
+            for where in among(reading, vault.c.prefix, [_prefix(address) for address in wanted]):
+                for address, data in reading.execute(select(vault.c.address, vault.c.data).where(where)):
+                    found[bytes(address)] = bytes(data)
+        return {address: found[address] for address in wanted & found.keys()}
 
     def items(self) -> Iterable[tuple[bytes, bytes]]:
         """As `Vault.items`."""
