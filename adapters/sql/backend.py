@@ -53,3 +53,6 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give every connection back."""
+
+    def leave_to_parent(self) -> object:
+        """After a fork: forget what is open without closing it, and return it so that it can be kept."""

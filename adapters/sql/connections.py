@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ class Connections:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._begin()
+        _open.add(self)
+
+    def _begin(self) -> None:
         self._local = threading.local()
         self._readers: WeakSet[Connection] = WeakSet()
         self._lock = threading.RLock()
@@ -84,3 +89,21 @@ class Connections:
             self._local = threading.local()
         with self._leading:
             self._backend.close()
+
+    def leave_to_parent(self) -> None:
+        """In a process that was forked: what is open here is the parent's. Ours are made when they are needed."""
+        _inherited.append((self._writer, list(self._readers), self._local, self._backend.leave_to_parent()))
+        self._begin()
+
+
+def _after_fork() -> None:
+    for connections in list(_open):
+        connections.leave_to_parent()
+
+
+_open: WeakSet[Connections] = WeakSet()
+# Never let go: closing them here would end them there.
+_inherited: list[object] = []
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -128,6 +128,13 @@ class Postgres:
             self._leader = None
         self.engine.dispose()
 
+    def leave_to_parent(self) -> object:
+        """As `Backend.leave_to_parent`."""
+        left = self._leader, self.engine.pool
+        self._leader = None
+        self.engine.dispose(close=False)
+        return left
+
     def _default_schema(self) -> str:
         with storage_errors(self.name), self.engine.connect() as connection:
             found = connection.exec_driver_sql("SELECT current_schema()").scalar()

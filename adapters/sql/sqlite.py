@@ -99,6 +99,13 @@ class Sqlite:
         self.engine.dispose()
         self._reads.dispose()
 
+    def leave_to_parent(self) -> object:
+        """As `Backend.leave_to_parent`."""
+        left = self.engine.pool, self._reads.pool
+        self.engine.dispose(close=False)
+        self._reads.dispose(close=False)
+        return left
+
 
 def _on_connect(connection: sqlite3.Connection, _: Any) -> None:
     # The driver's own transaction control begins too late: it does not open one before SAVEPOINT or SELECT.

@@ -458,6 +458,34 @@ def test_the_connection_is_lost_during_a_copy(store):
     assert SqlVault(store).get(bytes(32)) == b"x"
 
 
+_FORKED = """
+import os, sys
+from adapters.sql.store import SqlStore
+store = SqlStore(sys.argv[1], schema=sys.argv[2] or None)
+store.put("before", b"1")
+with store.leading():
+    pid = os.fork()
+    if pid == 0:
+        assert store.get("before") == b"1"
+        store.put("child", b"2")
+        store.close()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    here = store.reading
+    assert store.get("child") == b"2"
+    store.put("after", b"3")
+    assert store.reading is here
+with store.leading():
+    print(sorted(store.list("")))
+"""
+
+
+def test_a_forked_process_makes_its_own_connections(store):
+    """As a web server does that loads the program first and forks its workers then."""
+    child = _python(_FORKED, store.url.render_as_string(hide_password=False), store.schema or "")
+    assert child.communicate()[0] == "['after', 'before', 'child']\n"
+
+
 # Leading
 
 _LEADER = """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -241,3 +243,23 @@ def test_the_hosts_transactions_do_not_fail(store, tmp_path):
             future.result()
     assert all(store.get(f"{i}") == b"x" for i in range(60))
     host.close()
+
+
+def test_a_forked_process_makes_its_own_connections(tmp_path):
+    program = """
+import os, sys
+from adapters.sql.store import SqlStore
+store = SqlStore(sys.argv[1], create=True)
+store.put("before", b"1")
+with store.transaction() as tx:
+    tx.put("within", b"1")
+    pid = os.fork()
+    if pid == 0:
+        assert store.get("before") == b"1"
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+print(sorted(store.list("")))
+"""
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    said = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, check=True).stdout
+    assert said == "['before', 'within']\n"
