@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine
 
-from adapters.connect import Place, _parts, database_url, keys_beside, open_objects
-from adapters.keys import load_secret
+from adapters.connect import Place, _parts, database_url, open_objects
 from adapters.sql.store import SqlStore
-from adapters.sql.vault import SqlVault
 from ledger.errors import Conflict, NotFound
 from ledger.log import Log
-from ledger.note import SigningKey
 from ledger.policy import Policy
 from ledger.refill import refill
 from ledger.storage import Checkpoints, ReadsObjects
-from provenance.index import Index, metadata
-from provenance.index.rebuild import facts_at, rebuild
+from provenance.erasures import apply_erasures
+from provenance.index import metadata
+from provenance.index.rebuild import rebuild
 from provenance.signatures import Signatures
 from provenance.statement import Statement
 from provenance.vault import Vault
 
-__all__ = ["Recovery", "rebuild_index", "recover"]
+__all__ = ["Lost", "Recovery", "lost_in", "rebuild_index", "recover"]
 
-_BATCH = 4096
+
+class Lost(NamedTuple):
+    """A sealed event of which nothing is here but its entry."""
+
+    idx: int
+    type: str
+    event: str  # event id in hex
 
 
 class Recovery(NamedTuple):
-    """What `recover` did: the entries that came back, and the sealed events (index, type, event id) that cannot."""
+    """What `recover` did: the entries that came back, and the sealed events among them that cannot."""
 
     refilled: range
-    lost: list[tuple[int, str, str]]
+    lost: list[Lost]
 
 
 def rebuild_index(
@@ -53,7 +58,8 @@ def rebuild_index(
 
     `into` is the URL of another database to keep it in, made where it is not there: from then on
     `connect(index=URL)`, in every process. `verify` checks every statement's signature by the keys valid at its
-    position. The rest is where the ledger is, as in `connect`. Raises `InvalidSignature`, `UnknownKey` or
+    position. What the log says is erased is erased from the vault too, should it be there again. The rest is where the
+    ledger is, as in `connect`. Raises `InvalidSignature`, `UnknownKey` or
     `MalformedError` at the first bad statement, `Conflict` when another rebuild begins meanwhile; whatever is raised,
     the old index is still in use.
     """
@@ -70,9 +76,15 @@ def rebuild_index(
         with target.transaction() as tx:
             yield tx.connection
 
+    log = open_log_of(parts, key, target=None)
+
+    def newest() -> Log:
+        log.refresh()
+        return log
+
     return rebuild(
         begin,
-        log=lambda: open_log_of(parts, key, target=None),
+        log=newest,
         vault=parts.sealed,
         leading=parts.store.leading,
         signatures=Signatures(Policy.of(key), key.name) if verify else None,
@@ -81,47 +93,46 @@ def rebuild_index(
 
 
 def recover(
-    database: str,
-    published: str | os.PathLike[str] | ReadsObjects,
+    database: str | Engine,
+    published: str | os.PathLike[str] | ReadsObjects | None = None,
     *,
-    keys: Mapping[str, str] | None = None,
+    objects: Place | None = None,
+    checkpoints: Checkpoints | None = None,
+    vault: Vault | None = None,
+    index: str | None = None,
+    schema: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recovery:
-    """Refill a database that is behind what was published, index what came back, and say what could not come back.
+    """Refill a ledger that is behind what was published, index what came back, and say what could not come back.
 
-    Open events and all entries return, verified. Sealed events and personal items were only in the lost database:
-    `lost` names the sealed ones, so that they can be taken from a newer backup of the vault. Raises `Fork` when the
-    database contradicts what is published.
+    Open events and all entries return, verified, from `published` and from the bucket given as `objects`. What the log
+    says is erased is erased first. Sealed events and personal items were only in the lost database: `lost` names the
+    sealed ones, so that they can be taken from a newer backup of the vault. Nothing is signed, and no key is needed.
+    Where the ledger is, as in `connect`; one whose database is gone altogether is for `restore`. Raises `Fork` when the
+    ledger contradicts what is published.
     """
-    store = SqlStore(database_url(database))
-    key = SigningKey.parse(load_secret((keys or keys_beside(store))["log"]))
-    refilled = refill(store, key, open_objects(published), progress=progress)
-    log = _open(store, keys)
-    vault = SqlVault(store)
-    _index(store, log, refilled.start, None)
-    lost = []
-    for index, row in zip(refilled, log.rows(refilled.start, refilled.stop), strict=True):
+    from adapters.assemble import open_log_of
+
+    parts = _parts(database, objects, checkpoints, vault, index, schema)
+    key = parts.read_layout()
+    places = [open_objects(published)] if published is not None else []
+    places += [parts.objects] if parts.objects is not None else []
+    indexed = parts.index.on().size
+    starts = [refill(parts.tiles, key, at, checkpoints=parts.heads, progress=progress).start for at in places]
+    log = open_log_of(parts, key, target=None)
+    apply_erasures(log.rows(0, log.size), parts.sealed)
+    parts.ledger(log, signers=None, claim=None, clock=lambda: datetime.now(UTC))  # index and queue follow the log
+    start = min(starts, default=log.size)
+    unseen = range(min(start, indexed), log.size)
+    return Recovery(range(start, log.size), list(lost_in(log, unseen, parts.sealed)))
+
+
+def lost_in(log: Log, among: range, vault: Vault) -> Iterator[Lost]:
+    """The sealed events `among` the entries of a log that are not in the vault."""
+    for index, row in zip(among, log.rows(among.start, among.stop), strict=True):
         statement = Statement.parse(row.entry)
         if statement.sealed and not _has(vault, statement.event_id):
-            lost.append((index, statement.type, statement.event_id.hex()))
-    return Recovery(refilled, lost)
-
-
-def _open(store: SqlStore, keys: Mapping[str, str] | None) -> Log:
-    return Log.open(store, SigningKey.parse(load_secret((keys or keys_beside(store))["log"])))
-
-
-def _index(store: SqlStore, log: Log, start: int, progress: Callable[[int, int], None] | None) -> None:
-    vault = SqlVault(store)
-    with store.transaction() as tx:
-        index = Index(tx.connection)
-        if start == 0:
-            index.clear()
-        for first in range(start, log.size, _BATCH):
-            stop = min(first + _BATCH, log.size)
-            index.write(first, [facts_at(row, vault)[0] for row in log.rows(first, stop)])
-            if progress is not None:
-                progress(stop, log.size)
+            yield Lost(index, statement.type, statement.event_id.hex())
 
 
 def _index_store(url: str) -> SqlStore:
@@ -133,12 +144,9 @@ def _index_store(url: str) -> SqlStore:
     return store
 
 
-def _get(vault: SqlVault, event_id: bytes) -> bytes | None:
+def _has(vault: Vault, event_id: bytes) -> bool:
     try:
-        return vault.get(event_id)
+        vault.get(event_id)
     except NotFound:
-        return None
-
-
-def _has(vault: SqlVault, event_id: bytes) -> bool:
-    return _get(vault, event_id) is not None
+        return False
+    return True

@@ -8,51 +8,99 @@ from collections.abc import Callable
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.edge import Edge
-from ledger.errors import Fork, NotFound, Rollback
-from ledger.merkle import tree_root
+from ledger.errors import Fork, MalformedError, NotFound, Rollback
+from ledger.merkle import leaf_hash, tree_root
+from ledger.publish import Partials, write_all
+from ledger.reader import TileReader
 from ledger.storage import Objects, Row
-from ledger.tile import CHECKPOINT, WIDTH, open_path
+from ledger.tile import CHECKPOINT, WIDTH, bundle_path, open_path, parse_bundle, tile_widths
 
-__all__ = ["copy_log"]
+__all__ = ["copy_log", "edge_at"]
+
+_PORTION = 8  # bundles in memory, written side by side where the target can
 
 
 def copy_log(log: Client, target: Objects, *, progress: Callable[[int, int], None] | None = None) -> Checkpoint:
     """Write everything under `log.checkpoint` to `target`, the checkpoint last; return the checkpoint.
 
     Entries are verified as they are read and tiles are derived from them, so that the copy holds nothing that the
-    checkpoint does not cover, but for open bundles, which a reader checks against their statements. May be repeated.
+    checkpoint does not cover, but for open bundles, which a reader checks against their statements. What `target` shows
+    already is not read again, and a copy that was interrupted goes on where it stopped. Partial forms that a full one
+    replaces are dropped. `progress` is called with (entries written, entries in all).
+
     Raises what `Client.entries` raises, `Conflict` when another log lies at `target`, `Rollback` when `target` shows
     more of this log than is copied, and `Fork` when it shows something else.
     """
     checkpoint = log.checkpoint
-    _check_target(target, log)
-    edge = Edge()
-    for number in range(-(-checkpoint.size // WIDTH)):
-        stop = min((number + 1) * WIDTH, checkpoint.size)
-        entries = list(log.entries(number * WIDTH, stop))
-        puts, _ = edge.extend([Row(entry, b"") for entry in entries])
-        for path, data in puts:
-            target.put(path, data)
-        with contextlib.suppress(NotFound):  # where nothing in a bundle is open
-            target.replace(open_path(number), log.get(open_path(number)))
+    shown = _shown_size(target, log)
+    partials = Partials(target)
+    partials.find(shown)
+    number = shown // WIDTH if shown else _interrupted_at(target, log)
+    edge = edge_at(number * WIDTH, log.reader)
+    last = -(-checkpoint.size // WIDTH)
+    for first in range(number, last, _PORTION):
+        bundles = range(first, min(first + _PORTION, last))
+        stop = min(bundles.stop * WIDTH, checkpoint.size)
+        puts, _ = edge.extend([Row(entry, b"") for entry in log.entries(first * WIDTH, stop)])
+        opens = []
+        for bundle in bundles:
+            with contextlib.suppress(NotFound):  # where nothing in a bundle is open
+                opens.append((open_path(bundle), log.get(open_path(bundle))))
+        write_all(target, puts, opens)
         if progress is not None:
             progress(stop, checkpoint.size)
-    for path, data in edge.partial()[0]:
-        target.put(path, data)
+    puts, _ = edge.partial()
+    write_all(target, puts, [])
     target.replace(CHECKPOINT, checkpoint.signed)
+    partials.add(path for path, _ in puts)
+    target.discard(*partials.take_stale(checkpoint.size))
     return checkpoint
 
 
-def _check_target(target: Objects, log: Client) -> None:
-    """Refuse to put an older or another history over what a place already shows."""
+def edge_at(size: int, reader: TileReader) -> Edge:
+    """The right edge of the first `size` entries, a multiple of 256, from the proven tiles of a tree at least as large.
+
+    `Edge.extend` goes on from there.
+    """
+    levels: list[list[bytes]] = []
+    for level, index, width in tile_widths(size):
+        while len(levels) < level:
+            levels.append([])
+        levels.append(reader.tile(level, index)[:width])
+    return Edge(size, levels)
+
+
+def _shown_size(target: Objects, log: Client) -> int:
+    """What a place shows of this log; refuses to put an older or another history over it."""
     checkpoint = log.checkpoint
     try:
         there = open_checkpoint(target.get(CHECKPOINT), log.policy)
     except NotFound:
-        return
+        return 0
     if there.size > checkpoint.size:
         msg = f"{checkpoint.origin}: the target shows size {there.size}, the copy would show {checkpoint.size}"
         raise Rollback(msg)
     if tree_root(there.size, log.reader) != there.root:
         msg = f"{checkpoint.origin}: what the target shows at size {there.size} is not a beginning of this log"
         raise Fork(msg, there, checkpoint)
+    return there.size
+
+
+def _interrupted_at(target: Objects, log: Client) -> int:
+    """The bundle that a copy without a checkpoint goes on with: they are written in order, a portion side by side."""
+    low, high = 0, log.checkpoint.size // WIDTH
+    while low < high:
+        middle = (low + high) // 2
+        if _has_bundle(target, log, middle):
+            low = middle + 1
+        else:
+            high = middle
+    return max(low - _PORTION, 0)
+
+
+def _has_bundle(target: Objects, log: Client, number: int) -> bool:
+    try:
+        entries = parse_bundle(target.get(bundle_path(number)))
+    except (MalformedError, NotFound):
+        return False
+    return [leaf_hash(entry) for entry in entries] == log.reader.tile(0, number)

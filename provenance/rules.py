@@ -79,6 +79,9 @@ def check_acts(
     for fact, event in zip(facts, events, strict=True):
         if fact.type in _ACTS_ON_WORK and fact.issuer != market:
             yield from _may_act(fact, lambda event_id: own.get(event_id) or read(event_id))
+        if fact.type == "erasure.execute" and fact.issuer != market:
+            text = f"{fact.issuer.hex()} is not the market, which alone erases from its vault"
+            yield Reason("erasure.actor", text, (fact.event_id.hex(),))
         if fact.type == "work.derive":
             yield from _same_bytes_as_ancestor(fact, index)
         elif fact.type == "grant.issue":

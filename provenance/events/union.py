@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
+from provenance.events.erasure import ErasureExecute
 from provenance.events.log import LogGenesis, LogTime
 from provenance.events.party import PartyRegister
 from provenance.events.rights import GrantIssue, OfferAttach, TermsPublish
@@ -23,7 +24,8 @@ AnyEvent = Annotated[
     | WorkManifest
     | TermsPublish
     | OfferAttach
-    | GrantIssue,
+    | GrantIssue
+    | ErasureExecute,
     Discriminator("type"),
 ]
 

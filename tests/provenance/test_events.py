@@ -16,6 +16,7 @@ from ledger.note import SigningKey
 from provenance.canonical import dumps, loads
 from provenance.errors import EventRejected
 from provenance.events import LEAF_RULE, VOCABULARIES, Event, Unknown, new_event, read_event
+from provenance.events.erasure import ErasureExecute
 from provenance.events.log import LogGenesis, LogTime
 from provenance.events.party import PartyRegister
 from provenance.events.rights import GrantIssue, MachineTerms, OfferAttach, TermsPublish
@@ -33,6 +34,7 @@ MODELS = {
     "terms.publish": TermsPublish,
     "offer.attach": OfferAttach,
     "grant.issue": GrantIssue,
+    "erasure.execute": ErasureExecute,
 }
 ORIGIN = "market.example/log"
 A, B, C = ("a1" * 32, "b2" * 32, "c3" * 32)
@@ -81,6 +83,7 @@ GOOD = {
     "terms.publish": {"body": {"license": "CC-BY-4.0", "machine": {}}},
     "offer.attach": {"body": OFFER, "refs": OFFER_REFS},
     "grant.issue": {"body": GRANT, "refs": GRANT_REFS, "personal": {"ref": "order:7731"}},
+    "erasure.execute": {"body": {"targets": [B], "method": "delete", "basis": "gdpr-17"}},
 }
 
 
@@ -409,6 +412,16 @@ def test_genesis_names_its_own_log():
     assert rules("log.genesis", **body("log.genesis", log_keys=[VKEY, VKEY])) == ["log.genesis.keys"]
     for keys in ([], ["x"], [VKEY[:-1]], [VKEY.replace("+", "+0", 1)]):
         assert set(rules("log.genesis", **body("log.genesis", log_keys=keys))) == {"schema"}
+
+
+def test_an_erasure_names_each_address_once_and_nothing_else():
+    assert rules("erasure.execute", **body("erasure.execute", targets=[B, C, B])) == ["erasure.execute.targets"]
+    for targets in ([], ["order:7731"], [B.upper()], [B] * 10_001):
+        assert set(rules("erasure.execute", **body("erasure.execute", targets=targets))) == {"schema"}
+    for word in ("Ada asked for it", "ada@example.com", ""):
+        assert rules("erasure.execute", **body("erasure.execute", basis=word)) == ["schema"]
+    assert rules("erasure.execute", refs=[CREATOR]) == ["schema"]
+    assert rules("erasure.execute", personal={"ref": "request:1"}) == ["schema"]
 
 
 @pytest.mark.parametrize("type_", ["log.time", "log.keys", "party.register", "party.keys", "vocab.adopt", "hold.set"])

@@ -1,0 +1,331 @@
+"""Putting a ledger back: from a backup, from what is published, or from both, into an empty storage of any kind.
+
+What was published is compared before anything could be signed, and what the log says is erased is never written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from adapters.assemble import Parts, open_log_of
+from adapters.backup.checking import check_backup, log_in, rows_in
+from adapters.backup.manifest import Manifest, read_lines
+from adapters.backup.tables import portions, put_files, put_names, put_queue, waiting_or_logged
+from adapters.connect import Place, _parts, _place, keys_beside, open_objects
+from adapters.keys import load_secret
+from adapters.recover import Lost, lost_in
+from adapters.sql.errors import storage_errors
+from adapters.sql.tables import queue, refs
+from adapters.sql.tables import vault as vault_table
+from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.client import Client
+from ledger.errors import Conflict, Fork, MalformedError, NotFound, UnknownKey
+from ledger.log import Log
+from ledger.merkle import tree_root
+from ledger.note import SigningKey, VerifierKey
+from ledger.policy import Policy
+from ledger.refill import extend_unsigned, refill
+from ledger.storage import Checkpoints, ReadsObjects, Row
+from ledger.tile import CHECKPOINT
+from provenance.erasures import apply_erasures, erased_addresses
+from provenance.index.rebuild import rebuild
+from provenance.vault import Vault
+
+__all__ = ["Restored", "restore"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, done, in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What `restore` did.
+
+    `checkpoint` and `size` are the log's now. `compared` are the places whose checkpoints were compared with it.
+    `refilled` are the entries that came from what is published, `lost` the sealed ones among all that cannot be read
+    any more. `erased` counts the addresses that the log says are erased. Of the backup's queue `waiting` events wait
+    again and `sequenced` were in the log by now; of its names `names` are back and `nameless` belong to events that it
+    does not have.
+    """
+
+    checkpoint: Checkpoint
+    size: int
+    compared: tuple[str, ...]
+    refilled: range
+    lost: tuple[Lost, ...]
+    erased: int
+    waiting: int
+    sequenced: int
+    names: int
+    nameless: int
+
+
+class _Shown(NamedTuple):
+    """A place that shows the log."""
+
+    name: str
+    objects: ReadsObjects
+    client: Client
+
+
+def restore(
+    folder: str | os.PathLike[str] | None,
+    database: str,
+    *,
+    publish: Place | ReadsObjects | None,
+    objects: Place | None = None,
+    checkpoints: Checkpoints | None = None,
+    vault: Vault | None = None,
+    index: str | None = None,
+    schema: str | None = None,
+    remembered: bytes | None = None,
+    keys: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Restored:
+    """Put the backup in `folder` into an empty storage, and what was published since on top of it.
+
+    Without a folder all comes from what is published: every entry and every open event, nothing sealed. The storage
+    may be of another kind than the one the backup was taken from; `connect` with the same places afterwards. Tables are
+    made where there are none. `publish` is the place of all readers, a bucket given as `objects` is another; both are
+    compared first, as is `remembered`, a signed checkpoint that this log is known to have reached. The log's key comes
+    from `keys` (by default beside the database); where it is not there, the one that the backup names is believed.
+
+    A restore that was interrupted is repeated with the same call; until it is through nobody can connect. Raises
+    `Conflict` when the storage is not empty, `MalformedError`, `TileMismatch` and `NotFound` for a backup that is not
+    whole, `Fork` when two of the places contradict each other, `Rollback` when none has what is remembered.
+    """
+    parts = _parts(database, objects, checkpoints, vault, index, schema, make=True)
+    where = keys or keys_beside(parts.store)
+    root = None if folder is None else Path(folder)
+    key, manifest = _key_and_manifest(root, where, progress)
+    again = _begin(parts, sha256(b"" if manifest is None else bytes(manifest)).hexdigest())
+    targets = _targets(parts, publish)
+    newest, compared = _newest(key, root, manifest, targets)
+    rows = [] if manifest is None or root is None else list(rows_in(root, manifest))
+    refilled = _put_log(parts, key, where, root, manifest, newest, rows, progress)
+    log = _compare(parts, key, remembered)
+    if manifest is not None and root is not None:
+        _put_vault(parts, root, manifest, log, again=again, progress=progress)
+    erased = apply_erasures(log.rows(0, log.size), parts.sealed)  # from a vault that was there, as well
+    _index(parts, key, progress)
+    known = parts.index.on()
+    waiting = sequenced = names = nameless = 0
+    if manifest is not None and root is not None:
+        waiting, sequenced = put_queue(
+            parts.store, read_lines(root, manifest.parts.queue), lambda event_ids: set(known.known(event_ids))
+        )
+        there = waiting_or_logged(parts.store, known)
+        names, nameless = put_names(parts.store, read_lines(root, manifest.parts.names), there)
+        put_files(parts.store, read_lines(root, manifest.parts.files))
+    whole = manifest is not None and manifest.parts.vault is not None
+    lost = lost_in(log, refilled if whole else range(log.size), parts.sealed)
+    parts.note_layout(key)
+    return Restored(
+        checkpoint=log.checkpoint,
+        size=log.size,
+        compared=compared,
+        refilled=refilled,
+        lost=tuple(lost),
+        erased=erased,
+        waiting=waiting,
+        sequenced=sequenced,
+        names=names,
+        nameless=nameless,
+    )
+
+
+# Before anything is written
+
+
+def _key_and_manifest(
+    root: Path | None, where: Mapping[str, str], progress: Progress | None
+) -> tuple[VerifierKey, Manifest | None]:
+    """The log's key, and what the backup says once all of it was found to be whole."""
+    if root is None:
+        return SigningKey.parse(load_secret(where["log"])).verifier, None
+    try:
+        key = SigningKey.parse(load_secret(where["log"])).verifier
+    except NotFound:
+        key = None
+    checked = check_backup(root, key=key, progress=progress)
+    if checked.faults:
+        text = f"{checked.faults[0].detail}; this was in the ledger when the backup was taken: take an earlier one"
+        raise MalformedError(text)
+    return key or checked.manifest.verifier, checked.manifest
+
+
+def _begin(parts: Parts, source: str) -> bool:
+    """Refuse a storage that holds anything, unless it is what an interrupted restore of the same source has left."""
+    if parts.restoring == source:
+        return True
+    with storage_errors(parts.store.name):
+        reading = parts.store.reading
+        held = {
+            "log": len(parts.store.origins()),
+            "queue": reading.execute(select(func.count()).select_from(queue)).scalar_one(),
+            "names": reading.execute(select(func.count()).select_from(refs)).scalar_one(),
+            "vault": reading.execute(select(func.count()).select_from(vault_table)).scalar_one(),
+        }
+    full = [name for name, number in held.items() if number]
+    if full:
+        msg = (
+            f"{parts.store.name}: not empty ({', '.join(full)}); restore into an empty database, "
+            f"or mend this one with `provenance recover`"
+        )
+        raise Conflict(msg)
+    parts.note_restoring(source)
+    return False
+
+
+def _targets(parts: Parts, publish: Place | ReadsObjects | None) -> list[tuple[str, ReadsObjects]]:
+    """Every place where readers may have seen this log, by name."""
+    found: list[tuple[str, ReadsObjects]] = []
+    if publish is not None:
+        place = _readable(publish)
+        if place is not None:
+            found.append((str(publish), place))
+    if parts.objects is not None:
+        found.append((repr(parts.objects), parts.objects))
+    return found
+
+
+def _readable(publish: Place | ReadsObjects) -> ReadsObjects | None:
+    """What is published there, None when the folder does not exist."""
+    if isinstance(publish, (str, os.PathLike)):
+        text = os.fspath(publish)
+        if "://" not in text and not Path(text).is_dir():
+            return None
+        return open_objects(text) if text.startswith(("http://", "https://")) else _place(text)
+    return publish
+
+
+def _newest(
+    key: VerifierKey, root: Path | None, manifest: Manifest | None, targets: list[tuple[str, ReadsObjects]]
+) -> tuple[_Shown, tuple[str, ...]]:
+    """The longest log among backup and published places, which all others begin; and the places compared."""
+    places = [(f"the backup {root}", log_in(root, manifest))] if root is not None and manifest is not None else []
+    shown: list[_Shown] = []
+    for name, objects in [*places, *targets]:
+        client = Client(objects, Policy.of(key))
+        try:
+            client.latest()
+        except NotFound as error:
+            if getattr(error, "path", "") != CHECKPOINT:
+                raise
+            continue  # nothing is published there
+        shown.append(_Shown(name, objects, client))
+    if not shown:
+        msg = f"{key.name}: nothing is published in any of the places given, and there is no backup: nothing to restore"
+        raise NotFound(msg)
+    # Of equally long ones the backup, which is first.
+    newest = max(shown, key=lambda one: one.client.checkpoint.size)
+    for one in shown:
+        old = one.client.checkpoint
+        if tree_root(old.size, newest.client.reader) != old.root:
+            msg = (
+                f"{key.name}: {one.name} (size {old.size}) and {newest.name} (size {newest.client.checkpoint.size}) "
+                "contradict each other: both were signed, so the log has forked; nothing was signed now. "
+                "Keep both as evidence, stop every writer, and find out which one others have seen"
+            )
+            raise Fork(msg, old, newest.client.checkpoint)
+    return newest, tuple(one.name for one in shown if not one.name.startswith("the backup "))
+
+
+# The parts
+
+
+def _put_log(
+    parts: Parts,
+    key: VerifierKey,
+    where: Mapping[str, str],
+    root: Path | None,
+    manifest: Manifest | None,
+    newest: _Shown,
+    rows: list[Row],
+    progress: Progress | None,
+) -> range:
+    """Fill the storage; return which entries came from what is published."""
+    step = None if progress is None else lambda done, total: progress("entries", done, total)
+    tiles, heads = parts.tiles, parts.heads
+    start = 0 if manifest is None else manifest.opened(key).size
+    joined = parts.objects is None and parts.checkpoints is None
+    if joined and root is not None and manifest is not None:
+        refill(tiles, key, log_in(root, manifest), checkpoints=heads, progress=step)
+        extend_unsigned(parts.store, key.name, start, rows)
+    refill(tiles, key, newest.objects, checkpoints=heads, progress=step)
+    end = newest.client.checkpoint.size
+    if not joined and start + len(rows) > end:
+        # A storage without transactions keeps nothing that is not signed.
+        log = _signing(parts, where, key)
+        held = [row.entry for row in log.rows(start, log.size)]
+        if held != [row.entry for row in rows[: len(held)]]:
+            msg = f"{key.name}: entries from #{start} on are not those that were sequenced when the backup was taken"
+            raise Conflict(msg)
+        if rows[len(held) :]:
+            log.extend(rows[len(held) :], at=log.size)
+    return range(min(start + len(rows), end), end)
+
+
+def _signing(parts: Parts, where: Mapping[str, str], key: VerifierKey) -> Log:
+    try:
+        signing = SigningKey.parse(load_secret(where["log"]))
+    except NotFound as error:
+        msg = f"{error}; {key.name} has sequenced entries to be signed in this storage: put the log's key back first"
+        raise UnknownKey(msg) from error
+    return open_log_of(parts, signing, target=None)
+
+
+def _compare(parts: Parts, key: VerifierKey, remembered: bytes | None) -> Log:
+    """The log as it is now, held against all that is known of it; a log opened so signs nothing."""
+    checkpoint = None if remembered is None else open_checkpoint(remembered, Policy.of(key))
+    return Log.open(parts.tiles, key, checkpoints=parts.heads, remembered=checkpoint)
+
+
+def _put_vault(
+    parts: Parts, root: Path, manifest: Manifest, log: Log, *, again: bool, progress: Progress | None
+) -> None:
+    """Put the items back, but for those that the log says are erased: their bytes never reach the storage."""
+    erased = set(erased_addresses(log.rows(0, log.size)))
+    part = manifest.parts.vault
+    done = 0
+    for lines in portions(read_lines(root, part)) if part is not None else ():
+        items = [(sha256(line).digest(), line) for line in lines]
+        parts.sealed.put(
+            [(at, data) for at, data in items if at not in erased and not (again and _holds(parts.sealed, at))]
+        )
+        done += len(items)
+        if progress is not None and part is not None:
+            progress("vault items", done, part.items)
+
+
+def _holds(vault: Vault, at: bytes) -> bool:
+    try:
+        vault.get(at)
+    except NotFound:
+        return False
+    return True
+
+
+def _index(parts: Parts, key: VerifierKey, progress: Progress | None) -> None:
+    store = parts.index_store or parts.store
+
+    @contextmanager
+    def begin() -> Iterator[Connection]:
+        with store.transaction() as tx:
+            yield tx.connection
+
+    rebuild(
+        begin,
+        log=lambda: open_log_of(parts, key, target=None),
+        vault=parts.sealed,
+        leading=parts.store.leading,
+        progress=None if progress is None else lambda done, total: progress("index", done, total),
+    )

@@ -1,0 +1,254 @@
+"""Queue, names and file hints as lines of JSON, out of one database and into another."""
+
+from __future__ import annotations
+
+import base64
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from itertools import islice
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import Table, func, select, tuple_
+
+from adapters.sql.errors import storage_errors
+from adapters.sql.store import SqlStore
+from adapters.sql.tables import files, queue, refs
+from ledger.errors import MalformedError
+from ledger.storage import Row
+from provenance.index import Index
+from provenance.index.bulk import among, insert_missing
+
+__all__ = [
+    "File",
+    "Name",
+    "Sequenced",
+    "There",
+    "Waiting",
+    "file_lines",
+    "name_lines",
+    "parse_line",
+    "portions",
+    "put_files",
+    "put_names",
+    "put_queue",
+    "queue_lines",
+    "waiting_or_logged",
+]
+
+_PORTION = 500  # rows in memory, and in one statement
+
+There = Callable[[list[bytes]], set[bytes]]
+"""Which of some event ids are there."""
+
+T = TypeVar("T")
+_Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Sequenced(_Line):
+    """A log row under no checkpoint yet, entry and open event in base64."""
+
+    entry: str
+    opened: str
+
+    @classmethod
+    def of(cls, row: Row) -> Sequenced:
+        """The line of a row."""
+        return cls(entry=_encode(row.entry), opened=_encode(row.opened))
+
+    @property
+    def row(self) -> Row:
+        """The row. Raises `MalformedError`."""
+        return Row(_decode(self.entry), _decode(self.opened))
+
+
+class Waiting(_Line):
+    """An accepted event: its own bytes and its vault items as text, the statement in base64 where others signed it.
+
+    `staged_at` is in milliseconds since 1970, 0 where that is not known.
+    """
+
+    event: str
+    items: list[str]
+    sealed: bool
+    staged_at: int = 0
+    statement: str | None = None
+    type: str
+
+    @property
+    def id(self) -> bytes:
+        """The event id."""
+        return sha256(self.event.encode()).digest()
+
+
+class Name(_Line):
+    """What the market calls an event, unique for each verb."""
+
+    verb: str
+    ref: str
+    event: _Hex
+    fingerprint: _Hex
+
+
+class File(_Line):
+    """Where a work's file was last seen."""
+
+    event: _Hex
+    path: str
+
+
+L = TypeVar("L", bound=_Line)
+
+
+def parse_line(kind: type[L], line: bytes) -> L:
+    """One line of a part. Raises `MalformedError`."""
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        msg = f"{kind.__name__.lower()} of a backup: {'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"
+        raise MalformedError(msg) from None
+
+
+def portions(found: Iterable[T], size: int = _PORTION) -> Iterator[list[T]]:
+    """The same in lists of at most `size`."""
+    ready = iter(found)
+    while portion := list(islice(ready, size)):
+        yield portion
+
+
+# Out
+
+
+def queue_lines(store: SqlStore) -> Iterator[bytes]:
+    """Everything that waits when this begins, but for what is sequenced while it is read.
+
+    Which rows there are is one statement: of what one transaction staged, all is here or nothing.
+    """
+    with storage_errors("queue"):
+        ids = array("q", store.reading.execute(select(queue.c.id).order_by(queue.c.id)).scalars())
+    for at in range(0, len(ids), _PORTION):
+        with storage_errors("queue"):
+            wheres = among(store.reading, queue.c.id, ids[at : at + _PORTION].tolist())
+            rows = [row for w in wheres for row in store.reading.execute(select(queue).where(w).order_by(queue.c.id))]
+        for row in rows:
+            value: dict[str, Any] = {
+                "event": bytes(row.event).decode(),
+                "items": orjson.loads(bytes(row.items)),
+                "sealed": bool(row.sealed),
+                "staged_at": row.staged_at,
+                "type": row.type,
+            }
+            if row.statement is not None:
+                value["statement"] = _encode(bytes(row.statement))
+            yield orjson.dumps(value)
+
+
+def name_lines(store: SqlStore) -> Iterator[bytes]:
+    """The market's names, also of events that this backup has neither in its queue nor in its log."""
+    for row in _pages(store, refs, ("verb", "ref")):
+        event_id, fingerprint = bytes(row.event_id).hex(), bytes(row.fingerprint).hex()
+        yield orjson.dumps({"verb": row.verb, "ref": row.ref, "event": event_id, "fingerprint": fingerprint})
+
+
+def file_lines(store: SqlStore) -> Iterator[bytes]:
+    """Where files were last seen."""
+    for row in _pages(store, files, ("event_id",)):
+        yield orjson.dumps({"event": bytes(row.event_id).hex(), "path": row.path})
+
+
+# In
+
+
+def put_queue(store: SqlStore, lines: Iterable[bytes], logged: There) -> tuple[int, int]:
+    """Stage again what is not `logged`; return how many events wait now, and how many were left out. Repeatable."""
+    left_out = 0
+    for portion in portions(lines):
+        waiting = [parse_line(Waiting, line) for line in portion]
+        known = logged([one.id for one in waiting])
+        left_out += sum(one.id in known for one in waiting)
+        _insert(store, queue, [_queue_row(one) for one in waiting if one.id not in known])
+    with storage_errors("queue"):
+        return int(store.reading.execute(select(func.count()).select_from(queue)).scalar_one()), left_out
+
+
+def put_names(store: SqlStore, lines: Iterable[bytes], there: There) -> tuple[int, int]:
+    """Put back the names of events that are `there`; return how many, and how many were left out. May be repeated.
+
+    A name without its event would answer a retry with a ticket for something that is nowhere.
+    """
+    kept = left_out = 0
+    for portion in portions(lines):
+        names = [parse_line(Name, line) for line in portion]
+        rows = [(n.verb, n.ref, bytes.fromhex(n.event), bytes.fromhex(n.fingerprint)) for n in names]
+        found = there([row[2] for row in rows])
+        rows = [row for row in rows if row[2] in found]
+        kept += len(rows)
+        left_out += len(names) - len(rows)
+        _insert(store, refs, rows)
+    return kept, left_out
+
+
+def put_files(store: SqlStore, lines: Iterable[bytes]) -> None:
+    """Put back where files were last seen. May be repeated."""
+    for portion in portions(lines):
+        seen = [parse_line(File, line) for line in portion]
+        _insert(store, files, [(bytes.fromhex(one.event), one.path) for one in seen])
+
+
+def waiting_or_logged(store: SqlStore, index: Index) -> There:
+    """Which events are in the log or wait for it."""
+
+    def there(event_ids: list[bytes]) -> set[bytes]:
+        found = set(index.known(event_ids))
+        with storage_errors("queue"):
+            for where in among(store.reading, queue.c.event_id, event_ids):
+                found.update(map(bytes, store.reading.execute(select(queue.c.event_id).where(where)).scalars()))
+        return found
+
+    return there
+
+
+def _queue_row(one: Waiting) -> tuple[Any, ...]:
+    statement = None if one.statement is None else _decode(one.statement)
+    return one.id, one.type, one.event.encode(), orjson.dumps(one.items), statement, one.sealed, one.staged_at
+
+
+def _encode(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        msg = f"base64 in a backup: {error}"
+        raise MalformedError(msg) from error
+
+
+def _insert(store: SqlStore, table: Table, rows: list[tuple[Any, ...]]) -> None:
+    if rows:
+        with store.transaction() as tx:
+            insert_missing(tx.connection, table, rows, schema=store.schema)
+
+
+def _pages(store: SqlStore, table: Table, names: tuple[str, ...]) -> Iterator[Any]:
+    """All rows in the order of a key, a page at a time."""
+    columns = [table.c[name] for name in names]
+    last: tuple[Any, ...] | None = None
+    while True:
+        query = select(table).order_by(*columns).limit(_PORTION)
+        if last is not None:
+            query = query.where(tuple_(*columns) > tuple_(*last))
+        with storage_errors(table.name):
+            page = store.reading.execute(query).all()
+        if not page:
+            return
+        yield from page
+        last = tuple(getattr(page[-1], name) for name in names)

@@ -1,0 +1,179 @@
+"""Taking a backup, of any kind of storage, while the market runs.
+
+The order makes it consistent without stopping anybody: what waits is read before the log, so that an event on its way
+from one to the other is in at least one of them; vault and names are read after both, so that nothing is named that is
+not there. What is there twice, or named and nowhere, `restore` leaves out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from adapters.assemble import Parts, open_log_of
+from adapters.backup.checking import Under, check_log
+from adapters.backup.manifest import FORMAT, Manifest, read_manifest, write_manifest, write_part
+from adapters.backup.manifest import Parts as ManifestParts
+from adapters.backup.tables import Sequenced, file_lines, name_lines, queue_lines
+from adapters.connect import Place, _parts
+from adapters.files import Directory
+from ledger.checkpoint import Checkpoint
+from ledger.client import Client
+from ledger.copy import copy_log
+from ledger.errors import Conflict, NotFound
+from ledger.fsck import Fault
+from ledger.note import VerifierKey
+from ledger.owned import Owned
+from ledger.policy import Policy
+from ledger.storage import Checkpoints, ReadsObjects, Row
+from ledger.stored import Stored
+from ledger.tile import WIDTH
+from provenance.sequencer import format_time
+from provenance.vault import Vault
+
+__all__ = ["Backup", "backup"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, done, in all)."""
+
+_STEP = 1000  # vault items from one call of `progress` to the next
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup as it was written. `faults` are what was found wrong in what was copied: the backup has it too."""
+
+    manifest: Manifest
+    faults: tuple[Fault, ...]
+
+
+def backup(
+    database: str | Engine,
+    folder: str | os.PathLike[str],
+    *,
+    objects: Place | None = None,
+    checkpoints: Checkpoints | None = None,
+    vault: Vault | None = None,
+    schema: str | None = None,
+    with_vault: bool = True,
+    progress: Progress | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Backup:
+    """Write everything that a ledger consists of into `folder`, durably; needs no key and stops nobody.
+
+    Everything accepted before the call is in it. Of a folder that holds an older backup of the same log the tiles stay;
+    all else is written anew, so that a backup no longer holds what was erased since. Until the end the older backup
+    stays as it was. The index is left out, because it is derived, and keys are never in it. Without `with_vault` sealed
+    events and personal items are left out too, but for those of events that still wait.
+
+    What is written is read again and checked against the checkpoint. Where the ledger is, as in `connect`. Raises
+    `Conflict` when the folder holds another log, a newer backup, or is being written to; `TileMismatch` and
+    `MalformedError` for what does not lead to the checkpoint; `Unavailable`.
+    """
+    parts = _parts(database, objects, checkpoints, vault, None, schema)
+    key = parts.read_layout()
+    root = Path(folder)
+    with _alone(root):
+        _check_folder(root, key)
+        queue = write_part(root, "queue", queue_lines(parts.store))
+        source, checkpoint, rows = _log_of(parts, key)
+        before = _size_of(root, key)
+        copy_log(
+            Client(source, Policy.of(key)),
+            Directory(root),
+            progress=None if progress is None else lambda done, total: progress("entries", done, total),
+        )
+        Directory(root).replace("log.vkey", f"{key}\n".encode())
+        Directory(root).replace("market.policy", str(Policy.of(key)).encode())
+        row_part = write_part(root, "rows", (Sequenced.of(row).model_dump_json().encode() for row in rows))
+        faults: list[Fault] = []
+        vault_part = write_part(root, "vault", _vault_lines(parts.sealed, faults, progress)) if with_vault else None
+        manifest = Manifest(
+            format=FORMAT,
+            origin=checkpoint.origin,
+            key=str(key),
+            taken=format_time(clock()),
+            checkpoint=checkpoint.signed.decode(),
+            sequenced=checkpoint.size + row_part.items,
+            parts=ManifestParts(
+                rows=row_part,
+                queue=queue,
+                names=write_part(root, "names", name_lines(parts.store)),
+                files=write_part(root, "files", file_lines(parts.store)),
+                vault=vault_part,
+            ),
+        )
+        faults += check_log(root, manifest, key, start=before, progress=progress)
+        write_manifest(root, manifest)
+    return Backup(manifest, tuple(faults))
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Hold the folder, until the end of the block or of the process."""
+    root.mkdir(mode=0o755, parents=True, exist_ok=True)
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = f"{root}: another backup is being written there; let it finish"
+            raise Conflict(msg) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _check_folder(root: Path, key: VerifierKey) -> None:
+    try:
+        there = read_manifest(root)
+    except NotFound:
+        return
+    if there.key != str(key):
+        msg = f"{root}: holds a backup of {there.key}, want one of {key}; give a folder of its own"
+        raise Conflict(msg)
+
+
+def _size_of(root: Path, key: VerifierKey) -> int:
+    """Size of the log in the last whole backup there: what it holds was checked then."""
+    try:
+        return read_manifest(root).opened(key).size
+    except NotFound:
+        return 0
+
+
+def _log_of(parts: Parts, key: VerifierKey) -> tuple[ReadsObjects, Checkpoint, Iterator[Row]]:
+    """The log as published, its newest checkpoint, and what is sequenced behind that; all as of one moment."""
+    log = open_log_of(parts, key, target=None)  # also finishes what a crash interrupted
+    if not log.has_transactions:
+        return Under(parts.tiles, log.checkpoint.signed), log.checkpoint, iter(())
+    owned = Owned(parts.store, Policy.of(key), key.name)
+    return owned, owned.checkpoint, _unpublished(owned, Stored(parts.store))
+
+
+def _unpublished(owned: Owned, stored: Stored) -> Iterator[Row]:
+    start, stop = owned.checkpoint.size, owned.head.size
+    for number in range(start // WIDTH, -(-stop // WIDTH)):
+        at = number * WIDTH
+        yield from (stored.bundle(number) if at + WIDTH <= stop else owned.rows)[max(start - at, 0) : stop - at]
+
+
+def _vault_lines(vault: Vault, faults: list[Fault], progress: Progress | None) -> Iterator[bytes]:
+    """Every item under its own address; what is not is no item any more, and is told."""
+    for number, (address, data) in enumerate(vault.items(), 1):
+        if sha256(data).digest() != address or b"\n" in data:
+            place = f"vault {address.hex()}"
+            text = f"{place}: holds other bytes, left out; restore it from an earlier backup"
+            faults.append(Fault(place, text))
+        else:
+            yield data
+        if progress is not None and number % _STEP == 0:
+            progress("vault items", number, number)
