@@ -26,7 +26,7 @@ from ledger.storage import Row
 
 ENTRY = 300  # bytes
 BATCH = 4096
-BULK = 16 * BATCH
+BULK = 25 * BATCH
 SINGLES = 1_000
 THREADS = 16
 KEY = SigningKey.generate("bench.example/log")

@@ -407,7 +407,7 @@ class Log:
         older one may come late and lie over it.
         """
         puts, opens = parse_batch(batch)
-        write_all(self._objects, puts, opens)
+        write_all(self._objects, self._partials.missing(puts), opens)
         self._objects.replace(CHECKPOINT, checkpoint.signed)
         self._partials.add(path for path, _ in puts)
         earlier, self._batch = self._batch, staging_path(checkpoint)

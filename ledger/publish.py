@@ -97,6 +97,10 @@ class Partials:
             for folder in folders:
                 self._shown.update(self._objects.list(f"{folder}.p/"))
 
+    def missing(self, puts: Written) -> list[tuple[str, bytes]]:
+        """Those of `puts` that are not known to be there: a partial form has one content for ever."""
+        return [(path, data) for path, data in puts if path not in self._shown]
+
     def add(self, paths: Iterable[str]) -> None:
         """Remember those of `paths` that are partial."""
         self._shown.update(path for path in paths if ".p/" in path)
@@ -138,7 +142,7 @@ def publish_to(
                 raise Unavailable(msg, path=path)
             target.replace(path, data)
     puts, opens = edge.partial()
-    write_all(target, puts, opens)
+    write_all(target, partials.missing(puts), opens)
     target.replace(CHECKPOINT, checkpoint.signed)
     partials.add(path for path, _ in puts)
     target.discard(*partials.take_stale(size))
