@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Column, Connection, and_, bindparam, delete, func, select
+import orjson
+from sqlalchemy import Column, Connection, and_, bindparam, delete, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from adapters.sql.doctor import SAVEPOINT_LINES, savepoints_hold
@@ -20,6 +20,8 @@ from provenance.index.bulk import among, insert_missing, schema_options
 from provenance.queue import Name, Staged
 
 __all__ = ["SqlQueue"]
+
+_PORTION = 1000  # names read at once
 
 
 class SqlQueue:
@@ -58,21 +60,20 @@ class SqlQueue:
         schema = self._store.schema
         rows = [_values(event) for event in events]
         if name is None:
-            named, staged = 1, insert_missing(connection, queue, rows, schema=schema)
+            staged = insert_missing(connection, queue, rows, schema=schema)
         elif connection.dialect.name == "postgresql":
-            named, staged = stage_named(connection, name, rows, schema=schema)
+            staged = stage_named(connection, name, rows, schema=schema)
         else:
-            named = insert_missing(connection, refs, [name])
-            staged = insert_missing(connection, queue, rows) if named else 0
-        if not named:
-            return False
-        if staged != len(rows):
-            if name is not None:
-                values = {"verb": name.verb, "ref": name.ref}
-                connection.execute(_UNNAME, values, execution_options=self._options)
-            msg = f"queue: {len(rows) - staged} of {len(rows)} events are staged already"
-            raise Conflict(msg)
-        return True
+            staged = insert_missing(connection, queue, rows) if insert_missing(connection, refs, [name]) else 0
+        if staged == len(rows):
+            return True
+        if name is not None:
+            if self.named(connection, name.verb, name.ref) != name:
+                return False
+            values = {"verb": name.verb, "ref": name.ref}
+            connection.execute(_UNNAME, values, execution_options=self._options)
+        msg = f"queue: {len(rows) - staged} of {len(rows)} events are staged already"
+        raise Conflict(msg)
 
     def named(self, connection: Connection, verb: str, ref: str) -> Name | None:
         """As `Queue.named`."""
@@ -84,6 +85,20 @@ class SqlQueue:
         """As `Queue.names`."""
         found = connection.execute(_NAMES, {"ref": ref}, execution_options=self._options)
         return [(verb, bytes(event_id)) for verb, event_id in found]
+
+    def every_name(self, verb: str | None = None) -> Iterator[list[tuple[str, str, bytes]]]:
+        """As `Queue.every_name`."""
+        after = (verb or "", "")
+        place = tuple_(refs.c.verb, refs.c.ref)
+        query = select(refs.c.verb, refs.c.ref, refs.c.event_id).order_by(refs.c.verb, refs.c.ref).limit(_PORTION)
+        while True:
+            this = query.where(place > after) if verb is None else query.where(refs.c.verb == verb, place > after)
+            with storage_errors("refs"):
+                found = [(v, ref, bytes(event_id)) for v, ref, event_id in self._store.reading.execute(this)]
+            if not found:
+                return
+            yield found
+            after = found[-1][:2]
 
     def waiting(self, connection: Connection, event_ids: Iterable[bytes]) -> dict[bytes, Staged]:
         """As `Queue.waiting`."""
@@ -105,7 +120,7 @@ class SqlQueue:
     def peek(self, limit: int) -> list[Staged]:
         """As `Queue.peek`."""
         with storage_errors("queue"):
-            return [_staged(row) for row in self._store.reading.execute(_PEEK, {"most": limit})]
+            return [_staged(row) for row in self._store.reading.execute(_PEEK, {"most": limit}).all()]
 
     def newest(self) -> int:
         """As `Queue.newest`."""
@@ -173,20 +188,21 @@ def _commits_itself(connection: Connection) -> bool:
 
 
 def _values(event: Staged) -> tuple[Any, ...]:
-    items = json.dumps([item.decode() for item in event.items]).encode()
+    items = orjson.dumps([item.decode() for item in event.items])
     return event.event_id, event.type, event.event, items, event.statement, event.sealed, event.staged_at
 
 
 def _staged(row: Any) -> Staged:
+    number, event_id, kind, event, items, statement, sealed, staged_at = row
     return Staged(
-        row.id,
-        bytes(row.event_id),
-        row.type,
-        bytes(row.event),
-        tuple(item.encode() for item in json.loads(row.items)),
-        None if row.statement is None else bytes(row.statement),
-        bool(row.sealed),
-        row.staged_at,
+        number,
+        bytes(event_id),
+        kind,
+        bytes(event),
+        tuple(item.encode() for item in orjson.loads(items)),
+        None if statement is None else bytes(statement),
+        bool(sealed),
+        staged_at,
     )
 
 

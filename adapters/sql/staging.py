@@ -1,42 +1,35 @@
 """One statement that takes the market's name for events and stages them, for PostgreSQL.
 
-What a sale waits for is the round trip: a second statement would cost it more than all the rest of staging.
+What a sale waits for is the round trip: a second statement would cost it more than all the rest of staging. It returns
+no rows, only how many it wrote: reading a result would cost as much again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, Dialect, bindparam, cast, exists, func, literal_column, select, union_all
+from sqlalchemy import Connection, Dialect, bindparam, cast, literal_column, select, union_all
 from sqlalchemy.dialects.postgresql import insert
 
 from adapters.sql.tables import queue, refs
 from provenance.index.bulk import columns_of, in_schema
 
-__all__ = ["Taken", "stage_named"]
-
-
-class Taken(NamedTuple):
-    """Rows written: of the name (0 when somebody has it: then no event was staged), and of the events."""
-
-    names: int
-    events: int
+__all__ = ["stage_named"]
 
 
 def stage_named(
     connection: Connection, name: Sequence[Any], events: Sequence[tuple[Any, ...]], *, schema: str | None
-) -> Taken:
-    """Insert a row of `refs` and, if it is new, rows of `queue`; those that are there already are left as they are.
+) -> int:
+    """Insert a row of `refs` and, if it is new, rows of `queue`, but for those that are there; how many of `queue`.
 
     It waits for another transaction that is taking the same name, and never fails on a value that is not new.
     """
     sql, order = _statement(connection.dialect, schema, len(events))
-    given: list[Any] = [*name, *(value for event in events for value in event)]
+    given = [*name, *(value for event in events for value in event)]
     values = dict(zip(_parameters(len(events)), given, strict=True))
-    row = connection.exec_driver_sql(sql, values if order is None else tuple(values[part] for part in order)).one()
-    return Taken(*row)
+    return connection.exec_driver_sql(sql, values if order is None else tuple(values[part] for part in order)).rowcount
 
 
 @lru_cache(maxsize=64)
@@ -45,19 +38,17 @@ def _statement(dialect: Dialect, schema: str | None, count: int) -> tuple[str, t
     names, events = in_schema(refs, schema), in_schema(queue, schema)
     row = {column: bindparam(column, type_=names.c[column].type) for column in columns_of(refs)}
     name = insert(names).values(row).on_conflict_do_nothing().returning(literal_column("1").label("one")).cte("name")
-    is_ours = exists(select(name.c.one))
     columns = columns_of(queue)
     rows = [
         # A NULL alone would be taken for text.
-        select(*(cast(bindparam(f"{column}_{at}"), events.c[column].type) for column in columns)).where(is_ours)
+        select(*(cast(bindparam(f"{column}_{at}"), events.c[column].type) for column in columns)).select_from(name)
         for at in range(count)
     ]
     source = union_all(*rows) if count > 1 else rows[0]
-    staged = insert(events).from_select(columns, source).on_conflict_do_nothing().returning(events.c.id).cte("staged")
-    both = (select(func.count()).select_from(cte).scalar_subquery() for cte in (name, staged))
-    compiled = select(*both).compile(dialect=dialect)
+    compiled = insert(events).from_select(columns, source).on_conflict_do_nothing().compile(dialect=dialect)
     return str(compiled), tuple(compiled.positiontup or ()) if compiled.positional else None
 
 
-def _parameters(count: int) -> list[str]:
-    return columns_of(refs) + [f"{column}_{at}" for at in range(count) for column in columns_of(queue)]
+@lru_cache(maxsize=64)
+def _parameters(count: int) -> tuple[str, ...]:
+    return (*columns_of(refs), *(f"{column}_{at}" for at in range(count) for column in columns_of(queue)))

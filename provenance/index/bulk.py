@@ -25,9 +25,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = ["among", "columns_of", "in_schema", "insert_many", "insert_missing", "schema_options"]
 
-_PORTION = 500  # values in one IN list
+_PORTION = 500  # values in one IN list of SQLite
+_ARRAY = 8_192  # values in one array of PostgreSQL
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_FEW = 16  # rows: fewer are inserted faster than COPY gets going
+_FEW = 8  # rows: fewer are inserted faster than COPY gets going
 
 
 def schema_options(schema: str | None) -> dict[str, Any] | None:
@@ -72,9 +73,11 @@ def insert_missing(
 
 def among(connection: Connection, column: Column[Any], values: Sequence[Any]) -> Iterator[ColumnElement[bool]]:
     """Conditions that together find the rows whose `column` is one of `values`, a portion of them each."""
-    for at in range(0, len(values), _PORTION):
-        portion = list(values[at : at + _PORTION])
-        if connection.dialect.name == "postgresql":
+    arrays = connection.dialect.name == "postgresql"
+    size = _ARRAY if arrays else _PORTION
+    for at in range(0, len(values), size):
+        portion = list(values[at : at + size])
+        if arrays:
             # The same text for any number of values: the server plans it once.
             yield column == any_(bindparam(None, portion, type_=ARRAY(column.type)))
         else:
