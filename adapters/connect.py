@@ -17,13 +17,14 @@ from ledger.storage import Checkpoints, Objects, ReadsObjects
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from sqlalchemy.engine import URL
 
     from adapters.assemble import Parts
     from adapters.sql.store import SqlStore
     from provenance.ledger import ProvenanceLedger
     from provenance.vault import Vault
 
-__all__ = ["connect", "create", "database_url", "keys_beside", "open_log", "open_objects"]
+__all__ = ["connect", "create", "database_url", "keys_beside", "keys_folder", "open_log", "open_objects"]
 
 Keys = Mapping[str, str]
 """Where the three keys are: {"log": URI, "market": URI, "claim": URI}, each `file:PATH` or `env:NAME`."""
@@ -44,7 +45,7 @@ def create(
     origin: str,
     publish: Place | None = None,
     objects: Place | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: str | Checkpoints | None = None,
     vault: Vault | None = None,
     index: str | None = None,
     schema: str | None = None,
@@ -77,7 +78,7 @@ def connect(
     *,
     publish: Place | None = None,
     objects: Place | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: str | Checkpoints | None = None,
     vault: Vault | None = None,
     index: str | None = None,
     schema: str | None = None,
@@ -92,15 +93,16 @@ def connect(
     bucket (`s3://bucket/log`) or any `Objects`.
 
     What grows beyond one machine goes elsewhere: `objects` for tiles and bundles (then others read them there),
-    `checkpoints` for the head when it shall not be in the database either, `vault` for sealed events and personal
-    items, `index` for the URL of a database that the index was moved to. `schema` is the PostgreSQL schema of our
-    tables. A ledger is opened as it was created.
+    `vault` for sealed events and personal items, `index` for the URL of a database that the index was moved to, and
+    `checkpoints` for the head when it shall not be in the database either: a bucket or its URL, which at its first use
+    is probed for up to a minute. `schema` is the PostgreSQL schema of our tables. A ledger is opened as it was created.
 
     `keys` is by default the folder beside the database. `signs=False` is for processes that only stage and read, such
     as web workers: they need no key, and a `worker` elsewhere sequences what they stage.
 
     Raises `NotFound` without a ledger there, `Rollback` or `Fork` when the storage is behind or beside what is
-    published, `StorageError` when it was laid out in another way or its tables need `provenance db upgrade`.
+    published, `StorageError` when it was laid out in another way, its tables need `provenance db upgrade`, or the
+    bucket lets two writers win.
     """
     from adapters.assemble import open_log_of, signers_of
 
@@ -134,6 +136,10 @@ def open_objects(location: str | os.PathLike[str] | ReadsObjects) -> ReadsObject
             from adapters.http import Website
 
             return Website(text)
+        if "://" in text:
+            from adapters.objects import Bucket
+
+            return Bucket.open(text)
         if not Path(text).is_dir():
             msg = f"{text}: no such folder; want the folder or URL where the log is published"
             raise NotFound(msg, path=text)
@@ -144,14 +150,19 @@ def open_objects(location: str | os.PathLike[str] | ReadsObjects) -> ReadsObject
 
 
 def keys_beside(store: SqlStore) -> dict[str, str]:
-    """Where keys are by default: `market.keys/` beside `market.db`, `NAME.keys/` here for a database server's NAME."""
-    path = Path(str(store.url.database))
-    folder = path.with_suffix(".keys") if store.url.get_backend_name() == "sqlite" else Path(f"{path.name}.keys")
+    """Where keys are by default: in `keys_folder`."""
+    folder = keys_folder(store.url)
     return {
         "log": f"file:{folder / 'log.key'}",
         "market": f"file:{folder / 'market.key'}",
         "claim": f"file:{folder / 'claim.pem'}",
     }
+
+
+def keys_folder(url: URL) -> Path:
+    """`market.keys/` beside `market.db`, `NAME.keys/` here for a database server's NAME."""
+    path = Path(str(url.database))
+    return path.with_suffix(".keys") if url.get_backend_name() == "sqlite" else Path(f"{path.name}.keys")
 
 
 def database_url(database: str | Engine) -> str:
@@ -164,7 +175,7 @@ def database_url(database: str | Engine) -> str:
 def _parts(
     database: str | Engine,
     objects: Place | None,
-    checkpoints: Checkpoints | None,
+    checkpoints: str | Checkpoints | None,
     vault: Vault | None,
     index: str | None,
     schema: str | None,
@@ -179,7 +190,20 @@ def _parts(
     index_store = None
     if index is not None:
         index_store = SqlStore(database_url(index), create=make, extra=[metadata] if make else [])
-    return Parts(store, _place(objects), checkpoints, vault, index_store)
+    return Parts(store, _place(objects), _head(checkpoints), vault, index_store)
+
+
+def _head(checkpoints: str | Checkpoints | None) -> Checkpoints | None:
+    """Where the head is to be. A bucket has to show first that of two writers at once only one wins."""
+    if checkpoints is None:
+        return None
+    from adapters.objects import Bucket
+    from adapters.probe import probe_once
+
+    head = Bucket.open(checkpoints) if isinstance(checkpoints, str) else checkpoints
+    if isinstance(head, Bucket):
+        probe_once(head)
+    return head
 
 
 def _place(place: Place | None) -> Objects | None:
