@@ -26,7 +26,7 @@ from ledger.tile import (
     tile_widths,
 )
 
-__all__ = ["Fault", "Look", "fault_of", "fsck", "strays", "walk"]
+__all__ = ["Fault", "Look", "fault_of", "fsck", "standing", "strays", "walk"]
 
 Progress = Callable[[int, int], None]
 """Called with (entries checked, entries in all)."""
@@ -71,13 +71,24 @@ def fsck(
     read. A checkpoint other than the one `log` stands on raises `ProofMismatch`.
     """
     done = start
-    size = _standing(log, checkpoint).size
+    found = standing(log)
+    if checkpoint is not None and checkpoint != found:
+        msg = f"fsck: asked for the checkpoint of size {checkpoint.size}, the log stands on {found.size}"
+        raise ProofMismatch(msg)
     for done, error in walk(log, start=start, stop=stop, look=look):
         if error is not None:
             raise error
         if progress is not None:
-            progress(done, size)
+            progress(done, found.size)
     return done
+
+
+def standing(log: Client) -> Checkpoint:
+    """The checkpoint that `log` stands on, as `Client.checkpoint`; a `TileMismatch` names the first bad object."""
+    try:
+        return log.checkpoint
+    except TileMismatch as error:
+        raise _at_the_edge(log, error) from error
 
 
 def walk(
@@ -88,7 +99,7 @@ def walk(
     A tile above level 0 is checked with the last of the bundles below it; then both come with the same index. Raises
     only what keeps everything from being read: `Unavailable`, and the errors of `Client.latest`.
     """
-    size = _standing(log, None).size
+    size = standing(log).size
     end = size if stop is None else min(stop, size)
     number = start // WIDTH
     while number * WIDTH < end:
@@ -130,17 +141,6 @@ def strays(log: Client, paths: Iterable[str]) -> Iterator[Fault]:
             error = _error(log, _check_partial, level, index, width, path)
             if error is not None:
                 yield fault_of(error)
-
-
-def _standing(log: Client, checkpoint: Checkpoint | None) -> Checkpoint:
-    try:
-        standing = log.checkpoint
-    except TileMismatch as error:
-        raise _at_the_edge(log, error) from error
-    if checkpoint is not None and checkpoint != standing:
-        msg = f"fsck: asked for the checkpoint of size {checkpoint.size}, the log stands on {standing.size}"
-        raise ProofMismatch(msg)
-    return standing
 
 
 def _error(log: Client, check: Callable[..., None], *arguments: Any) -> LedgerError | None:

@@ -35,8 +35,9 @@ Position = Any
 class Step(Protocol):
     """One part of a whole pass."""
 
-    name: str
-    """Names the step from one slice to the next."""
+    @property
+    def name(self) -> str:
+        """Names the step from one slice to the next."""
 
     def run(self, at: Position) -> Iterator[tuple[Position, Sequence[Fault]]]:
         """Check from `at` on; after each small portion yield (where to go on, what is wrong in it).

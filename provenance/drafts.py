@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from provenance.canonical import address, dumps
+from provenance.canonical import address
 from provenance.content import digest_file, media_type_of
 from provenance.events import Draft
 from provenance.index import Facts, facts_of
@@ -22,6 +22,7 @@ __all__ = [
     "Named",
     "draft_facts",
     "fingerprint",
+    "fingerprint_of",
     "is_event_id",
     "offer_draft",
     "parent_refs",
@@ -152,15 +153,21 @@ def fingerprint(draft: Draft, terms: Named | None = None) -> bytes:
 
     A retry has the same one, also when the terms exist by now.
     """
-    event = orjson.loads(draft.data)
+    return fingerprint_of(draft.data, {item.kind: item.value for item in draft.items}, terms)
+
+
+def fingerprint_of(data: bytes, personal: Mapping[str, Any], terms: Named | None = None) -> bytes:
+    """The `fingerprint` of a recorded event, from its bytes and the values of the vault items that it commits to."""
+    event = orjson.loads(data)
     asked = {
         "type": event["type"],
         "actor": event["actor"],
         "strength": event["strength"],
         "body": event["body"],
         "refs": [ref for ref in event["refs"] if terms is None or ref["role"] != "terms"],
-        "personal": {item.kind: item.value for item in draft.items},
+        "personal": dict(personal),
     }
     if terms is not None:
         asked["terms"] = str(terms)
-    return address(dumps(asked))
+    # Every value was checked when the event was built, so that this is its canonical form (`canonical.dumps`).
+    return address(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS))

@@ -93,7 +93,7 @@ class History:
         size = log.checkpoint.size
         facts: list[Facts] = []
         first = 0
-        for reading in history._readings(0, size):
+        for reading in history.readings(0, size):
             facts.append(history._judge(reading))
             history._pending.setdefault(facts[-1].event_id, facts[-1].type)
             if len(facts) == _INDEX_EVERY:
@@ -116,7 +116,7 @@ class History:
 
     def reading(self, idx: int) -> Reading:
         """One entry again."""
-        return next(self._readings(idx, idx + 1))
+        return next(self.readings(idx, idx + 1))
 
     def event_at(self, idx: int) -> bytes | None:
         """The event of an entry, None when it cannot be read."""
@@ -143,7 +143,8 @@ class History:
 
     # Reading
 
-    def _readings(self, start: int, stop: int) -> Iterator[Reading]:
+    def readings(self, start: int, stop: int) -> Iterator[Reading]:
+        """Entries `[start, stop)` as published, in order, each proven to be in the log."""
         for number in range(start // WIDTH, -(-stop // WIDTH)):
             begin, end = max(start, number * WIDTH), min(stop, (number + 1) * WIDTH)
             opened, problem = self._opened(number)

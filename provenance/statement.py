@@ -26,7 +26,7 @@ from ledger.errors import MalformedError, UnknownKey
 from ledger.note import check_name
 from provenance.keys import EDDSA, ES256, KID_SIZE, SIGNATURE_SIZE, PartyKey, PublicKey
 
-__all__ = ["MAX_ORIGIN", "MAX_SIZE", "TYPE", "Statement", "check_origin", "sign_statement"]
+__all__ = ["MAX_ORIGIN", "MAX_SIZE", "TYPE", "Headers", "Statement", "check_origin", "sign_statement"]
 
 MAX_SIZE = 4096
 """Most bytes of a statement that is read. Ours have 200 to 300."""
@@ -52,6 +52,8 @@ _SEALED = {False: b"", True: b"\x66sealed\xf5"}  # "sealed": true
 _ENVELOPE = b"\x19\x01\x02\x2f\x19\x01\x03\x70application/json"  # 258: -16, 259: "application/json"
 _UNPROTECTED_PAYLOAD = b"\xa0\x58\x20"  # empty map, bytes of 32
 _SIGNATURE = b"\x58\x40"  # bytes of 64
+_REST = len(_UNPROTECTED_PAYLOAD) + 32 + len(_SIGNATURE) + SIGNATURE_SIZE
+_MAX_HEADERS = 16_384  # about 10 MB
 _SIG_STRUCTURE = b"\x84\x6aSignature1"  # array of 4, context (RFC 9052 §4.4)
 _NO_AAD_PAYLOAD = b"\x40\x58\x20"  # empty bytes, bytes of 32
 
@@ -122,6 +124,28 @@ class Statement:
             msg = f"statement of {self.issuer}: signed by key {self.kid.hex()}, this key is {key.kid.hex()}"
             raise UnknownKey(msg)
         key.verify(self.signature, self.message, self.alg)
+
+
+class Headers:
+    """Reads the statements of a whole log, where few protected headers come again and again: each is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Statement] = {}
+
+    def read(self, data: bytes) -> tuple[Statement, bytes]:
+        """A statement with the same protected header as `data`, and the event id of `data`.
+
+        Raises `MalformedError` where `Statement.parse` does. What follows the header has a fixed length and form, and
+        the header says its own length: a known header with such a rest is the one encoding of what it says.
+        """
+        header, rest = data[:-_REST], data[-_REST:]
+        known = self._known.get(header)
+        if known is None or rest[:3] != _UNPROTECTED_PAYLOAD or rest[35:37] != _SIGNATURE:
+            known = Statement.parse(data)
+            if len(self._known) >= _MAX_HEADERS:
+                self._known.clear()
+            self._known[header] = known
+        return known, rest[3:35]
 
 
 def sign_statement(

@@ -1,0 +1,389 @@
+"""Checking everything that an operator stores, in one pass or in slices, and mending what is derivable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import select
+
+from adapters.assemble import Parts
+from adapters.rows import Rows
+from adapters.sql.errors import storage_errors
+from adapters.sql.store import SqlStore
+from adapters.sql.tables import state
+from ledger.checkpoint import open_checkpoint
+from ledger.client import Client
+from ledger.copies import Copies
+from ledger.errors import LedgerError, MalformedError, NotFound, Overloaded, Unavailable
+from ledger.fsck import Fault, fault_of, standing, strays
+from ledger.merkle import tree_root
+from ledger.note import VerifierKey
+from ledger.owned import Owned, repair_owned
+from ledger.policy import Policy
+from ledger.repair import Repaired, repair
+from ledger.rounds import MEMORY_PATH, Memory, Rounds, Step
+from ledger.storage import ListsObjects, Objects, ReadsObjects, Row
+from ledger.stored import Stored
+from ledger.tile import CHECKPOINT, WIDTH
+from provenance.erasures import ERASURE, targets_of
+from provenance.holdings import Contents, check_entries, check_unpublished
+from provenance.identity import Party, party_of
+from provenance.index.compare import find_exactly, of_type_exactly
+from provenance.signatures import Signatures
+from provenance.statement import Statement
+
+__all__ = ["Holdings", "StateMemory", "check_place", "fits"]
+
+Portions = Iterator[tuple[Any, Sequence[Fault]]]
+
+# What a storage of ours holds besides the log: batch files, heads, sealed events, and what is found beside a log.
+_OWN = ("staging/", "heads/", "vault/", "probe/", MEMORY_PATH)
+_BUNDLES = 64  # in memory, with the open events beside them
+_BESIDE = ("log.vkey", "market.policy")
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    name: str
+    run: Callable[[Any], Portions]
+
+
+class StateMemory:
+    """A `ledger.rounds.Memory` as a row of the database."""
+
+    def __init__(self, store: SqlStore, key: str = "fsck") -> None:
+        self._store = store
+        self._key = key
+
+    def load(self) -> bytes | None:
+        """As `Memory.load`."""
+        with storage_errors("state"):
+            found = self._store.reading.execute(select(state.c.value).where(state.c.key == self._key))
+            data = found.scalar_one_or_none()
+        return None if data is None else bytes(data)
+
+    def save(self, data: bytes) -> None:
+        """As `Memory.save`."""
+        upsert = self._store.insert(state)
+        upsert = upsert.on_conflict_do_update(index_elements=["key"], set_={"value": upsert.excluded.value})
+        with self._store.transaction() as tx:
+            tx.connection.execute(upsert, {"key": self._key, "value": data})
+
+
+class Holdings:
+    """All that an operator stores of one ledger: `published` are the places that others read it from.
+
+    `signatures` verifies every statement as well, at some 100 µs each.
+    """
+
+    def __init__(
+        self, parts: Parts, key: VerifierKey, *, published: Sequence[ReadsObjects] = (), signatures: bool = False
+    ) -> None:
+        self._parts = parts
+        self._key = key
+        self._policy = Policy.of(key)
+        self._published = published
+        self._judges = signatures
+        self._client: Client | None = None
+        self._owned: Owned | None = None
+        self._bundle = lru_cache(maxsize=_BUNDLES)(self._read_bundle)
+
+    def steps(self) -> list[Step]:
+        """The parts of one pass, in their order; made anew for each slice, so that each sees what is stored by then."""
+        steps: list[Step] = [
+            _Step("head", _once(self._head)),
+            _Step("entries", self._entries),
+            _Step("objects", _once(self._objects)),
+            _Step("queue", self._rows().queue),
+            _Step("names", self._rows().names),
+            _Step("files", _once(self._rows().files)),
+        ]
+        for number, place in enumerate(self._published):
+            steps.append(_Step(f"published {number}", lambda at, place=place: self._place(place, at)))  # type: ignore[misc]
+        return steps
+
+    def memory(self) -> Memory:
+        """Where slices remember how far they came: a row of the ledger's own database."""
+        return StateMemory(self._parts.store)
+
+    def rounds(self) -> Rounds:
+        """Slices of passes over all of it."""
+        return Rounds(self.steps(), self.memory())
+
+    def faults(self, progress: Callable[[str, int, int], None] | None = None) -> Iterator[Fault]:
+        """One whole pass, from the beginning. `progress` is called with (step, done, in all) while entries are read."""
+        for step in self.steps():
+            for position, faults in step.run(None):
+                yield from faults
+                if progress is not None and isinstance(position, int) and not isinstance(position, bool):
+                    progress(step.name, position, max(position, self._size))
+
+    def repair(self, *, progress: Callable[[str, int, int], None] | None = None) -> Repaired:
+        """Mend the log here and where it is published, each from the other, as far as the signed checkpoint proves it.
+
+        What a published place shows is never put behind or beside what it showed. The index is another matter:
+        `adapters.recover.rebuild_index`. Sealed events and names come from a backup only.
+        """
+        bar = None if progress is None else lambda done, total: progress("mending", done, total)
+        origin, parts = self._key.name, self._parts
+        if self._in_database:
+            wrong = any(fault.place.startswith("rows of") for fault in self._rows().head())
+            report, copies = repair_owned(
+                parts.store, self._policy, origin, self._published, fits=fits, rewrite_rows=wrong, progress=bar
+            )
+            if copies is None:
+                return report
+            signed = open_checkpoint(parts.store.head(origin).signed, self._policy)
+            sources: list[ReadsObjects] = [Owned(parts.store, self._policy, origin), *self._published]
+        else:
+            signed = open_checkpoint(parts.heads.load(origin), self._policy)
+            report = repair(parts.tiles, Copies(signed, [parts.tiles, *self._published]), fits=fits, progress=bar)
+            sources = [parts.tiles, *self._published]
+        for place in self._published:
+            if isinstance(place, Objects):
+                done = repair(place, Copies(signed, sources), fits=fits, progress=bar)
+                _mend_beside(place, self._key, done)
+                report.mended += [f"{place!r} {path}" for path in done.mended]
+                report.lost += done.lost
+        self._client = self._owned = None
+        self._bundle.cache_clear()
+        return report
+
+    # Steps
+
+    def _head(self) -> Iterator[Fault]:
+        if self._parts.checkpoints is None:
+            yield from self._rows().head()
+        yield from self._rows().layout(str(self._key), self._parts.layout)
+
+    def _entries(self, at: Any) -> Portions:
+        start = at or 0
+        index = self._parts.index.on()
+        indexed = index.size
+        try:
+            client = self._open()
+            contents = Contents(
+                client.opened,
+                vault=self._parts.sealed,
+                erased=self._erased(),
+                index=index,
+                indexed=None if self._parts.index.joins else indexed,
+                signatures=self._signatures() if self._judges else None,
+            )
+            for done, faults in check_entries(client, contents, start=start):
+                yield done, faults
+                start = done
+        except LedgerError as error:
+            _reraise_unless_damage(error)
+            yield start, [fault_of(error), *self._all_rows()]
+            return
+        owned = self._owned
+        if owned is not None and owned.head.size > owned.checkpoint.size:
+            strict = Contents(
+                Client(owned, self._policy).opened,
+                vault=self._parts.sealed,
+                erased=self._erased(),
+                index=index,
+                signatures=self._signatures(),
+            )
+            yield owned.head.size, list(check_unpublished(owned, strict))
+        if owned is not None and self._parts.index.joins and indexed < owned.head.size:
+            text = f"index: of {indexed} entries, the log has {owned.head.size}; run `provenance index rebuild`"
+            yield start, [Fault("index", text, altered=False)]
+
+    def _objects(self) -> Iterator[Fault]:
+        tiles = self._parts.tiles
+        if self._in_database:
+            paths = self._rows().paths()
+        elif isinstance(tiles, ListsObjects):
+            paths = sorted(tiles.list(""))
+        else:
+            return
+        known = (*_OWN, *(() if self._in_database else _BESIDE))
+        try:
+            yield from strays(self._open(), (path for path in paths if not path.startswith(known)))
+        except LedgerError as error:
+            _reraise_unless_damage(error)  # said by the step before
+
+    def _place(self, place: ReadsObjects, at: Any) -> Portions:
+        """A published place: it, and that what it shows is a beginning of this log."""
+        yield from check_place(place, self._policy, at=at, key=self._key)
+        try:
+            shown = open_checkpoint(place.get(CHECKPOINT), self._policy)
+            mine = self._open()
+            if shown.size <= mine.checkpoint.size and tree_root(shown.size, mine.reader) != shown.root:
+                text = f"{place!r}: shows another log than this one at size {shown.size}"
+                yield "shown", [Fault(repr(place), text)]
+        except LedgerError as error:
+            _reraise_unless_damage(error)  # said above, or by the step that reads what is stored here
+
+    def _all_rows(self) -> Iterator[Fault]:
+        """Which of the last rows is no longer what was signed, when hashes cannot tell."""
+        owned = self._owned
+        if owned is None or not owned.rows:
+            return
+        first = owned.head.size - len(owned.rows)
+        contents = Contents(lambda _: [row.opened for row in owned.rows], signatures=self._signatures())
+        contents.look(first, [row.entry for row in owned.rows])
+        yield from contents.take()
+
+    # What they read
+
+    @property
+    def _in_database(self) -> bool:
+        return self._parts.objects is None and self._parts.checkpoints is None
+
+    @property
+    def _size(self) -> int:
+        return 0 if self._client is None else self._client.checkpoint.size
+
+    def _open(self) -> Client:
+        """The log as it is stored here, as of one moment."""
+        if self._client is None:
+            client = Client(self._source(), self._policy)
+            standing(client)
+            self._client = client
+        return self._client
+
+    def _source(self) -> ReadsObjects:
+        if not self._in_database:
+            return self._parts.tiles
+        if self._owned is None:
+            self._owned = Owned(self._parts.store, self._policy, self._key.name)
+        return self._owned
+
+    def _rows(self) -> Rows:
+        return Rows(
+            self._parts.store,
+            origin=self._key.name,
+            index=self._parts.index.on(),
+            vault=self._parts.sealed,
+            event_at=self._event_at,
+            find=self._find,
+        )
+
+    def _erased(self) -> set[bytes]:
+        """What the erasures in the log name."""
+        events = (self._event_at(idx) for idx in of_type_exactly(self._parts.index.on(), ERASURE))
+        return {target for event in events if event is not None for target in targets_of(event)}
+
+    def _signatures(self) -> Signatures:
+        return Signatures(self._policy, self._key.name, find=self._find)
+
+    def _event_at(self, idx: int) -> bytes | None:
+        """The event of an entry, None where it cannot be read or is not what the entry says.
+
+        Nothing but its hash is checked: it must also be found while the tree does not lead to its root.
+        """
+        try:
+            row = self._bundle(idx // WIDTH)[idx % WIDTH]
+            event_id = Statement.parse(row.entry).event_id
+            event = row.opened or self._parts.sealed.get(event_id)
+        except IndexError:
+            return None
+        except LedgerError as error:
+            _reraise_unless_damage(error)
+            return None
+        return event if sha256(event).digest() == event_id else None
+
+    def _read_bundle(self, number: int) -> Sequence[Row]:
+        source = self._source()
+        owned = self._owned
+        if owned is not None and number == owned.head.size // WIDTH:
+            return owned.rows
+        if owned is not None:
+            return Stored(source).bundle(number)
+        size = open_checkpoint(source.get(CHECKPOINT), self._policy).size
+        return Stored(source).bundle(number, min(WIDTH, size - number * WIDTH))
+
+    def _find(self, party_id: bytes) -> Party | None:
+        entry = find_exactly(self._parts.index.on(), party_id)
+        event = None if entry is None else self._event_at(entry[0])
+        if entry is None or event is None or sha256(event).digest() != party_id:
+            return None
+        try:
+            return party_of(party_id, entry[0], event)
+        except MalformedError:
+            return None
+
+
+def check_place(
+    place: ReadsObjects, policy: Policy, *, at: Any = None, signatures: bool = False, key: VerifierKey | None = None
+) -> Portions:
+    """Check a published log from the entry `at` on, or what lies beside its entries when `at` is "beside".
+
+    Every tile and bundle, every statement and open event; where the place can list, what should not be there; the key
+    and policy files, against `key` where it is known. With `signatures`, which begin at entry 0, every statement.
+    """
+    client = Client(place, policy)
+    start = None if isinstance(at, str) else at or 0
+    try:
+        checkpoint = standing(client)
+        if start is not None:
+            judge = Signatures(policy, checkpoint.origin) if signatures else None
+            yield from check_entries(client, Contents(client.opened, signatures=judge), start=start)
+        if at != "shown":
+            faults = list(_beside(place, client, policy, key))
+            if isinstance(place, ListsObjects):
+                faults += strays(client, (p for p in place.list("") if not p.startswith((*_OWN, *_BESIDE))))
+            yield "beside", faults
+    except LedgerError as error:
+        _reraise_unless_damage(error)
+        yield start, [fault_of(error)]
+
+
+def fits(entry: bytes, item: bytes) -> bool:
+    """Whether `item` is the event that the statement `entry` promises, and is not sealed."""
+    try:
+        statement = Statement.parse(entry)
+    except MalformedError:
+        return False
+    return not statement.sealed and sha256(item).digest() == statement.event_id
+
+
+def _beside(place: ReadsObjects, client: Client, policy: Policy, key: VerifierKey | None) -> Iterator[Fault]:
+    """Key and policy file of a published log, where there are any: they name a key that the reader accepts."""
+    keys = policy.keys(client.checkpoint.origin) if key is None else (key,)
+    for path in _BESIDE:
+        try:
+            data = place.get(path)
+        except NotFound:
+            continue
+        want = [_written(path, one) for one in keys]
+        if data not in want:
+            yield Fault(path, f"{path}: is not what is published for the key {', '.join(map(str, keys))}")
+
+
+def _written(path: str, key: VerifierKey) -> bytes:
+    return f"{key}\n".encode() if path == "log.vkey" else str(Policy.of(key)).encode()
+
+
+def _mend_beside(place: Objects, key: VerifierKey, report: Repaired) -> None:
+    for path in _BESIDE:
+        try:
+            data = place.get(path)
+        except NotFound:
+            continue
+        if data != _written(path, key):
+            place.replace(path, _written(path, key))
+            report.mended.append(path)
+
+
+def _once(check: Callable[[], Iterator[Fault]]) -> Callable[[Any], Portions]:
+    """A step of one portion."""
+
+    def run(at: Any) -> Portions:
+        if at is None:
+            yield True, list(check())
+
+    return run
+
+
+def _reraise_unless_damage(error: LedgerError) -> None:
+    """Let through what says nothing about the bytes: a storage that is away, locked or out of reach."""
+    if isinstance(error, (Overloaded, Unavailable)):
+        raise error

@@ -1,0 +1,288 @@
+"""Checking the rows beside a log that no hash tree covers: head, waiting events, names, files, layout.
+
+Every column is checked by what it must agree with: an event with its id, a name with the event that it names, a
+fingerprint with what the event asks for. What no content can tell is listed in the reference of the command line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Table, and_, or_
+
+from adapters.sql.errors import storage_errors
+from adapters.sql.store import SqlStore
+from adapters.sql.tables import files, heads, objects, queue, refs, rows, state
+from ledger.errors import LedgerError, MalformedError, NotFound
+from ledger.fsck import Fault
+from ledger.tile import WIDTH
+from provenance.drafts import fingerprint_of
+from provenance.foreign import open_foreign
+from provenance.identity import Parties, Party
+from provenance.index import Index
+from provenance.index.compare import find_exactly, sources_exactly
+from provenance.index.exact import read_exactly
+from provenance.item import Item
+from provenance.vault import Vault
+
+__all__ = ["Rows"]
+
+_PORTION = 100  # rows checked at a time
+
+# The verbs of the front desk that take a name: the type of event that each is about; None where it may be any.
+_VERBS: dict[str, str | None] = {
+    "register_party": "party.register",
+    "create": "work.create",
+    "derive": "work.derive",
+    "publish_terms": "terms.publish",
+    "offer": "offer.attach",
+    "license": "grant.issue",
+    "attach": "work.manifest",
+    "submit": None,
+}
+
+Portions = Iterator[tuple[Any, Sequence[Fault]]]
+
+
+class Rows:
+    """The rows of one ledger's database. `event_at` reads the event of a log entry, None where it cannot be read."""
+
+    def __init__(
+        self,
+        store: SqlStore,
+        *,
+        origin: str,
+        index: Index,
+        vault: Vault,
+        event_at: Callable[[int], bytes | None],
+        find: Callable[[bytes], Party | None],
+    ) -> None:
+        self._store = store
+        self._origin = origin
+        self._index = index
+        self._vault = vault
+        self._event_at = event_at
+        self._parties = Parties(find)
+
+    def paths(self) -> list[str]:
+        """Every path among the objects, in order, also those that are no text any more."""
+        return sorted(path for (path,) in self._read(objects, ("path",)))
+
+    def head(self) -> Iterator[Fault]:
+        """The row of the log's head is the only one, and the rows behind the last full bundle are numbered on."""
+        found = list(self._read(heads, ("origin", "size")))
+        for origin, _ in found:
+            if origin != self._origin:
+                text = f"head of {origin!r}: a database holds one log, and this one is {self._origin}"
+                yield Fault(f"head of {origin!r}", text)
+        sizes = [size for origin, size in found if origin == self._origin]
+        if not sizes:
+            yield Fault(f"head of {self._origin}", f"head of {self._origin}: not there", altered=False)
+            return
+        numbers = [idx for (idx,) in self._read(rows, ("idx",), order=(rows.c.idx,))]
+        want = list(range(sizes[0] - sizes[0] % WIDTH, sizes[0]))
+        wrong = sorted(set(numbers) ^ set(want))
+        if wrong:
+            text = f"rows of {self._origin}: {len(numbers)} after the last full bundle, #{wrong[0]} is the first wrong"
+            yield Fault(f"rows of {self._origin}", f"{text} at size {sizes[0]}")
+
+    def layout(self, key: str, layout: dict[str, bool]) -> Iterator[Fault]:
+        """What is noted about where things lie is what was found there."""
+        for name, value in self._read(state, ("key", "value")):
+            if name == "layout" and value != json.dumps({"key": key, **layout}).encode():
+                yield Fault("state layout", "state layout: not what this ledger was opened with", altered=True)
+
+    def queue(self, at: Any) -> Portions:
+        """Every waiting event fits its id, its items, its statement and the log's policy."""
+        names = ("id", "event_id", "type", "event", "items", "statement", "sealed")
+        last = at or 0
+        sealed = self._sealed()
+        while portion := list(self._read(queue, names, queue.c.id > last, order=(queue.c.id,), most=_PORTION)):
+            last = portion[-1][0]
+            yield last, [fault for row in portion for fault in self._staged(row, sealed)]
+
+    def names(self, at: Any) -> Portions:
+        """Every name of the market's stands for an event that is here, was asked for like this, and says that name."""
+        columns = ("verb", "ref", "event_id", "fingerprint")
+        last = at
+        while True:
+            after = () if last is None else (_behind(refs, last[0], last[1]),)
+            portion = list(self._read(refs, columns, *after, order=(refs.c.verb, refs.c.ref), most=_PORTION))
+            # A name that a disk has changed into what is no text cannot be asked for again.
+            told = [[verb, ref] for verb, ref, _, _ in portion if (verb, ref) == (_text(verb), _text(ref))]
+            last = told[-1] if told else last
+            if portion:
+                yield last, [fault for row in portion for fault in self._name(*row)]
+            if len(portion) < _PORTION or not told:
+                return
+
+    def files(self) -> Iterator[Fault]:
+        """Every file that was seen is one of an event that is here. Where it was is a hint, and may have changed."""
+        for event_id, _ in self._read(files, ("event_id", "path")):
+            if self._type(event_id) is None:
+                place = f"file of {event_id.hex()}"
+                yield Fault(place, f"{place}: no such event is in the log or waits for it")
+
+    # Single rows
+
+    def _staged(self, row: tuple[Any, ...], sealed_types: frozenset[str]) -> Iterator[Fault]:
+        number, event_id, type_, event, items, statement, sealed = row
+        place = f"queue row {number}"
+        if sha256(event).digest() != event_id:
+            yield Fault(place, f"{place}: its event hashes to {sha256(event).hexdigest()}, want {event_id.hex()}")
+            return
+        value = orjson.loads(event)
+        if value["type"] != type_:
+            yield Fault(place, f"{place}: type is {type_!r}, the event has {value['type']}")
+        if sealed != (value["type"] in sealed_types):
+            yield Fault(place, f"{place}: sealed is {sealed}, against the policy in the genesis event")
+        try:
+            texts = json.loads(items)
+            held = [text.encode() for text in texts]
+        except (ValueError, AttributeError, TypeError):
+            yield Fault(place, f"{place}: its items cannot be read")
+            return
+        if items not in {orjson.dumps(texts), json.dumps(texts).encode()}:  # the second as release 0.1.0 wrote it
+            yield Fault(place, f"{place}: its items are not written as they were")
+        addresses, commits = {sha256(item).hexdigest() for item in held}, set(value["commits"].values())
+        # Whoever signs for himself may keep items back; the market's own are all here.
+        if not addresses <= commits or (statement is None and addresses != commits):
+            yield Fault(place, f"{place}: its items are not those that the event commits to")
+        elif statement is not None:
+            try:
+                open_foreign(
+                    event,
+                    statement,
+                    held,
+                    origin=self._origin,
+                    sealed=sealed_types,
+                    parties=self._parties,
+                    index=self._index.size,
+                )
+            except LedgerError as error:
+                yield Fault(place, f"{place}: {error}")
+
+    def _name(self, verb: str, ref: str, event_id: bytes, fingerprint: bytes) -> Iterator[Fault]:
+        place = f"name {_text(ref)!r} of {_text(verb)}"
+        if verb not in _VERBS:
+            yield Fault(place, f"{place}: there is no such verb, want one of {', '.join(_VERBS)}")
+            return
+        type_ = self._type(event_id)
+        if type_ is None:
+            yield Fault(place, f"{place}: the event {event_id.hex()} is not in the log and does not wait for it")
+            return
+        if type_ != (_VERBS[verb] or type_):
+            yield Fault(place, f"{place}: stands for a {type_}, want {_VERBS[verb]}")
+            return
+        event = self._event(event_id)
+        if event is None:
+            return  # missing or changed: said where the event is
+        if verb == "submit":
+            if fingerprint != sha256(event).digest():
+                yield Fault(place, f"{place}: its fingerprint is not that of the event")
+            return
+        values = self._values(event_id, event)
+        if values is None:
+            return  # an item is missing or changed: said where it is
+        if values.get("ref", ref) != ref:
+            yield Fault(place, f"{place}: the event {event_id.hex()} was recorded under {values['ref']!r}")
+        if all(fingerprint != fingerprint_of(event, values, terms) for terms in self._terms(verb, event_id, event)):
+            yield Fault(place, f"{place}: its fingerprint is not that of what the event asks for")
+
+    # What rows are compared with
+
+    def _sealed(self) -> frozenset[str]:
+        genesis = self._event_at(0)
+        return frozenset() if genesis is None else frozenset(orjson.loads(genesis)["body"]["sealed"])
+
+    def _type(self, event_id: bytes) -> str | None:
+        entry = find_exactly(self._index, event_id)
+        if entry is not None:
+            return entry[1]
+        waiting = self._waiting(event_id)
+        return None if waiting is None else str(orjson.loads(waiting[0])["type"])
+
+    def _event(self, event_id: bytes) -> bytes | None:
+        entry = find_exactly(self._index, event_id)
+        if entry is not None:
+            return self._event_at(entry[0])
+        waiting = self._waiting(event_id)
+        return None if waiting is None else waiting[0]
+
+    def _waiting(self, event_id: bytes) -> tuple[bytes, bytes] | None:
+        """(event, items) of a row of the queue whose event is what its id says."""
+        for event, items in self._read(queue, ("event", "items"), queue.c.event_id == event_id):
+            if sha256(event).digest() == event_id:
+                return event, items
+        return None
+
+    def _values(self, event_id: bytes, event: bytes) -> dict[str, Any] | None:
+        """The values of all items that an event commits to; None where one is not here."""
+        held: dict[str, bytes] = {}
+        waiting = self._waiting(event_id)
+        if waiting is not None:
+            try:
+                held = {sha256(text.encode()).hexdigest(): text.encode() for text in json.loads(waiting[1])}
+            except (ValueError, AttributeError, TypeError):
+                return None
+        values: dict[str, Any] = {}
+        for field, digest in orjson.loads(event)["commits"].items():
+            try:
+                item = held.get(digest) or self._vault.get(bytes.fromhex(digest))
+                values[field] = Item.parse(item).value
+            except (MalformedError, NotFound):
+                return None
+        return values
+
+    def _terms(self, verb: str, event_id: bytes, event: bytes) -> Iterator[str | None]:
+        """What may have been given as `terms`: nothing, the id of terms that were published, or their license."""
+        yield None
+        if verb == "offer":
+            offers = [event]
+        elif verb in {"create", "derive"}:
+            logged = [self._event_at(idx) for idx in sources_exactly(self._index, event_id, "work")]
+            waiting = (row[0] for row in self._read(queue, ("event",), queue.c.type == "offer.attach"))
+            offers = [offer for offer in (*logged, *waiting) if offer is not None]
+        else:
+            return
+        for offer in offers:
+            ids = {ref["role"]: ref["id"] for ref in orjson.loads(offer)["refs"] if isinstance(ref["id"], str)}
+            if "terms" not in ids or ids.get("work") not in {
+                event_id.hex(),
+                ids.get("work") if verb == "offer" else "",
+            }:
+                continue
+            yield ids["terms"]
+            terms = self._event(bytes.fromhex(ids["terms"]))
+            if terms is not None:
+                yield str(orjson.loads(terms)["body"]["license"])
+
+    def _read(
+        self,
+        table: Table,
+        names: Sequence[str],
+        *where: ColumnElement[bool],
+        order: Sequence[ColumnElement[Any]] = (),
+        most: int | None = None,
+    ) -> Iterator[tuple[Any, ...]]:
+        connection = self._store.reading
+        with storage_errors(table.name):
+            yield from read_exactly(
+                connection.execute,
+                [table.c[name] for name in names],
+                lambda query: query.where(*where).order_by(*order).limit(most),
+                dialect=connection.dialect.name,
+            )
+
+
+def _behind(table: Table, verb: str, ref: str) -> ColumnElement[bool]:
+    return or_(table.c.verb > verb, and_(table.c.verb == verb, table.c.ref > ref))
+
+
+def _text(text: str) -> str:
+    """Text that can be shown and kept as JSON, also where a disk changed it into what is none."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,113 @@
+"""Whether an index says what the log says, range by range: neither side is ever held as a whole."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Column, Select, Table, func, select
+
+from provenance.index.bulk import among
+from provenance.index.exact import read_exactly
+from provenance.index.facts import Facts, key_of
+from provenance.index.queries import Index, rows_of
+from provenance.index.tables import digests, entries, links, times
+
+__all__ = ["differing", "find_exactly", "of_type_exactly", "sources_exactly", "surplus"]
+
+_PLACES = {entries.name: "idx", links.name: "source", digests.name: "idx", times.name: "idx"}
+
+Rows = dict[int, list[tuple[Any, ...]]]
+
+
+def differing(index: Index, first: int, facts: Sequence[Facts]) -> list[int]:
+    """Entries from `first` on that `index` describes differently than `facts` do, in order.
+
+    Refs count in their order. Finds every row that is missing, changed or too many, but for a digest that no fact
+    names: see `surplus`.
+    """
+    stop = first + len(facts)
+    found: set[int] = set()
+    for table, values in rows_of(first, facts):
+        names = [column.name for column in table.c if column.name != "id"]
+        at = names.index(_PLACES[table.name])
+        want = _by_entry(values, at)
+        got = _by_entry(_stored(index, table, names, first, stop, values), at)
+        if table.name == digests.name:
+            for rows in (*want.values(), *got.values()):
+                rows.sort()
+        found |= {idx for idx in want.keys() | got.keys() if want.get(idx) != got.get(idx)}
+    return sorted(found)
+
+
+def find_exactly(index: Index, event_id: bytes) -> tuple[int, str] | None:
+    """Place and type of the earliest entry whose event has this id, as `Index.find`, also in a damaged index."""
+    found = _read(
+        index,
+        [entries.c.idx, entries.c.type],
+        lambda query: (
+            query.where(entries.c.key == key_of(event_id), entries.c.event_id == event_id)
+            .order_by(entries.c.idx)
+            .limit(1)
+        ),
+    )
+    return next(((int(idx), str(kind)) for idx, kind in found), None)
+
+
+def of_type_exactly(index: Index, type_: str) -> list[int]:
+    """Entries of one type, earliest first, also in a damaged index."""
+    found = _read(index, [entries.c.idx], lambda query: query.where(entries.c.type == type_).order_by(entries.c.idx))
+    return [int(idx) for (idx,) in found]
+
+
+def sources_exactly(index: Index, event_id: bytes, role: str) -> list[int]:
+    """Entries that refer to an event in this role, as `Index.links_to`, also in a damaged index."""
+    found = _read(
+        index,
+        [links.c.source, links.c.role],
+        lambda query: query.where(links.c.target == key_of(event_id), links.c.event_id == event_id),
+    )
+    return sorted(int(source) for source, said in found if said == role)
+
+
+def surplus(index: Index, size: int) -> list[tuple[str, int]]:
+    """Tables with rows of entries that a log of `size` entries does not have, each with the first such index."""
+    found = []
+    for table in (entries, links, digests, times):
+        at = table.c[_PLACES[table.name]]
+        where = (at < 0) | (at >= size)
+        first = index._run(select(func.min(at)).where(where)).scalar_one()  # noqa: SLF001 - its package
+        if first is not None:
+            found.append((table.name, int(first)))
+    return found
+
+
+def _stored(
+    index: Index, table: Table, names: Sequence[str], first: int, stop: int, values: Sequence[tuple[Any, ...]]
+) -> Iterator[tuple[Any, ...]]:
+    at = table.c[_PLACES[table.name]]
+    columns = [table.c[name] for name in names]
+    inside = (at >= first) & (at < stop)
+    if table.name != digests.name:
+        order = (at, *(table.c[name] for name in ("id",) if name in table.c))
+        yield from _read(index, columns, lambda query: query.where(inside).order_by(*order))
+        return
+    # There is no index on the entry: what the facts name is looked up by its key.
+    keys = sorted({row[names.index("key")] for row in values})
+    for some in among(index._connection, digests.c.key, keys):  # noqa: SLF001 - its package
+        yield from _read(index, columns, lambda query, some=some: query.where(inside, some))  # type: ignore[misc]
+
+
+def _read(
+    index: Index, columns: Sequence[Column[Any]], narrowed: Callable[[Select[Any]], Select[Any]]
+) -> Iterator[tuple[Any, ...]]:
+    dialect = index._connection.dialect.name  # noqa: SLF001 - its package
+    return read_exactly(index._run, columns, narrowed, dialect=dialect)  # noqa: SLF001
+
+
+def _by_entry(rows: Iterable[tuple[Any, ...]], at: int) -> Rows:
+    found: Rows = defaultdict(list)
+    for row in rows:
+        found[row[at]].append(row)
+    return found
