@@ -113,6 +113,9 @@ class Parts:
         with storage_errors(self.store.name):
             check_version(self.store.reading)
             found = self.store.reading.execute(_GET, {"key": _LAYOUT}).scalar_one_or_none()
+        if self.index_store is not None:
+            with storage_errors(self.index_store.name):
+                check_version(self.index_store.reading)
         made = json.loads(found) if found else {"key": _key_in(self.store)}
         if "restoring" in made:
             msg = f"{self.store.name}: a restore into it was interrupted; run the same `provenance restore` again"

@@ -4,6 +4,9 @@ Where log, queue, vault and index share one database, a batch is one transaction
 the removal of the queue rows commit together. Everywhere else the log goes first, at a place of the log that nobody
 else can take, and the rest follows it: what the log has and the index has not is indexed and leaves the queue before
 anything new is taken. A crash in between is finished by the next call, which does the same.
+
+What an erasure names is erased with the batch that sequences it: in the same transaction, or else by what follows the
+log.
 """
 
 from __future__ import annotations
@@ -21,9 +24,10 @@ from ledger.errors import Conflict, Rollback
 from ledger.log import Log, Within
 from ledger.storage import Row, Transaction
 from provenance.canonical import address
+from provenance.erasures import ERASURE, erased_addresses, targets_of
 from provenance.events import new_event
 from provenance.index import Facts, IndexStore, facts_of
-from provenance.index.rebuild import facts_at
+from provenance.index.rebuild import read_rows
 from provenance.keys import PartyKey
 from provenance.observe import UNOBSERVED, Observer
 from provenance.queue import Queue, Staged
@@ -54,7 +58,8 @@ class Signers(NamedTuple):
 
 def format_time(time: datetime) -> str:
     """RFC 3339 in UTC, whole seconds: 2026-11-23T07:15:00Z."""
-    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    utc = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return f"{utc.year:04}-{utc.month:02}-{utc.day:02}T{utc.hour:02}:{utc.minute:02}:{utc.second:02}Z"
 
 
 def parse_time(text: str) -> datetime:
@@ -180,7 +185,10 @@ class Sequencer:
             found.insert(0, time[1])
         items = [(address(item), item) for event, _ in fresh.values() for item in event.items]
         items += [(event_id, event.event) for event_id, (event, _) in fresh.items() if event.sealed]
-        if not self._log.has_transactions:
+        erased = [target for event, _ in fresh.values() if event.type == ERASURE for target in targets_of(event.event)]
+        # What leaves the queue must be in the index: staging would find it in neither. And an erasure elsewhere must
+        # not be forgotten by a crash: the index, which follows the log, is behind until then.
+        if not (self._log.has_transactions and self._index.joins) or (erased and not self._vault.joins):
             self._apart(rows, found, items)
             if known:
                 with self._queue.joining(None) as connection:  # in the log before, and staged again
@@ -204,13 +212,12 @@ class Sequencer:
                 raise Conflict(msg)
             if self._vault.joins:
                 self._vault.put(items, connection=connection)
-            if self._index.joins:
-                index.write(first, found)
+                self._vault.erase(erased, connection=connection)
+            index.write(first, found)
+            index.forget(erased)
 
         if rows or ids:
-            first = self._extend(rows, within=within)
-            if not self._index.joins:
-                self._follow((first, found))
+            self._extend(rows, within=within)
 
     def _extend(self, rows: list[Row], *, within: Within | None = None, at: int | None = None) -> int:
         with self.observer.step("integrate") as seen:
@@ -232,21 +239,32 @@ class Sequencer:
         return self._index.on().size < self._log.size
 
     def _follow(self, known: tuple[int, Sequence[Facts]] | None = None) -> None:
-        """Index what the log has and the index has not, and take it out of the queue.
+        """Erase and index what the log says and the index has not seen, and take it out of the queue.
 
         `known` are the facts of entries from an index on, for whoever has them at hand.
         """
         while self._behind():
             first = self._index.on().size
             stop = min(first + BATCH, self._log.size)
+            erased: list[bytes] = []
             if known is not None and known[0] == first:
                 facts = known[1]
+                for at, fact in enumerate(facts, first):
+                    if fact.type == ERASURE:
+                        erased += erased_addresses([self._log.row(at)])
             else:
-                facts = [facts_at(row, self._vault)[0] for row in self._log.rows(first, stop)]
+                rows = list(self._log.rows(first, stop))
+                erased += erased_addresses(rows)
+                facts = [read.facts for read in read_rows(rows, self._vault)]
+            if not self._vault.joins:
+                self._vault.erase(erased)
             with self._queue.joining(None) as connection:
+                if self._vault.joins:
+                    self._vault.erase(erased, connection=connection)
                 with self._index.writing(connection) as index:
                     if index.size == first:
                         index.write(first, facts)
+                    index.forget(erased)
                 # The index first, should they not commit together: staging asks the queue, then the index.
                 self._queue.forget(connection, [fact.event_id for fact in facts])
 

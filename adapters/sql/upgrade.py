@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from sqlalchemy import Connection, func, inspect, select, table
 
 from adapters.sql.store import storage_errors
-from adapters.sql.tables import heads
 from adapters.sql.version import FIRST, HEAD, VERSION_TABLE, check_version, read_version, stamp
 from ledger.errors import StorageError
 from provenance.errors import MissingExtra
@@ -197,9 +196,6 @@ def _found(connection: Connection) -> str:
     found = read_version(connection)
     if found is None or found > HEAD:
         check_version(connection)
-    if not inspect(connection).has_table(heads.name, schema=schema_of(connection)):
-        msg = "this database holds an index and no log; an index is not upgraded: `provenance index rebuild --into` it"
-        raise StorageError(msg)
     return str(found)
 
 

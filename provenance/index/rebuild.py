@@ -9,9 +9,9 @@ written in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Column, Connection, MetaData, Table, delete, func, inspect, select, text
 from sqlalchemy import Index as Key
@@ -19,16 +19,17 @@ from sqlalchemy import Index as Key
 from ledger.errors import Conflict, MalformedError, NotFound, Unavailable
 from ledger.storage import Row
 from provenance.canonical import address
+from provenance.erasures import erased_addresses
 from provenance.index.bulk import insert_many
 from provenance.index.facts import Facts, facts_of
 from provenance.index.place import schema_of
-from provenance.index.queries import Index, rows_of
-from provenance.index.tables import entries, metadata
+from provenance.index.queries import Index, forget_in, rows_of
+from provenance.index.tables import digests, entries, links, metadata
 from provenance.signatures import Signatures
 from provenance.statement import Statement
-from provenance.vault import Vault
+from provenance.vault import ReadsMany, Vault
 
-__all__ = ["SPARE", "Writes", "facts_at", "rebuild"]
+__all__ = ["SPARE", "Writes", "read_rows", "rebuild"]
 
 SPARE = ("_new", "_old")
 """Suffixes of the tables that a rebuild fills, and of those it took out of use and has not dropped yet."""
@@ -48,7 +49,7 @@ Progress = Callable[[int, int], None]
 
 
 class ReadsLog(Protocol):
-    """A log as it was when it was opened; `ledger.Log` is one."""
+    """A log as far as it was read last; `ledger.Log` is one."""
 
     @property
     def size(self) -> int:
@@ -58,16 +59,35 @@ class ReadsLog(Protocol):
         """Entries `[start, stop)`."""
 
 
-def facts_at(row: Row, vault: Vault) -> tuple[Facts, Statement | None, bytes | None]:
-    """What the index keeps of a log row, with its statement (None when it is none) and its event, where it is here.
+class Read(NamedTuple):
+    """What the index keeps of a log row, its statement (None when it is none), its event (None when it is not here)."""
+
+    facts: Facts
+    statement: Statement | None
+    event: bytes | None
+
+
+def read_rows(rows: Sequence[Row], vault: Vault) -> list[Read]:
+    """Read log rows for the index, with sealed events from the vault.
 
     Bytes that are not what was signed give no facts: `audit` reports them, the index does not repeat them.
     """
+    statements = [_statement(row) for row in rows]
+    kept = _events([s.event_id for row, s in zip(rows, statements, strict=True) if s and not row.opened], vault)
+    return [_read(row, statement, kept) for row, statement in zip(rows, statements, strict=True)]
+
+
+def _statement(row: Row) -> Statement | None:
     try:
-        statement = Statement.parse(row.entry)
+        return Statement.parse(row.entry)
     except MalformedError:
-        return _NOTHING, None, None
-    event: bytes | None = row.opened or _get(vault, statement.event_id)
+        return None
+
+
+def _read(row: Row, statement: Statement | None, kept: Mapping[bytes, bytes]) -> Read:
+    if statement is None:
+        return Read(_NOTHING, None, None)
+    event: bytes | None = row.opened or kept.get(statement.event_id)
     if event is not None and address(event) != statement.event_id:
         event = None
     facts = facts_of(
@@ -77,7 +97,18 @@ def facts_at(row: Row, vault: Vault) -> tuple[Facts, Statement | None, bytes | N
         sealed=statement.sealed,
         event=event,
     )
-    return facts, statement, event
+    return Read(facts, statement, event)
+
+
+def _events(addresses: Sequence[bytes], vault: Vault) -> dict[bytes, bytes]:
+    """Those that the vault has."""
+    if isinstance(vault, ReadsMany):
+        return vault.many(addresses)
+    found = {}
+    for each in addresses:
+        with suppress(NotFound):
+            found[each] = vault.get(each)
+    return found
 
 
 def rebuild(
@@ -91,9 +122,9 @@ def rebuild(
 ) -> int:
     """Derive the whole index again, put it into use and return its size.
 
-    `begin` begins transactions on the database that it is for, whether an index is there or not; `log` opens the log
-    as it is now, again and again, because it grows meanwhile; `leading` is the queue's. With `signatures` every
-    statement is verified on the way, and the first bad one is raised, with the old index still in use. Raises
+    `begin` begins transactions on the database that it is for, whether an index is there or not; `log` gives the log
+    as it is now, and is asked again and again, because it grows meanwhile; `leading` is the queue's. With `signatures`
+    every statement is verified on the way, and the first bad one is raised, with the old index still in use. Raises
     `Conflict` when another rebuild begins meanwhile, `Unavailable` when somebody does not let go of the old index.
     """
     new = _Beside(begin, vault, signatures, progress)
@@ -130,6 +161,8 @@ class _Beside:
         self._vault = vault
         self._signatures = signatures
         self._progress = progress
+        self._erased: list[bytes] = []
+        self._has_keys = False
         self.size = 0
         for suffix in SPARE:
             _drop(begin, suffix)
@@ -147,8 +180,11 @@ class _Beside:
         while self.size < log.size:
             stop = min(self.size + PORTION, log.size)
             # Before the transaction, which so lasts as long as the inserts alone.
-            facts = [self._facts(idx, row) for idx, row in enumerate(log.rows(self.size, stop), self.size)]
-            rows = rows_of(self.size, facts)
+            logged = list(log.rows(self.size, stop))
+            read = read_rows(logged, self._vault)
+            self._verify(read)
+            rows = rows_of(self.size, [facts for facts, _, _ in read])
+            self._erased += erased_addresses(logged)
             with self._begin() as connection:
                 if _size(connection, self._entries) != self.size:
                     msg = "index: another rebuild has begun; let it finish, or start this one again"
@@ -156,17 +192,30 @@ class _Beside:
                 for table, values in rows:
                     insert_many(connection, self._tables[table], values)
             self.size = stop
+            if self._has_keys:
+                self._forget()
             if self._progress is not None:
                 self._progress(stop, log.size)
 
-    def _facts(self, idx: int, row: Row) -> Facts:
-        facts, statement, event = facts_at(row, self._vault)
+    def _verify(self, read: Sequence[Read]) -> None:
         if self._signatures is not None:
-            if statement is None:
-                msg = f"entry #{idx}: not a statement"
-                raise MalformedError(msg)
-            self._signatures.verify(idx, statement, event)
-        return facts
+            for idx, (_, statement, event) in enumerate(read, self.size):
+                if statement is None:
+                    msg = f"entry #{idx}: not a statement"
+                    raise MalformedError(msg)
+                self._signatures.verify(idx, statement, event)
+
+    def _forget(self) -> None:
+        """Erase what the log says is erased, here and in the vault.
+
+        An event may have been read before its erasure was; and whoever follows the log from this index's size on
+        counts on it that all before is done.
+        """
+        if self._erased:
+            self._vault.erase(self._erased)
+            with self._begin() as connection:
+                forget_in(connection, self._erased, *(self._tables[table] for table in (entries, links, digests)))
+            self._erased = []
 
     def add_keys(self) -> None:
         """Make the keys, after the rows, each in a transaction of its own."""
@@ -178,6 +227,8 @@ class _Beside:
             if self.dialect == "postgresql":
                 with self._begin() as connection:
                     connection.execute(text(f"ANALYZE {_place(connection, copy.name)}"))
+        self._has_keys = True
+        self._forget()
 
     def swap(self) -> bool:
         """Put this index into use, whole, unless the one in use already answers for more."""
@@ -200,13 +251,6 @@ class _Beside:
             for table, copy in self._tables.items():
                 _rename(connection, copy.name, table.name)
         return True
-
-
-def _get(vault: Vault, event_id: bytes) -> bytes | None:
-    try:
-        return vault.get(event_id)
-    except NotFound:
-        return None
 
 
 def _size(connection: Connection, table: Table) -> int:

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from adapters import connect, create, open_log
 from adapters.alembic import LINES, include_name, look_at_autogenerate
 from adapters.cli.app import app
+from adapters.recover import rebuild_index
 from adapters.sql import tables
 from adapters.sql import upgrade as module
 from adapters.sql.store import SqlStore
@@ -211,6 +212,18 @@ def test_a_database_of_a_newer_release_is_refused(sold: Market) -> None:
         connect(sold.url)
     with pytest.raises(StorageError, match="newer release"):
         SqlStore(sold.url, create=True)
+
+
+def test_an_index_in_a_database_of_its_own_is_looked_at_too(sold: Market) -> None:
+    other = f"sqlite:///{sold.root / 'index.db'}"
+    rebuild_index(sold.url, into=other)
+    with opened(other) as store:
+        downgrade(store, FIRST)
+        with pytest.raises(StorageError, match="provenance db upgrade"):
+            connect(sold.url, index=other)
+        upgrade(store)
+    ledger = connect(sold.url, index=other)
+    assert ledger.index.size == ledger.log.size
 
 
 def test_a_database_without_a_log(tmp_path: Path) -> None:

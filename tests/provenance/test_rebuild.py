@@ -12,19 +12,20 @@ import pytest
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.schema import CreateSchema
 
-from adapters import connect
+from adapters import connect, create
 from adapters.recover import rebuild_index
 from adapters.sql.store import SqlStore
 from adapters.sql.vault import SqlVault
 from ledger import Conflict, InvalidSignature, MalformedError, Row, Unavailable, UnknownKey
 from ledger.log import Log
+from provenance import Ticket
 from provenance.canonical import address
 from provenance.index import Index, metadata
 from provenance.index import rebuild as module
 from provenance.index.rebuild import SPARE, rebuild
 from provenance.keys import PartyKey
 from provenance.statement import sign_statement
-from tests.provenance.conftest import ORIGIN, Market
+from tests.provenance.conftest import ORIGIN, Clock, Market
 from tests.provenance.test_index import audited, dump
 
 Begin = Callable[[], AbstractContextManager[Connection]]
@@ -153,7 +154,7 @@ def test_an_interrupted_rebuild_leaves_the_old_index_and_the_next_starts_over(gr
 
 _KILLED = """
 import os, signal, sys
-from adapters import connect
+from adapters import connect, create
 from adapters.recover import rebuild_index
 from provenance.index import rebuild as module
 
@@ -248,6 +249,58 @@ def test_moved_to_another_database_and_followed(grown: Market) -> None:
 def test_an_index_is_not_moved_into_the_database_of_a_log(grown: Market) -> None:
     with pytest.raises(Conflict, match=f"holds the log {ORIGIN}"):
         rebuild_index(grown.url, into=grown.url)
+
+
+# Erasures
+
+
+def erase(market: Market, *tickets: Ticket) -> None:
+    body = {"targets": [ticket.id for ticket in tickets], "method": "delete", "basis": "gdpr-17"}
+    market.ledger.record_many([market.ledger.draft("erasure.execute", body=body)])
+
+
+def test_a_rebuilt_index_has_forgotten_what_the_live_one_forgot(grown: Market) -> None:
+    (grant,) = grown.ledger.index.of_type("grant.issue")
+    assert len(grown.ledger.index.links_from(grant.idx)) == 3
+    erase(grown, Ticket(grant.event_id.hex(), "grant.issue"))
+    live = dump(grown.ledger.index)
+    assert grown.ledger.index.links_from(grant.idx) == []
+    assert grown.ledger.index.entry(grant.idx) == grant._replace(strength="", claimed_at="")
+    rebuild_index(grown.url)
+    assert dump(grown.ledger.index) == live
+
+
+@pytest.mark.parametrize("keys_first", [False, True])
+def test_what_is_erased_while_the_index_is_made_is_not_in_it(grown: Market, keys_first: bool, monkeypatch) -> None:
+    """It was read before; the erasure, which is behind it in the log, takes it out again."""
+    monkeypatch.setattr(module, "_KEYS_AT_ONCE", 0 if keys_first else 1_000)
+    (grant,) = grown.ledger.index.of_type("grant.issue")
+    steps = []
+
+    def meanwhile(done: int, _: int) -> None:
+        steps.append(done)
+        if done > grant.idx and not any(step > grant.idx for step in steps[:-1]):
+            erase(grown, Ticket(grant.event_id.hex(), "grant.issue"))
+
+    rebuild_index(grown.url, progress=meanwhile)
+    assert grown.ledger.index.size == grown.ledger.log.size
+    assert grown.ledger.index.links_from(grant.idx) == []
+    assert grown.ledger.index.counts()["erasure.execute"] == 1
+
+
+def test_an_erasure_that_a_crash_left_undone_is_done_by_the_rebuild(grown: Market) -> None:
+    """Whoever follows the log goes on behind the index: what is before must have been done."""
+    (grant,) = grown.ledger.index.of_type("grant.issue")
+    body = {"targets": [grant.event_id.hex()], "method": "delete", "basis": "gdpr-17"}
+    draft = grown.ledger.draft("erasure.execute", body=body)
+    key = PartyKey.parse((grown.root / "market.keys" / "market.key").read_text().strip())
+    market = grown.ledger.market.hex()
+    statement = sign_statement(key, issuer=market, type=draft.type, origin=ORIGIN, event_id=draft.id)
+    grown.ledger.log.extend([Row(statement, draft.data)])
+    assert grant.event_id in grown.ledger.disclosures()
+    rebuild_index(grown.url)
+    assert grant.event_id not in grown.ledger.disclosures()
+    assert grown.ledger.index.links_from(grant.idx) == []
 
 
 # Signatures
@@ -387,3 +440,34 @@ def wrapped(begin: Begin) -> Begin:
             yield connection
 
     return inner
+
+
+@pytest.mark.parametrize("schema, apart", [(None, False), ("ours", True)])
+def test_a_market_on_postgresql_goes_on_meanwhile(postgres, tmp_path, schema: str | None, apart: bool) -> None:
+    """With everything in the database, and with tiles elsewhere."""
+    url, public, clock = postgres.database(), tmp_path / "public", Clock()
+    where = {"schema": schema, "objects": tmp_path / "tiles" if apart else None}
+    keys = {name: f"file:{tmp_path / name}" for name in ("log", "market", "claim")}
+    ledger = create(url, origin=ORIGIN, publish=public, keys=keys, clock=clock, **where)
+    ada = ledger.register_party("person", name="Ada")
+
+    def work(name: str) -> Ticket:
+        (tmp_path / name).write_bytes(name.encode())
+        clock.forward(61)
+        return ledger.create(tmp_path / name, creators=[ada], terms="CC0-1.0")
+
+    sold = work("first")
+    ledger.license(sold, to=ada, offer=ledger.offer(sold, terms="CC-BY-4.0"))
+    steps = []
+
+    def sell(*step: int) -> None:
+        if len(steps) < 3:
+            work(f"meanwhile {len(steps)}")
+        steps.append(step)
+
+    assert rebuild_index(url, verify=True, progress=sell, **where) == ledger.log.size
+    work("afterwards")
+    assert ledger.index.size == ledger.log.size
+    report = audited(ledger, public)
+    assert report.record == "intact"
+    assert dump(ledger.index) == dump(report.history.index)
