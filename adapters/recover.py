@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from adapters.connect import Place, _parts, database_url, open_objects
 from adapters.sql.store import SqlStore
-from ledger.errors import Conflict, NotFound
+from ledger.errors import Conflict
 from ledger.log import Log
 from ledger.policy import Policy
 from ledger.refill import refill
@@ -22,7 +22,7 @@ from provenance.index import metadata
 from provenance.index.rebuild import rebuild
 from provenance.signatures import Signatures
 from provenance.statement import Statement
-from provenance.vault import Vault
+from provenance.vault import Vault, holds
 
 __all__ = ["Lost", "Recovery", "lost_in", "rebuild_index", "recover"]
 
@@ -131,7 +131,7 @@ def lost_in(log: Log, among: range, vault: Vault) -> Iterator[Lost]:
     """The sealed events `among` the entries of a log that are not in the vault."""
     for index, row in zip(among, log.rows(among.start, among.stop), strict=True):
         statement = Statement.parse(row.entry)
-        if statement.sealed and not _has(vault, statement.event_id):
+        if statement.sealed and not holds(vault, statement.event_id):
             yield Lost(index, statement.type, statement.event_id.hex())
 
 
@@ -142,11 +142,3 @@ def _index_store(url: str) -> SqlStore:
         msg = f"{url}: holds the log {store.origins()[0]}; give a database of its own to keep the index in"
         raise Conflict(msg)
     return store
-
-
-def _has(vault: Vault, event_id: bytes) -> bool:
-    try:
-        vault.get(event_id)
-    except NotFound:
-        return False
-    return True

@@ -15,12 +15,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import orjson
 
-from ledger.errors import Conflict, Rollback
+from ledger.errors import Conflict, MalformedError, Rollback
 from ledger.log import Log, Within
 from ledger.storage import Row, Transaction
 from provenance.canonical import address
@@ -32,10 +33,19 @@ from provenance.keys import PartyKey
 from provenance.observe import UNOBSERVED, Observer
 from provenance.queue import Queue, Staged
 from provenance.session import connection_of
-from provenance.statement import sign_statement
-from provenance.vault import Vault
+from provenance.statement import Headers, sign_statement
+from provenance.vault import Vault, holds
 
-__all__ = ["BATCH", "TIME_INTERVAL", "Sequencer", "Signers", "format_time", "milliseconds", "parse_time"]
+__all__ = [
+    "BATCH",
+    "TIME_INTERVAL",
+    "Sequencer",
+    "Signers",
+    "contents_of",
+    "format_time",
+    "milliseconds",
+    "parse_time",
+]
 
 BATCH = 4096
 """Most events in one transaction."""
@@ -183,8 +193,7 @@ class Sequencer:
         if time is not None:
             rows.insert(0, time[0])
             found.insert(0, time[1])
-        items = [(address(item), item) for event, _ in fresh.values() for item in event.items]
-        items += [(event_id, event.event) for event_id, (event, _) in fresh.items() if event.sealed]
+        items = [pair for event, _ in fresh.values() for pair in contents_of(event)]
         erased = [target for event, _ in fresh.values() if event.type == ERASURE for target in targets_of(event.event)]
         # What leaves the queue must be in the index: staging would find it in neither. And an erasure elsewhere must
         # not be forgotten by a crash: the index, which follows the log, is behind until then.
@@ -254,6 +263,7 @@ class Sequencer:
                         erased += erased_addresses([self._log.row(at)])
             else:
                 rows = list(self._log.rows(first, stop))
+                self._keep_waiting(rows)
                 erased += erased_addresses(rows)
                 facts = [read.facts for read in read_rows(rows, self._vault)]
             if not self._vault.joins:
@@ -267,6 +277,20 @@ class Sequencer:
                     index.forget(erased)
                 # The index first, should they not commit together: staging asks the queue, then the index.
                 self._queue.forget(connection, [fact.event_id for fact in facts])
+
+    def _keep_waiting(self, rows: Sequence[Row]) -> None:
+        """Put what still waits, and is among these rows of the log, into the vault.
+
+        After a crash it is there. Of a log that was refilled from its public files it may be in the queue alone.
+        """
+        if not self._queue.peek(1):
+            return
+        headers, event_ids = Headers(), []
+        for row in rows:
+            with suppress(MalformedError):
+                event_ids.append(headers.read(row.entry)[1])
+        waiting = self._queue.waiting(self._queue.reading, event_ids).values()
+        self._vault.put([pair for event in waiting for pair in contents_of(event) if not holds(self._vault, pair[0])])
 
     def _rows(self, fresh: Sequence[tuple[Staged, Facts]]) -> list[Row]:
         """The log entries, signed now where they are the market's own."""
@@ -316,6 +340,12 @@ def _facts(event: Staged) -> Facts:
     actor = orjson.loads(event.event)["actor"]
     issuer = event.event_id.hex() if actor == "self" else actor
     return facts_of(event_id=event.event_id, type=event.type, issuer=issuer, sealed=event.sealed, event=event.event)
+
+
+def contents_of(event: Staged) -> list[tuple[bytes, bytes]]:
+    """What of an accepted event goes into the vault: (address, bytes) of its items, and its own where it is sealed."""
+    items = [(address(item), item) for item in event.items]
+    return [*items, (event.event_id, event.event)] if event.sealed else items
 
 
 def parents_first(staged: Sequence[Staged]) -> list[Staged]:

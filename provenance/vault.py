@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from ledger.errors import NotFound
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["ReadsMany", "Vault"]
+__all__ = ["ReadsMany", "Vault", "holds"]
 
 
 class Vault(Protocol):
@@ -43,3 +45,12 @@ class ReadsMany(Protocol):
 
     def many(self, addresses: Iterable[bytes]) -> dict[bytes, bytes]:
         """Those of these items that are there, by address. Raises `Unavailable`."""
+
+
+def holds(vault: Vault, address: bytes) -> bool:
+    """Whether the item at `address` is there. Raises `Unavailable`."""
+    try:
+        vault.get(address)
+    except NotFound:
+        return False
+    return True

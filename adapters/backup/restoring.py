@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, select
 from adapters.assemble import Parts, open_log_of
 from adapters.backup.checking import check_backup, log_in, rows_in
 from adapters.backup.manifest import Manifest, read_lines
-from adapters.backup.tables import portions, put_files, put_names, put_queue, waiting_or_logged
+from adapters.backup.tables import Waiting, parse_line, portions, put_files, put_names, put_queue, waiting_or_logged
 from adapters.connect import Place, _parts, _place, keys_beside, open_objects
 from adapters.keys import load_secret
 from adapters.recover import Lost, lost_in
@@ -37,7 +37,9 @@ from ledger.storage import Checkpoints, ReadsObjects, Row
 from ledger.tile import CHECKPOINT
 from provenance.erasures import apply_erasures, erased_addresses
 from provenance.index.rebuild import rebuild
-from provenance.vault import Vault
+from provenance.sequencer import contents_of
+from provenance.statement import Headers
+from provenance.vault import Vault, holds
 
 __all__ = ["Restored", "restore"]
 
@@ -292,26 +294,30 @@ def _compare(parts: Parts, key: VerifierKey, remembered: bytes | None) -> Log:
 def _put_vault(
     parts: Parts, root: Path, manifest: Manifest, log: Log, *, again: bool, progress: Progress | None
 ) -> None:
-    """Put the items back, but for those that the log says are erased: their bytes never reach the storage."""
+    """Put the items back, but for those that the log says are erased: their bytes never reach the storage.
+
+    Also what waited when the backup was taken and is in the log by now, whose contents may be nowhere else.
+    """
     erased = set(erased_addresses(log.rows(0, log.size)))
     part = manifest.parts.vault
     done = 0
     for lines in portions(read_lines(root, part)) if part is not None else ():
         items = [(sha256(line).digest(), line) for line in lines]
         parts.sealed.put(
-            [(at, data) for at, data in items if at not in erased and not (again and _holds(parts.sealed, at))]
+            [(at, data) for at, data in items if at not in erased and not (again and holds(parts.sealed, at))]
         )
         done += len(items)
         if progress is not None and part is not None:
             progress("vault items", done, part.items)
-
-
-def _holds(vault: Vault, at: bytes) -> bool:
-    try:
-        vault.get(at)
-    except NotFound:
-        return False
-    return True
+    headers = Headers()
+    waited = {parse_line(Waiting, line).id for line in read_lines(root, manifest.parts.queue)}
+    rows = log.rows(0, log.size) if waited else iter(())
+    logged = {event_id for row in rows if (event_id := headers.read(row.entry)[1]) in waited}
+    for line in read_lines(root, manifest.parts.queue) if logged else ():
+        staged = parse_line(Waiting, line).staged
+        if staged.event_id in logged:
+            items = [item for item in contents_of(staged) if item[0] not in erased]
+            parts.sealed.put([(at, data) for at, data in items if not holds(parts.sealed, at)])
 
 
 def _index(parts: Parts, key: VerifierKey, progress: Progress | None) -> None:

@@ -20,6 +20,7 @@ from ledger.errors import MalformedError
 from ledger.storage import Row
 from provenance.index import Index
 from provenance.index.bulk import among, insert_missing
+from provenance.queue import Staged
 
 __all__ = [
     "File",
@@ -85,6 +86,13 @@ class Waiting(_Line):
     def id(self) -> bytes:
         """The event id."""
         return sha256(self.event.encode()).digest()
+
+    @property
+    def staged(self) -> Staged:
+        """As it waits in a queue. Raises `MalformedError`."""
+        statement = None if self.statement is None else _decode(self.statement)
+        items = tuple(item.encode() for item in self.items)
+        return Staged(0, self.id, self.type, self.event.encode(), items, statement, self.sealed, self.staged_at)
 
 
 class Name(_Line):
@@ -216,8 +224,9 @@ def waiting_or_logged(store: SqlStore, index: Index) -> There:
 
 
 def _queue_row(one: Waiting) -> tuple[Any, ...]:
-    statement = None if one.statement is None else _decode(one.statement)
-    return one.id, one.type, one.event.encode(), orjson.dumps(one.items), statement, one.sealed, one.staged_at
+    staged = one.staged
+    items = orjson.dumps(one.items)
+    return staged.event_id, one.type, staged.event, items, staged.statement, one.sealed, one.staged_at
 
 
 def _encode(data: bytes) -> str:
