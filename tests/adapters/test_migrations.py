@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -443,6 +444,18 @@ def test_the_plan_writes_nothing_and_the_command_does(old: str) -> None:
     assert run("db", "downgrade", FIRST, "--db", old)[1].startswith(f"undone: {HEAD}\n")
     with opened(old) as store:
         assert contents(store.engine) == before
+
+
+@pytest.mark.parametrize("place", POSTGRES, indirect=True)
+def test_the_command_on_postgresql(moved: tuple[str, str | None]) -> None:
+    url, schema = moved
+    where = ["--db", url, *(["--schema", schema] if schema else [])]
+    status, said = run("db", "upgrade", "--plan", *where)
+    assert status == 0
+    assert "    locks provenance_queue (ACCESS EXCLUSIVE: reads and writes wait; 1 rows in it)" in said.splitlines()
+    assert said.splitlines()[-1] == f"next: provenance db upgrade {shlex.join(where)}"
+    assert run("db", "upgrade", *where)[1].startswith(f"upgraded from {FIRST} to {HEAD}\n")
+    assert run("db", "version", *where)[0] == 0
 
 
 def test_the_plan_reads_the_locks_off_the_statements(sold: Market) -> None:
