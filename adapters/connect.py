@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from provenance.ledger import ProvenanceLedger
     from provenance.vault import Vault
 
-__all__ = ["connect", "create", "database_url", "keys_beside", "keys_folder", "open_log", "open_objects"]
+__all__ = [
+    "connect",
+    "create",
+    "database_url",
+    "keys_beside",
+    "keys_folder",
+    "open_log",
+    "open_objects",
+    "open_storage",
+]
 
 Keys = Mapping[str, str]
 """Where the three keys are: {"log": URI, "market": URI, "claim": URI}, each `file:PATH` or `env:NAME`."""
@@ -207,6 +216,11 @@ def _head(checkpoints: str | Checkpoints | None) -> Checkpoints | None:
 
 
 def _place(place: Place | None) -> Objects | None:
+    return None if place is None else open_storage(place)
+
+
+def open_storage(place: Place) -> Objects:
+    """A folder or bucket to read and write, named by path or URL; nothing is asked of it yet."""
     if not isinstance(place, (str, os.PathLike)):
         return place
     text = os.fspath(place)

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from adapters.connect import connect, database_url, keys_beside
+from sqlalchemy import Connection, text
+
+from adapters.alembic import look_at_autogenerate
+from adapters.connect import Place, connect, database_url, keys_beside, open_storage
+from adapters.files import Directory
 from adapters.keys import load_secret
-from adapters.sql.doctor import BEGIN_LINES, SAVEPOINT_LINES, begins_immediate, savepoints_hold
+from adapters.sql.doctor import BEGIN_LINES, SAVEPOINT_LINES, begins_immediate, savepoints_hold, unsafe_settings
+from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
-from ledger.errors import LedgerError
+from adapters.sql.version import HEAD, check_version
+from ledger.errors import LedgerError, NotFound
+from ledger.storage import Objects
 from provenance.content import Credential, is_development, lint
+from provenance.health import Check, Status
+from provenance.ledger import ProvenanceLedger
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -19,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "examine"]
 
 _WHERE = "add where `engine` is made (of an AsyncEngine: engine = its .sync_engine):"
+_KEY = "log.vkey"
+_SKEW = 5.0  # seconds between our clock and the server's
+_SHADES: dict[Status, Literal["ok", "note", "bad"]] = {"ok": "ok", "degraded": "note", "bad": "bad"}
 
 
 class Finding(NamedTuple):
@@ -34,46 +49,111 @@ class Finding(NamedTuple):
 def examine(
     database: str,
     *,
-    publish: str | os.PathLike[str] | None = None,
+    publish: Place | None = None,
+    objects: Place | None = None,
+    schema: str | None = None,
+    index: str | None = None,
+    checkpoints: str | None = None,
     engine: Engine | None = None,
+    env: Path | None = None,
     production: bool = False,
 ) -> list[Finding]:
-    """Examine database, keys, certificate, published folder and, where given, the market's own `engine`."""
+    """Examine database, tables, keys, certificate, the places that others read and, where given, the market's `engine`.
+
+    `env` is the market's Alembic: `env.py`, its folder, or `alembic.ini`. What it writes is what is there already: the
+    key file of each published place; and once the mark that a bucket has passed its probe.
+    """
     try:
-        store = SqlStore(database_url(database))
+        store = SqlStore(database_url(database), schema=schema)
     except LedgerError as error:
         return [Finding("database", "bad", str(error), "or name the database with --db")]
-    findings = [Finding("database", "ok", f"{store.url.database} opens, every commit durable (synchronous=FULL)")]
-    findings += _keys(store, production=production)
-    findings.append(_ledger(database, publish))
+    with closing(store):
+        findings = [*_database(store), *_tables(store, env)]
+        findings += _keys(store, production=production)
+        if not any(finding.name == "tables" and finding.status == "bad" for finding in findings):
+            findings += _ledger(database, publish, objects, checkpoints, schema, index)
     if engine is not None:
         findings += _engine(engine)
-    store.close()
     return findings
 
 
-def _ledger(database: str, publish: str | os.PathLike[str] | None) -> Finding:
+# The database
+
+
+def _database(store: SqlStore) -> Iterator[Finding]:
     try:
-        ledger = connect(database, publish=publish)
-        behind = ledger.log.size - ledger.index.size
-        size, published, waiting = ledger.log.size, ledger.log.checkpoint.size, ledger.waiting
+        with storage_errors(store.name):
+            if store.url.get_backend_name() == "sqlite":
+                yield from _sqlite(store)
+            else:
+                yield from _server(store.reading, store.name)
     except LedgerError as error:
-        return Finding(
-            "ledger", "bad", str(error), f"if the database is an older copy: provenance recover --publish {publish}"
-        )
-    if behind:
-        return Finding("index", "bad", f"{behind} entries behind the log", "provenance index rebuild")
-    if waiting or published < size:
-        detail = f"{waiting} events wait, {size - published} entries are not yet published"
-        return Finding("ledger", "note", detail, "provenance publish")
-    return Finding("ledger", "ok", f"size {size}, published {published}, nothing waits, index behind by 0")
+        yield Finding("database", "bad", str(error))
+
+
+def _sqlite(store: SqlStore) -> Iterator[Finding]:
+    mode = str(store.reading.execute(text("PRAGMA journal_mode")).scalar_one())
+    detail = f"{store.name} opens, every commit durable (synchronous=FULL), journal {mode}"
+    if mode in {"off", "memory"}:
+        yield Finding("database", "bad", f"{detail}: a crash can destroy the file", "PRAGMA journal_mode=WAL")
+    elif mode != "wal":
+        yield Finding("database", "note", f"{detail}: readers and the writer wait for each other", _TO_WAL)
+    else:
+        yield Finding("database", "ok", detail)
+
+
+def _server(connection: Connection, name: str) -> Iterator[Finding]:
+    row = connection.execute(text(_SERVER)).one()
+    yield Finding("database", "ok", f"{name} answers, PostgreSQL {row.version}")
+    if row.standby or row.read_only == "on":
+        detail = "a standby, where nothing can be written" if row.standby else "transactions are read-only here"
+        yield Finding("writer", "bad", detail, "give the URL of the primary (target_session_attrs=read-write finds it)")
+    else:
+        yield Finding("writer", "ok", "the primary, which takes writes")
+    unsafe = unsafe_settings(connection)
+    if unsafe:
+        settings = ", ".join(f"{setting}={value}" for setting, value in unsafe.items())
+        detail = f"{settings}: a crash of the server can lose or damage what was committed"
+        yield Finding("durability", "bad", detail, "; ".join(f"ALTER SYSTEM SET {setting} = on" for setting in unsafe))
+    else:
+        yield Finding("durability", "ok", "fsync, full_page_writes and synchronous_commit are on")
+    if row.autovacuum == "off":
+        detail = "autovacuum is off: the queue, whose rows come and go, only grows and slows down"
+        yield Finding("autovacuum", "bad", detail, "ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf()")
+    else:
+        yield Finding("autovacuum", "ok", "on")
+    skew = (datetime.now(UTC) - row.now).total_seconds()
+    status: Literal["ok", "note"] = "ok" if abs(skew) <= _SKEW else "note"
+    fix = "" if status == "ok" else "set both clocks right (NTP)"
+    yield Finding("clock of the server", status, f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} ours", fix)
+
+
+def _tables(store: SqlStore, env: Path | None) -> Iterator[Finding]:
+    try:
+        with storage_errors("tables"):
+            check_version(store.reading)
+    except NotFound as error:
+        yield Finding("tables", "bad", str(error), "provenance init ORIGIN")
+        return
+    except LedgerError as error:
+        yield Finding("tables", "bad", str(error), "provenance db upgrade")
+        return
+    yield Finding("tables", "ok", f"at revision {HEAD}, as this release wants them")
+    try:
+        with storage_errors("tables"):
+            yield Finding("migrations", *look_at_autogenerate(store.reading, env=env))
+    except LedgerError as error:
+        yield Finding("migrations", "bad", str(error), "name the market's env.py or alembic.ini with --alembic")
+
+
+# Keys
 
 
 def _keys(store: SqlStore, *, production: bool) -> list[Finding]:
     findings = []
     for name, uri in keys_beside(store).items():
         try:
-            text = load_secret(uri)
+            secret = load_secret(uri)
         except LedgerError as error:
             findings.append(
                 Finding(f"{name} key", "bad", str(error), f"restore {uri.partition(':')[2]} from its backup")
@@ -81,7 +161,7 @@ def _keys(store: SqlStore, *, production: bool) -> list[Finding]:
             continue
         findings.append(Finding(f"{name} key", "ok", f"{uri} is there and private"))
         if name == "claim":
-            findings += _certificate(Credential.parse(text), production=production)
+            findings += _certificate(Credential.parse(secret), production=production)
     return findings
 
 
@@ -97,6 +177,88 @@ def _certificate(credential: Credential, *, production: bool) -> list[Finding]:
     return findings
 
 
+# The ledger, and where it is published
+
+
+def _ledger(
+    database: str,
+    publish: Place | None,
+    objects: Place | None,
+    checkpoints: str | None,
+    schema: str | None,
+    index: str | None,
+) -> Iterator[Finding]:
+    try:
+        places = [open_storage(place) for place in (objects, publish) if place is not None]
+        for place in [*places, *([open_storage(checkpoints)] if checkpoints else [])]:
+            yield from _bucket(place)
+        ledger = connect(
+            database,
+            publish=publish,
+            objects=objects,
+            checkpoints=checkpoints,
+            schema=schema,
+            index=index,
+            signs=False,
+        )
+    except LedgerError as error:
+        shown = publish if isinstance(publish, (str, os.PathLike)) else None
+        fix = "provenance recover" + (f" --publish {os.fspath(shown)}" if shown else "")
+        yield Finding("ledger", "bad", str(error), f"if the database is an older copy: {fix}")
+        return
+    for place in places:
+        yield _writable(place, ledger)
+    for check in ledger.health().checks:
+        if check.name != "database":
+            yield _of(check)
+
+
+def _of(check: Check) -> Finding:
+    return Finding(check.name, _SHADES[check.status], check.sentence, check.fix)
+
+
+def _bucket(place: Objects) -> Iterator[Finding]:
+    """That conditional writes of a bucket are what they seem; asked once, and remembered there."""
+    if isinstance(place, Directory):
+        return
+    from adapters.objects import Bucket
+    from adapters.probe import PASSED, probe_once
+
+    if not isinstance(place, Bucket):
+        return
+    try:
+        before = place.get(PASSED).decode("utf-8", "replace").strip()
+        yield Finding("bucket", "ok", f"{place!r} passed the race of its writers before ({before})")
+    except NotFound:
+        try:
+            probe_once(place)
+        except LedgerError as error:
+            yield Finding("bucket", "bad", str(error), "check endpoint, credentials and product of the bucket")
+        else:
+            yield Finding("bucket", "ok", f"{place!r} passed the race of its writers now")
+    except LedgerError as error:
+        yield Finding("bucket", "bad", str(error), "check endpoint, credentials and product of the bucket")
+
+
+def _writable(place: Objects, ledger: ProvenanceLedger) -> Finding:
+    """That a place can be written, tried with the key file, which is the same whenever it is written."""
+    want = f"{ledger.log.policy.logs[0].key}\n".encode()
+    try:
+        try:
+            there = place.get(_KEY)
+        except NotFound:
+            there = want
+        if there != want:
+            return Finding("key file", "bad", f"{_KEY} in {place!r} is another log's", "publish this log elsewhere")
+        place.replace(_KEY, want)
+    except LedgerError as error:
+        return Finding("key file", "bad", f"{place!r}: {error}", "let this user write there")
+    return Finding("key file", "ok", f"{place!r} can be written, and names this log's key")
+
+
+# The market's engine
+
+
 def _engine(engine: Engine) -> list[Finding]:
     findings = []
     if savepoints_hold(engine):
@@ -110,3 +272,11 @@ def _engine(engine: Engine) -> list[Finding]:
         detail = "begin deferred: one that reads and then writes fails at once when another writer was faster"
         findings.append(Finding("transactions", "note", detail, _WHERE, BEGIN_LINES))
     return findings
+
+
+_TO_WAL = "PRAGMA journal_mode=WAL, once, while the market stands still"
+_SERVER = """\
+SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS standby,
+       current_setting('transaction_read_only') AS read_only, current_setting('autovacuum') AS autovacuum,
+       clock_timestamp() AS now
+"""

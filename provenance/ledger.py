@@ -469,6 +469,10 @@ class ProvenanceLedger:
             raise Conflict(msg)
         return Ticket(names[0][1].hex(), types[names[0][1]], ref)
 
+    def names(self, *, verb: str | None = None) -> Iterator[tuple[str, str, bytes, bool]]:
+        """Everything recorded under a ref, or what one verb recorded: (verb, ref, event id, whether it still waits)."""
+        return self._recall.names(verb)
+
     def receipt(self, ticket: Named) -> Receipt:
         """Index, proof and bytes of a published event. Raises `NotFound` while it is only accepted, or unknown."""
         event_id = bytes.fromhex(str(ticket))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -64,6 +64,9 @@ class Queue(Protocol):
 
     def names(self, connection: Connection, ref: str) -> list[tuple[str, bytes]]:
         """All (verb, event id) that `ref` stands for."""
+
+    def every_name(self, verb: str | None = None) -> Iterator[list[tuple[str, str, bytes]]]:
+        """Every name, or those of one verb, as (verb, ref, event id): some at a time, in the order of verb and ref."""
 
     def waiting(self, connection: Connection, event_ids: Iterable[bytes]) -> dict[bytes, Staged]:
         """Those of `event_ids` that are staged and not yet sequenced."""

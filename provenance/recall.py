@@ -7,7 +7,7 @@ event on its way is found in at least one of them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ledger.errors import NotFound
@@ -53,6 +53,16 @@ class Recall:
             _make_room(self._types)
             self._types.update(logged)
         return found | {event_id: event.type for event_id, event in waiting.items()} | logged
+
+    def names(self, verb: str | None = None) -> Iterator[tuple[str, str, bytes, bool]]:
+        """(verb, ref, event id, whether it waits) of every event that has a name and is waiting or in the log."""
+        for portion in self._queue.every_name(verb):
+            event_ids = [event_id for _, _, event_id in portion]
+            waiting = self._queue.waiting(self._queue.reading, event_ids)
+            logged = self._index.on().known(event_ids)
+            for named, ref, event_id in portion:
+                if event_id in waiting or event_id in logged:
+                    yield named, ref, event_id, event_id not in logged
 
     def read(self, event_id: bytes, connection: Connection | None = None) -> bytes | None:
         """The event's bytes; None when it is unknown or cannot be read here any more."""

@@ -13,24 +13,21 @@ from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from adapters.cli.market import AsJson, Database, Publish, place
 from adapters.cli.output import ALTERED, INTACT, command, help_alone, progress, show
+from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.doctor import Finding, examine
 from adapters.recover import rebuild_index, recover
 
 __all__ = ["add_to"]
 
-_DB = "market.db"
-_PUBLIC = Path("public")
-
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    app.command("doctor")(doctor)
-    app.command("recover")(recover_)
+    app.command("doctor")(at_ledger(doctor))
+    app.command("recover")(at_ledger(recover_))
     index = typer.Typer()
     index.callback(invoke_without_command=True)(_index)
-    index.command("rebuild")(rebuild)
+    index.command("rebuild")(at_ledger(rebuild))
     app.add_typer(index, name="index")
 
 
@@ -43,23 +40,26 @@ def doctor(
     engine: Annotated[
         str | None, typer.Option("--engine", help="your own engine, as module:name", metavar="M:N")
     ] = None,
+    alembic: Annotated[
+        Path | None, typer.Option("--alembic", help="your alembic.ini or env.py, to look into", metavar="FILE")
+    ] = None,
     production: Annotated[bool, typer.Option("--production", help="also refuse what is for development only")] = False,
-    db: Database = _DB,
-    publish: Publish = _PUBLIC,
+    *,
+    where: Where,
     as_json: AsJson = False,
 ) -> int:
     """One line for each check, each with its fix; 1 if one must be mended."""
     host, is_async = _load(engine) if engine else (None, False)
 
     def look() -> list[Finding]:
-        return examine(db, publish=publish, engine=host, production=production)
+        return examine(where.db, publish=where.shown, engine=host, env=alembic, production=production, **where.parts)
 
     findings = asyncio.run(greenlet_spawn(look)) if is_async else look()
     value = {"checks": [finding._asdict() for finding in findings]}
     bad = any(finding.status == "bad" for finding in findings)
     fixes = [finding.fix for finding in findings if finding.fix.startswith("provenance ")]
     again = ["doctor", *(["--engine", engine] if engine else []), *(["--production"] if production else [])]
-    next_ = command(*(again if bad else ["status"]), *place(db, publish))
+    next_ = command(*(again if bad else ["status"]), *where.options)
     lines = [*(_line(finding) for finding in findings), f"next: {fixes[0] if fixes else next_}"]
     show(value, as_json=as_json, text="\n".join(lines))
     return ALTERED if bad else INTACT
@@ -68,27 +68,22 @@ def doctor(
 def rebuild(
     into: Annotated[str | None, typer.Option("--into", help="move it: another database to keep it in")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="check every statement's signature on the way")] = False,
-    index: Annotated[str | None, typer.Option("--index", help="the database that it was moved to before")] = None,
-    objects: Annotated[str | None, typer.Option("--objects", help="where tiles and bundles are, if elsewhere")] = None,
-    schema: Annotated[str | None, typer.Option("--schema", help="the PostgreSQL schema of our tables")] = None,
-    db: Database = _DB,
-    publish: Publish = _PUBLIC,
+    *,
+    where: Where,
     as_json: AsJson = False,
 ) -> int:
     """Derive the index again from log and vault, beside the old one, while the market runs."""
     with progress() as bars:
         size = rebuild_index(
-            db,
+            where.db,
             into=into,
             verify=verify,
-            index=index,
-            objects=objects,
-            schema=schema,
             progress=lambda done, total: bars("entries", done, total),
+            **where.parts,
         )
     checked = ", every signature checked" if verify else ""
     said = f"index rebuilt: {size} entries{checked}"
-    next_ = command("status", *place(db, publish))
+    next_ = command("status", *where.options)
     if into is not None:
         said += "\nevery process that connects with index= and this URL uses it from now on, and lets it follow the log"
     value = {"size": size, "verified": verify, "moved": into is not None}
@@ -96,14 +91,16 @@ def rebuild(
     return INTACT
 
 
-def recover_(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = False) -> int:
+def recover_(*, where: Where, as_json: AsJson = False) -> int:
     """Refill a database that is behind what was published.
 
     All entries and open events come back from the public files, verified; sealed events that only the lost database
     held are listed.
     """
     with progress() as bars:
-        report = recover(db, publish, progress=lambda done, total: bars("entries", done, total))
+        report = recover(
+            where.db, where.shown, progress=lambda done, total: bars("entries", done, total), **where.parts
+        )
     value: dict[str, Any] = {
         "from": report.refilled.start,
         "to": report.refilled.stop,
@@ -111,13 +108,13 @@ def recover_(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = F
     }
     if report.refilled:
         first, last = report.refilled[0], report.refilled[-1]
-        lines = [f"refilled {len(report.refilled)} entries, #{first} to #{last}, from {publish}"]
+        lines = [f"refilled {len(report.refilled)} entries, #{first} to #{last}, from {where.read_at}"]
     else:
-        lines = [f"nothing to refill: {db} holds all that {publish} shows"]
+        lines = [f"nothing to refill: {where.db} holds all that {where.read_at} shows"]
     lines += [
         f"lost: #{i} {kind} {event}: sealed, its content was only in the database" for i, kind, event in report.lost
     ]
-    lines.append(f"next: {command('status', *place(db, publish))}")
+    lines.append(f"next: {command('status', *where.options)}")
     show(value, as_json=as_json, text="\n".join(lines))
     return INTACT
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.cli.market import AsJson, Database
 from adapters.cli.output import ALTERED, INTACT, command, help_alone, show, working
+from adapters.cli.where import AsJson, Database, Schema
 from adapters.connect import database_url
 from adapters.sql.store import SqlStore
 from adapters.sql.upgrade import Plan, Step, downgrade, plan, upgrade
@@ -17,7 +17,6 @@ from ledger.errors import NotFound
 __all__ = ["add_to"]
 
 _DB = "market.db"
-Schema = Annotated[str | None, typer.Option("--schema", help="the PostgreSQL schema that our tables are in")]
 
 
 def add_to(app: typer.Typer) -> None:

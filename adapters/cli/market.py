@@ -6,48 +6,24 @@ import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
+from sqlalchemy.engine import make_url
 
 from adapters.cli.money import format_money, parse_money
 from adapters.cli.output import command, show, working
-from adapters.connect import connect, create, database_url
+from adapters.cli.where import AsJson, Where, at_ledger
+from adapters.connect import create, database_url, keys_folder
 from ledger.errors import MalformedError, NotFound
 from ledger.note import SigningKey
 from provenance.drafts import Money
 from provenance.ledger import ProvenanceLedger
 from provenance.ticket import Ticket
 
-__all__ = ["AsJson", "Database", "Publish", "add_to", "check_database", "named", "open_ledger", "place", "reading"]
-
-
-def check_database(db: str | None) -> str | None:
-    """Refuse what can never be a database of this release."""
-    if db is not None and "://" in db and not db.startswith("sqlite:///"):
-        msg = f"{db.partition('://')[0]}://…: this release stores in SQLite only; want a file or sqlite:///FILE"
-        raise typer.BadParameter(msg)
-    if db is not None and Path(db.removeprefix("sqlite:///")).is_dir():
-        msg = f"{db}: a folder, want a file such as {db.rstrip('/')}/market.db"
-        raise typer.BadParameter(msg)
-    return db
-
+__all__ = ["add_to", "named"]
 
 Kind = Literal["person", "org", "market", "software", "model-provider", "collective"]
-Database = Annotated[
-    str,
-    typer.Option(
-        "--db",
-        envvar="PROVENANCE_DB",
-        help="the market's database: a file or a URL",
-        metavar="FILE|URL",
-        callback=check_database,
-    ),
-]
-Publish = Annotated[
-    Path, typer.Option("--publish", envvar="PROVENANCE_PUBLISH", help="the folder that others read the log from")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="the same answer as JSON")]
 Ref = Annotated[str | None, typer.Option("--ref", help="your own name for it, such as order:7731")]
 Title = Annotated[str | None, typer.Option("--title", help="goes to the vault, never into the log")]
 Creator = Annotated[list[str], typer.Option("--creator", help="id or ref of a party; repeat for several")]
@@ -55,22 +31,20 @@ Price = Annotated[
     str | None, typer.Option("--price", help="12.50EUR, or in minor units 1250EUR; twelve euros are 12.00EUR")
 ]
 
-_DB = "market.db"
-_PUBLIC = Path("public")
 _WORK = ("create", "derive")
 _PARTY = ("register_party",)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for verb in (init, register, create_work, derive, offer, license_, attach, publish, status):
-        app.command(verb.__name__.removesuffix("_work").rstrip("_"))(verb)
+    for verb in (init, register, create_work, derive, offer, license_, attach, publish):
+        app.command(verb.__name__.removesuffix("_work").rstrip("_"))(at_ledger(verb))
 
 
 def init(
     origin: Annotated[str, typer.Argument(help="name of the log for ever, such as market.example/log")],
-    db: Database = _DB,
-    publish: Publish = _PUBLIC,
+    *,
+    where: Where,
     name: Annotated[str | None, typer.Option("--name", help="the market's name, for the vault")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -80,32 +54,33 @@ def init(
     except MalformedError as error:
         msg = f"origin: {error}"
         raise typer.BadParameter(msg) from error
-    ledger = create(db, origin=origin, publish=publish, market_name=name)
+    ledger = create(where.db, origin=origin, publish=where.shown, market_name=name, **where.parts)
     key = ledger.log.policy.logs[0].key
-    value = {"origin": origin, "key": str(key), "database": db, "publish": str(publish), "market": ledger.market.hex()}
+    keys = str(keys_folder(make_url(database_url(where.db))))
+    value = {"origin": origin, "key": str(key), "database": where.db, "publish": where.read_at, "keys": keys}
     lines = (
         f"origin    {origin}",
         f"log key   {key}",
-        f"keys      {Path(db.removeprefix('sqlite:///')).with_suffix('.keys')}/ (with a development certificate)",
-        f"publish   {publish}/",
-        f"next: {command('register', 'person', '--name', 'Ada', '--ref', 'user:42', *place(db, publish))}",
+        f"keys      {keys}/ (with a development certificate)",
+        f"publish   {where.read_at.rstrip('/')}/",
+        f"next: {command('register', 'person', '--name', 'Ada', '--ref', 'user:42', *where.options)}",
     )
-    show(value, as_json=as_json, text="\n".join(lines))
+    show({**value, "market": ledger.market.hex()}, as_json=as_json, text="\n".join(lines))
 
 
 def register(
     kind: Annotated[Kind, typer.Argument(help="what it is")],
     name: Annotated[str | None, typer.Option("--name", help="goes to the vault, never into the log")] = None,
     ref: Ref = None,
-    db: Database = _DB,
-    publish: Publish = _PUBLIC,
+    *,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Register a party that the market vouches for."""
-    ledger = open_ledger(db, publish)
+    ledger = where.open()
     ticket = ledger.register_party(kind, name=name, ref=ref)
     then = f"provenance create FILE --creator {shlex.quote(ref or ticket.id)}"
-    _show(ledger, ticket, as_json, command("status", *place(db, publish)), f"with a file of theirs: {then}")
+    _show(ledger, ticket, as_json, command("status", *where.options), f"with a file of theirs: {then}")
 
 
 def create_work(
@@ -118,12 +93,12 @@ def create_work(
     tool: Annotated[str | None, typer.Option("--tool", help="the generative model that made it: id or ref")] = None,
     source_type: Annotated[str | None, typer.Option("--source-type", help="term of IPTC digital source types")] = None,
     ref: Ref = None,
-    db: Database = _DB,
-    publish: Publish = _PUBLIC,
+    *,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Record a work from its file."""
-    ledger = open_ledger(db, publish)
+    ledger = where.open()
     with working(f"reading {file.name}"):
         ticket = ledger.create(
             file,
@@ -134,7 +109,7 @@ def create_work(
             source_type=source_type,
             ref=ref,
         )
-    _show(ledger, ticket, as_json, _attaching(ticket, file, db, publish))
+    _show(ledger, ticket, as_json, _attaching(ticket, file, where))
 
 
 def derive(
@@ -149,12 +124,12 @@ def derive(
     tool: Annotated[str | None, typer.Option("--tool", help="the generative model that made it: id or ref")] = None,
     source_type: Annotated[str | None, typer.Option("--source-type", help="term of IPTC digital source types")] = None,
     ref: Ref = None,
-    db: Database = _DB,
-    publish: Publish = _PUBLIC,
+    *,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Record a work that was made from others."""
-    ledger = open_ledger(db, publish)
+    ledger = where.open()
     with working(f"reading {file.name}"):
         ticket = ledger.derive(
             file,
@@ -167,7 +142,7 @@ def derive(
             source_type=source_type,
             ref=ref,
         )
-    _show(ledger, ticket, as_json, _attaching(ticket, file, db, publish))
+    _show(ledger, ticket, as_json, _attaching(ticket, file, where))
 
 
 def offer(
@@ -175,18 +150,18 @@ def offer(
     terms: Annotated[str, typer.Option("--terms", help="an SPDX expression or the id of terms")],
     price: Price = None,
     ref: Ref = None,
-    db: Database = _DB,
-    publish: Publish = _PUBLIC,
+    *,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Offer a work under terms."""
-    ledger = open_ledger(db, publish)
+    ledger = where.open()
     money = _money(price)
     ticket = ledger.offer(named(ledger, work, _WORK), terms=terms, price=money, ref=ref)
     asked = ["--price", format_money(money).replace(" ", "")] if money else []
     sell = command("license", work, "--offer", ref or ticket.id, *asked, "--to")
     lines = (f"price {format_money(money) if money else 'none'}", f"to sell it: {sell} PARTY")
-    _show(ledger, ticket, as_json, command("status", *place(db, publish)), *lines)
+    _show(ledger, ticket, as_json, command("status", *where.options), *lines)
 
 
 def license_(
@@ -196,12 +171,12 @@ def license_(
     price: Price = None,
     quantity: Annotated[int, typer.Option("--quantity", min=1)] = 1,
     ref: Ref = None,
-    db: Database = _DB,
-    publish: Publish = _PUBLIC,
+    *,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Grant a license under an offer; the grant itself is sealed."""
-    ledger = open_ledger(db, publish)
+    ledger = where.open()
     money = _money(price)
     ticket = ledger.license(
         named(ledger, work, _WORK),
@@ -211,7 +186,7 @@ def license_(
         quantity=quantity,
         ref=ref,
     )
-    next_ = command("proof", ticket.id, "--db", db, *reading(publish))
+    next_ = command("proof", ticket.id, *where.own_options, *where.reading)
     _show(ledger, ticket, as_json, next_, *([f"price {format_money(money)}"] if money else []))
 
 
@@ -220,52 +195,25 @@ def attach(
     source: Annotated[Path, typer.Argument(help="the work's file")],
     destination: Annotated[Path, typer.Argument(help="where the signed file goes")],
     ref: Ref = None,
-    db: Database = _DB,
-    publish: Publish = _PUBLIC,
+    *,
+    where: Where,
     as_json: AsJson = False,
 ) -> None:
     """Write a signed copy whose C2PA manifest names the log entry."""
-    ledger = open_ledger(db, publish)
+    ledger = where.open()
     with working(f"signing {destination.name}"):
         ticket = ledger.attach(named(ledger, work, _WORK), source, destination, ref=ref)
-    _show(ledger, ticket, as_json, command("verify", str(destination), *reading(publish)))
+    _show(ledger, ticket, as_json, command("verify", str(destination), *where.reading))
 
 
-def publish(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = False) -> None:
+def publish(*, where: Where, as_json: AsJson = False) -> None:
     """Sequence what was accepted and publish a checkpoint over it."""
-    ledger = open_ledger(db, publish)
+    ledger = where.open()
     with working("publishing"):
         checkpoint = ledger.publish()
     value = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
-    next_ = command("audit", str(publish), *reading(publish)[2:])
+    next_ = command("audit", where.read_at, *where.reading[2:])
     show(value, as_json=as_json, text=f"{checkpoint.origin} published at size {checkpoint.size}\nnext: {next_}")
-
-
-def status(db: Database = _DB, publish: Publish = _PUBLIC, as_json: AsJson = False) -> None:
-    """Where the ledger stands: size, checkpoint, queue, index."""
-    ledger = open_ledger(db, publish)
-    checkpoint, index = ledger.log.checkpoint, ledger.index
-    value: dict[str, Any] = {
-        "origin": checkpoint.origin,
-        "sequenced": ledger.log.size,
-        "published": checkpoint.size,
-        "waiting": ledger.waiting,
-        "index_behind": ledger.log.size - index.size,
-        "log_time": index.last_time(),
-        "types": index.counts(),
-    }
-    types = "  ".join(f"{kind} {number}" for kind, number in value["types"].items())
-    text = (
-        f"{checkpoint.origin}   size {ledger.log.size}   published {checkpoint.size}   queue {ledger.waiting}   "
-        f"index −{value['index_behind']}   log time {value['log_time']}\n{types}\n"
-        f"next: {command('audit', str(publish), *reading(publish)[2:])}"
-    )
-    show(value, as_json=as_json, text=text)
-
-
-def open_ledger(db: str, publish: Path | None) -> ProvenanceLedger:
-    """The ledger of these options."""
-    return connect(db, publish=publish)
 
 
 def named(ledger: ProvenanceLedger, name: str, verbs: Sequence[str] = ()) -> Ticket | str:
@@ -278,22 +226,9 @@ def named(ledger: ProvenanceLedger, name: str, verbs: Sequence[str] = ()) -> Tic
     return ledger.find(name)
 
 
-def place(db: str, publish: Path) -> list[str]:
-    """The options that lead another command to the same ledger."""
-    return [
-        *(["--db", db] if database_url(db) != database_url(_DB) else []),
-        *(["--publish", str(publish)] if publish != _PUBLIC else []),
-    ]
-
-
-def reading(publish: Path) -> list[str]:
-    """The options that lead a reader to what this ledger publishes."""
-    return ["--log", str(publish), "--policy", str(publish / "market.policy")]
-
-
-def _attaching(ticket: Ticket, file: Path, db: str, publish: Path) -> str:
+def _attaching(ticket: Ticket, file: Path, where: Where) -> str:
     signed = file.with_name(f"{file.stem}.signed{file.suffix}")
-    return command("attach", ticket.id, str(file), str(signed), *place(db, publish))
+    return command("attach", ticket.id, str(file), str(signed), *where.options)
 
 
 def _money(price: str | None) -> Money | None:

@@ -11,10 +11,12 @@ from typing import Annotated, Any
 import typer
 from cryptography.x509 import load_pem_x509_certificates
 
-from adapters.cli.market import check_database, named
+from adapters.cli.copies import copy_
+from adapters.cli.market import named
 from adapters.cli.output import INTACT, command, echo, fail, help_alone, progress, show, status_of
 from adapters.cli.trust import accept, accepted_key, find_log, may_ask, offered
-from adapters.connect import connect, open_log
+from adapters.cli.where import AsJson, Where, at_own_ledger
+from adapters.connect import open_log
 from adapters.files import Directory
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
@@ -41,21 +43,20 @@ Log = Annotated[str | None, typer.Option("--log", help="where the log is publish
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="whose signatures you accept")]
 Anchors = Annotated[Path | None, typer.Option("--anchors", help="certificates (PEM) you trust to sign manifests")]
 Html = Annotated[Path | None, typer.Option("--html", help="write the page here")]
-OwnDatabase = Annotated[
-    str | None, typer.Option("--db", help="operators: your database", metavar="FILE|URL", callback=check_database)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="the same answer as JSON")]
 
 _SHOWN = 20
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for verb in (verify, trace, proof, trust, audit):
+    for verb in (verify, trace, trust):
         app.command(verb.__name__)(verb)
+    app.command("proof")(at_own_ledger(proof))
+    app.command("audit")(at_own_ledger(audit))
     log = typer.Typer()
     log.callback(invoke_without_command=True)(_log)
     log.command("export")(export)
+    log.command("copy")(copy_)
     app.add_typer(log, name="log")
 
 
@@ -97,14 +98,15 @@ def proof(
     folder: Annotated[Path, typer.Argument(help="where the proof goes")] = Path("proofs"),
     log: Log = None,
     policy: PolicyFile = None,
-    db: OwnDatabase = None,
+    *,
+    where: Where | None,
     as_json: AsJson = False,
 ) -> int:
     """Write a proof to keep: proof, entry, event, and those of the signer.
 
     An operator who gives --db also gets the event of a sealed entry, which only he can hand to those entitled.
     """
-    ledger = connect(db) if db else None
+    ledger = where.open(signs=False) if where else None
     history = _history(find_log(log, policy), disclosed=ledger.disclosures() if ledger else None)
     path = Path(work)
     if path.is_file():
@@ -157,7 +159,8 @@ def audit(
     policy: PolicyFile = None,
     since: Annotated[Path | None, typer.Option("--since", help="checkpoint of an earlier audit")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="keep the checkpoint here for the next audit")] = None,
-    db: OwnDatabase = None,
+    *,
+    where: Where | None,
     as_json: AsJson = False,
 ) -> int:
     """Check every tile, entry, statement, signer and event of a log.
@@ -166,7 +169,7 @@ def audit(
     """
     client = find_log(location, policy)
     old = None if since is None else _earlier(since, client.policy)
-    ledger = connect(db) if db else None
+    ledger = where.open(signs=False) if where else None
     vault = ledger.disclosures() if ledger else {}
     with progress() as bars:
         report = run_audit(client, since=old, disclosed=vault, progress=bars)

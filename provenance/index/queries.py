@@ -103,9 +103,10 @@ class Index:
         last = self._run(select(func.max(entries.c.idx))).scalar_one()
         return 0 if last is None else int(last) + 1
 
-    def counts(self) -> dict[str, int]:
-        """Number of entries of each type."""
-        found = self._run(select(entries.c.type, func.count()).group_by(entries.c.type).order_by(entries.c.type))
+    def counts(self, start: int = 0) -> dict[str, int]:
+        """Number of entries of each type, from the entry `start` on."""
+        query = select(entries.c.type, func.count()).group_by(entries.c.type).order_by(entries.c.type)
+        found = self._run(query.where(entries.c.idx >= start) if start else query)
         return {kind: int(number) for kind, number in found}
 
     def entry(self, idx: int) -> Entry | None:
@@ -192,6 +193,11 @@ class Index:
         """Log time of an entry (RFC 3339), "" before the first one."""
         row = self._run(_TIME_OF, {"idx": idx}).first()
         return str(row.time) if row else ""
+
+    def first_since(self, time: str) -> int:
+        """The first entry whose log time is `time` (RFC 3339) or later; `size` when there is none."""
+        found = self._run(select(func.min(times.c.idx)).where(times.c.time >= time)).scalar_one()
+        return self.size if found is None else int(found)
 
     def last_time(self) -> str:
         """The newest log time, "" when there is none."""

@@ -101,7 +101,8 @@ def overtake(market: Market, act: Callable[[], object]) -> None:  # noqa: F811
 
     def late(connection, ids):
         queue.remove = remove
-        raise Conflict("another sequencer took them")
+        msg = "another sequencer took them"
+        raise Conflict(msg)
 
     queue.remove = late
     act()
@@ -184,7 +185,8 @@ def test_what_was_not_published_is_measured_when_it_is(market, watched, monkeypa
 
 def test_a_gauge_that_cannot_be_read_says_so(market, watched, monkeypatch, caplog):  # noqa: F811
     def away():
-        raise Unavailable("the database is away")
+        msg = "the database is away"
+        raise Unavailable(msg)
 
     monkeypatch.setattr(market.ledger, "standing", away)
     assert not set(watched.metrics()) & {"provenance.queue.depth", "provenance.index.lag"}

@@ -1,0 +1,169 @@
+"""The options that say where a ledger is, the same for every command that opens one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adapters.connect import connect, database_url
+from provenance.ledger import ProvenanceLedger
+
+__all__ = ["AsJson", "Database", "Schema", "Where", "at_ledger", "at_own_ledger", "check_database"]
+
+_DB = "market.db"
+_PUBLIC = "public"
+_PRODUCTS = ("sqlite", "postgresql")
+
+
+def check_database(db: str | None) -> str | None:
+    """Refuse what can never be a database of ours."""
+    if db is not None and "://" in db and db.partition(":")[0].partition("+")[0] not in _PRODUCTS:
+        msg = f"{db.partition('://')[0]}://…: want SQLite (a file or sqlite:///FILE) or PostgreSQL (postgresql://…)"
+        raise typer.BadParameter(msg)
+    if db is not None and ("://" not in db or db.startswith("sqlite")) and Path(_file(db)).is_dir():
+        msg = f"{db}: a folder, want a file such as {db.rstrip('/')}/market.db"
+        raise typer.BadParameter(msg)
+    return db
+
+
+Database = Annotated[
+    str,
+    typer.Option(
+        "--db",
+        envvar="PROVENANCE_DB",
+        help="the market's database: a file or a URL",
+        metavar="FILE|URL",
+        callback=check_database,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="the same answer as JSON")]
+
+
+def _option(name: str, text: str, metavar: str) -> Any:
+    return Annotated[
+        str | None,
+        typer.Option(f"--{name}", envvar=f"PROVENANCE_{name.upper()}", help=text, metavar=metavar, show_default=False),
+    ]
+
+
+Schema = _option("schema", "the PostgreSQL schema of our tables", "NAME")
+
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "db": (Database, _DB),
+    "publish": (
+        _option("publish", f"where others read the log [default: {_PUBLIC}, or nowhere but --objects]", "FOLDER|URL"),
+        None,
+    ),
+    "objects": (_option("objects", "tiles and bundles, where they are not in the database", "FOLDER|URL"), None),
+    "checkpoints": (_option("checkpoints", "the bucket of the head, where that is not in the database", "URL"), None),
+    "schema": (Schema, None),
+    "index": (_option("index", "the database of the index, where it was moved to another", "FILE|URL"), None),
+}
+
+
+_OWN = Annotated[
+    str | None, typer.Option("--db", help="operators: your database", metavar="FILE|URL", callback=check_database)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a ledger is."""
+
+    db: str
+    publish: str | None
+    objects: str | None
+    checkpoints: str | None
+    schema: str | None
+    index: str | None
+
+    @property
+    def shown(self) -> str | None:
+        """Where others read the log besides `objects`; None for nowhere."""
+        return self.publish or (None if self.objects else _PUBLIC)
+
+    @property
+    def read_at(self) -> str:
+        """Where others read the log."""
+        return self.shown or str(self.objects)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """As `adapters.connect` and its like take it."""
+        return {
+            "objects": self.objects,
+            "checkpoints": self.checkpoints,
+            "schema": self.schema,
+            "index": self.index,
+        }
+
+    @property
+    def options(self) -> list[str]:
+        """What leads another command to the same ledger."""
+        given = asdict(self)
+        if database_url(self.db) == database_url(_DB):
+            given["db"] = None
+        if self.publish == _PUBLIC and not self.objects:
+            given["publish"] = None
+        return [word for name, value in given.items() if value for word in (f"--{name}", value)]
+
+    @property
+    def own_options(self) -> list[str]:
+        """What leads a reader's command to the operator's database, which it never finds by itself."""
+        apart = [word for name, value in self.parts.items() if value for word in (f"--{name}", value)]
+        return ["--db", self.db, *apart]
+
+    @property
+    def reading(self) -> list[str]:
+        """What leads a reader to what this ledger publishes; a bucket's key is accepted with `trust`."""
+        if "://" in self.read_at:
+            return ["--log", self.read_at]
+        return ["--log", self.read_at, "--policy", f"{self.read_at.rstrip('/')}/market.policy"]
+
+    def open(self, *, signs: bool = True) -> ProvenanceLedger:
+        """The ledger."""
+        return connect(self.db, publish=self.shown, signs=signs, **self.parts)
+
+
+def at_ledger(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `Where` in place of its parameter `where`, which it gets made of them."""
+    return _with(verb, _OPTIONS)
+
+
+def at_own_ledger(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """As `at_ledger` for a reader's command: `where` is None unless --db is given."""
+    return _with(
+        verb, {"db": (_OWN, None), **{name: _OPTIONS[name] for name in ("objects", "checkpoints", "schema", "index")}}
+    )
+
+
+def _with(verb: Callable[..., Any], options: dict[str, tuple[Any, Any]]) -> Callable[..., Any]:
+    signature = inspect.signature(verb, eval_str=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = []
+    for parameter in signature.parameters.values():
+        if parameter.name != "where":
+            parameters.append(parameter.replace(kind=keyword))
+            continue
+        for name, (annotation, default) in options.items():
+            parameters.append(inspect.Parameter(name, keyword, annotation=annotation, default=default))
+
+    @wraps(verb)
+    def command(**given: Any) -> Any:
+        said = {name: given.pop(name, None) for name in _OPTIONS}
+        return verb(where=Where(**said) if said["db"] else None, **given)
+
+    shown: Any = command  # what the command line is read off
+    shown.__signature__ = signature.replace(parameters=parameters)
+    shown.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def _file(db: str) -> str:
+    return db.partition("://")[2].removeprefix("/") if "://" in db else db
