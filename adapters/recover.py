@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine
 
 from adapters.connect import Place, _parts, database_url, open_objects
+from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
 from ledger.errors import Conflict
 from ledger.log import Log
@@ -76,6 +77,13 @@ def rebuild_index(
         with target.transaction() as tx:
             yield tx.connection
 
+    @contextmanager
+    def beside() -> Iterator[Connection]:
+        with storage_errors(target.name), target.engine.connect() as connection:
+            ours = connection.execution_options(schema_translate_map={None: target.schema})
+            with ours.begin():
+                yield ours
+
     log = open_log_of(parts, key, target=None)
 
     def newest() -> Log:
@@ -84,6 +92,7 @@ def rebuild_index(
 
     return rebuild(
         begin,
+        beside=beside,
         log=newest,
         vault=parts.sealed,
         leading=parts.store.leading,

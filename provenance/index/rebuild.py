@@ -114,6 +114,7 @@ def _events(addresses: Sequence[bytes], vault: Vault) -> dict[bytes, bytes]:
 def rebuild(
     begin: Writes,
     *,
+    beside: Writes,
     log: Callable[[], ReadsLog],
     vault: Vault,
     leading: Callable[[], AbstractContextManager[None]],
@@ -122,12 +123,14 @@ def rebuild(
 ) -> int:
     """Derive the whole index again, put it into use and return its size.
 
-    `begin` begins transactions on the database that it is for, whether an index is there or not; `log` gives the log
-    as it is now, and is asked again and again, because it grows meanwhile; `leading` is the queue's. With `signatures`
-    every statement is verified on the way, and the first bad one is raised, with the old index still in use. Raises
-    `Conflict` when another rebuild begins meanwhile, `Unavailable` when somebody does not let go of the old index.
+    `begin` begins transactions on the database that it is for, whether an index is there or not, that no other writer
+    of ours shares; `beside` begins those that need not wait for them, on tables that nobody else uses. `log` gives the
+    log as it is now, and is asked again and again, because it grows meanwhile; `leading` is the queue's. With
+    `signatures` every statement is verified on the way, and the first bad one is raised, with the old index still in
+    use. Raises `Conflict` when another rebuild begins meanwhile, `Unavailable` when somebody does not let go of the
+    old index.
     """
-    new = _Beside(begin, vault, signatures, progress)
+    new = _Beside(beside, vault, signatures, progress)
     began = log()
     keys_first = new.dialect == "sqlite" and began.size > _KEYS_AT_ONCE
     if keys_first:
@@ -141,7 +144,7 @@ def rebuild(
         try:
             with leading():
                 new.fill(log())
-                if new.swap():
+                if new.swap(begin):
                     break
         except Unavailable:
             if attempt == _MOST_TRIES - 1:
@@ -149,7 +152,7 @@ def rebuild(
     else:
         msg = f"index: {_MOST_TRIES} times another sequencer was faster; stop the workers that do not lead, then go on"
         raise Unavailable(msg)
-    _drop(begin, "_old")
+    _drop(beside, "_old")
     return new.size
 
 
@@ -230,9 +233,9 @@ class _Beside:
         self._has_keys = True
         self._forget()
 
-    def swap(self) -> bool:
+    def swap(self, begin: Writes) -> bool:
         """Put this index into use, whole, unless the one in use already answers for more."""
-        with self._begin() as connection:
+        with begin() as connection:
             names = inspect(connection)
             schema = schema_of(connection)
             old = [table for table in self._tables if names.has_table(table.name, schema=schema)]

@@ -76,7 +76,7 @@ def opened(market: Market) -> Iterator[tuple[Begin, Callable[[], Log], SqlStore]
 def again(market: Market, **changes: object) -> int:
     """A rebuild with some of its parts changed."""
     with opened(market) as (begin, log, store):
-        parts = {"log": log, "vault": SqlVault(store), "leading": store.leading, **changes}
+        parts = {"beside": begin, "log": log, "vault": SqlVault(store), "leading": store.leading, **changes}
         return rebuild(begin, **parts)  # type: ignore[arg-type]
 
 
@@ -379,7 +379,7 @@ def begin(postgres) -> Iterator[Begin]:
 def test_an_index_in_a_schema_of_postgresql(grown: Market, begin: Begin) -> None:
     live = dump(grown.ledger.index)
     with opened(grown) as (_, log, store):
-        parts = {"log": log, "vault": SqlVault(store), "leading": store.leading}
+        parts = {"beside": begin, "log": log, "vault": SqlVault(store), "leading": store.leading}
         for names in (CANONICAL, {f"{name}_b" for name in CANONICAL}, CANONICAL):
             assert rebuild(begin, **parts) == log().size
             assert tables(begin, "ours") == set(metadata.tables)
@@ -391,7 +391,7 @@ def test_an_index_in_a_schema_of_postgresql(grown: Market, begin: Begin) -> None
 
 def test_owner_and_rights_go_over_to_the_new_index(grown: Market, begin: Begin) -> None:
     with opened(grown) as (_, log, store):
-        parts = {"log": log, "vault": SqlVault(store), "leading": store.leading}
+        parts = {"beside": begin, "log": log, "vault": SqlVault(store), "leading": store.leading}
         rebuild(begin, **parts)
         with begin() as connection:
             for statement in (
@@ -420,7 +420,7 @@ def test_a_reader_who_does_not_let_go_is_not_blocked_behind_the_swap(grown: Mark
     """We give way within half a second, and come again."""
     monkeypatch.setattr(module, "_PATIENCE", "10ms")
     with opened(grown) as (_, log, store):
-        parts = {"log": log, "vault": SqlVault(store), "leading": store.leading}
+        parts = {"beside": begin, "log": log, "vault": SqlVault(store), "leading": store.leading}
         rebuild(wrapped(begin), **parts)
         with begin() as reader:
             size = Index(reader).size
@@ -443,8 +443,10 @@ def wrapped(begin: Begin) -> Begin:
 
 
 @pytest.mark.parametrize("schema, apart", [(None, False), ("ours", True)])
-def test_a_market_on_postgresql_goes_on_meanwhile(postgres, tmp_path, schema: str | None, apart: bool) -> None:
-    """With everything in the database, and with tiles elsewhere."""
+def test_a_market_on_postgresql_goes_on_meanwhile(
+    postgres, tmp_path, monkeypatch, schema: str | None, apart: bool
+) -> None:
+    """With everything in the database, and with tiles elsewhere; also while a key is made, however long that takes."""
     url, public, clock = postgres.database(), tmp_path / "public", Clock()
     where = {"schema": schema, "objects": tmp_path / "tiles" if apart else None}
     keys = {name: f"file:{tmp_path / name}" for name in ("log", "market", "claim")}
@@ -465,7 +467,16 @@ def test_a_market_on_postgresql_goes_on_meanwhile(postgres, tmp_path, schema: st
             work(f"meanwhile {len(steps)}")
         steps.append(step)
 
+    naming = module._free_name
+
+    def sequence_first(connection: Connection, name: str) -> str:
+        found = naming(connection, name)
+        work(f"while {name} is made")
+        return found
+
+    monkeypatch.setattr(module, "_free_name", sequence_first)
     assert rebuild_index(url, verify=True, progress=sell, **where) == ledger.log.size
+    monkeypatch.undo()
     work("afterwards")
     assert ledger.index.size == ledger.log.size
     report = audited(ledger, public)
