@@ -8,17 +8,16 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Engine
 
 from adapters.assemble import Parts
+from adapters.connect import Place, _parts, open_objects
 from adapters.rows import Rows
-from adapters.sql.errors import storage_errors
-from adapters.sql.store import SqlStore
-from adapters.sql.tables import state
+from adapters.sql.notes import SqlNotes
 from ledger.checkpoint import open_checkpoint
 from ledger.client import Client
 from ledger.copies import Copies
-from ledger.errors import LedgerError, MalformedError, NotFound, Overloaded, Unavailable
+from ledger.errors import LedgerError, MalformedError, NotFound, Overloaded, StorageError, Unavailable
 from ledger.fsck import Fault, fault_of, standing, strays
 from ledger.merkle import tree_root
 from ledger.note import VerifierKey
@@ -26,17 +25,19 @@ from ledger.owned import Owned, repair_owned
 from ledger.policy import Policy
 from ledger.repair import Repaired, repair
 from ledger.rounds import MEMORY_PATH, Memory, Rounds, Step
-from ledger.storage import ListsObjects, Objects, ReadsObjects, Row
+from ledger.storage import Checkpoints, ListsObjects, Objects, ReadsObjects, Row
 from ledger.stored import Stored
 from ledger.tile import CHECKPOINT, WIDTH
 from provenance.erasures import ERASURE, targets_of
 from provenance.holdings import Contents, check_entries, check_unpublished
 from provenance.identity import Party, party_of
 from provenance.index.compare import find_exactly, of_type_exactly
+from provenance.notes import Notes
 from provenance.signatures import Signatures
 from provenance.statement import Statement
+from provenance.vault import Vault
 
-__all__ = ["Holdings", "StateMemory", "check_place", "fits"]
+__all__ = ["Holdings", "check_place", "fits", "open_holdings", "repair_place"]
 
 Portions = Iterator[tuple[Any, Sequence[Fault]]]
 
@@ -52,26 +53,17 @@ class _Step:
     run: Callable[[Any], Portions]
 
 
-class StateMemory:
-    """A `ledger.rounds.Memory` as a row of the database."""
+class _Memory:
+    """A `ledger.rounds.Memory` as one of the ledger's notes."""
 
-    def __init__(self, store: SqlStore, key: str = "fsck") -> None:
-        self._store = store
-        self._key = key
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
 
     def load(self) -> bytes | None:
-        """As `Memory.load`."""
-        with storage_errors("state"):
-            found = self._store.reading.execute(select(state.c.value).where(state.c.key == self._key))
-            data = found.scalar_one_or_none()
-        return None if data is None else bytes(data)
+        return self._notes.load("fsck")
 
     def save(self, data: bytes) -> None:
-        """As `Memory.save`."""
-        upsert = self._store.insert(state)
-        upsert = upsert.on_conflict_do_update(index_elements=["key"], set_={"value": upsert.excluded.value})
-        with self._store.transaction() as tx:
-            tx.connection.execute(upsert, {"key": self._key, "value": data})
+        self._notes.save("fsck", data)
 
 
 class Holdings:
@@ -108,7 +100,7 @@ class Holdings:
 
     def memory(self) -> Memory:
         """Where slices remember how far they came: a row of the ledger's own database."""
-        return StateMemory(self._parts.store)
+        return _Memory(SqlNotes(self._parts.store))
 
     def rounds(self) -> Rounds:
         """Slices of passes over all of it."""
@@ -311,6 +303,30 @@ class Holdings:
             return None
 
 
+def open_holdings(
+    database: str | Engine,
+    *,
+    published: Sequence[Place] = (),
+    objects: Place | None = None,
+    checkpoints: str | Checkpoints | None = None,
+    vault: Vault | None = None,
+    index: str | None = None,
+    schema: str | None = None,
+    signatures: bool = False,
+) -> Holdings:
+    """What an operator stores, to be checked or mended; also where `connect` refuses because of what is damaged.
+
+    `published` are the places that others read the log from; the rest is where the ledger is, as in `connect`.
+    """
+    parts = _parts(database, objects, checkpoints, vault, index, schema)
+    try:
+        key = parts.read_layout()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f"{parts.store.name}: what is noted about this ledger's layout cannot be read; restore provenance_state"
+        raise StorageError(msg) from error
+    return Holdings(parts, key, published=[open_objects(place) for place in published], signatures=signatures)
+
+
 def check_place(
     place: ReadsObjects, policy: Policy, *, at: Any = None, signatures: bool = False, key: VerifierKey | None = None
 ) -> Portions:
@@ -334,6 +350,12 @@ def check_place(
     except LedgerError as error:
         _reraise_unless_damage(error)
         yield start, [fault_of(error)]
+
+
+def repair_place(place: Objects, policy: Policy, *, progress: Callable[[int, int], None] | None = None) -> Repaired:
+    """Mend a published log from itself alone: what its signed checkpoint proves, tiles from entries above all."""
+    signed = open_checkpoint(place.get(CHECKPOINT), policy)
+    return repair(place, Copies(signed, [place]), fits=fits, progress=progress)
 
 
 def fits(entry: bytes, item: bytes) -> bool:

@@ -70,7 +70,7 @@ class Rows:
 
     def paths(self) -> list[str]:
         """Every path among the objects, in order, also those that are no text any more."""
-        return sorted(path for (path,) in self._read(objects, ("path",)))
+        return sorted(_text(path) for (path,) in self._read(objects, ("path",)))
 
     def head(self) -> Iterator[Fault]:
         """The row of the log's head is the only one, and the rows behind the last full bundle are numbered on."""

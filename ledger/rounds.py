@@ -129,6 +129,13 @@ class Rounds:
             self._memory.save(_pack(report))
         return report
 
+    def record(self, faults: Sequence[Fault], *, began: str, ended: str) -> Report:
+        """Remember a whole pass that was made in one go; the next slice begins a new one. Durable on return."""
+        done = replace(_added(Pass(began), faults), ended=ended)
+        report = Report(done, "", None, done)
+        self._memory.save(_pack(report))
+        return report
+
     def report(self) -> Report | None:
         """How far the last slice came, None when there was none or nothing is remembered of it."""
         return _parse(self._memory.load())

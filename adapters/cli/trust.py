@@ -17,7 +17,7 @@ from ledger.errors import Conflict, MalformedError, NotFound
 from ledger.note import Note, VerifierKey
 from ledger.policy import LogLine, Policy
 
-__all__ = ["accept", "accepted_key", "find_log", "folder", "may_ask", "offered"]
+__all__ = ["accept", "accepted_key", "find_log", "find_place", "folder", "may_ask", "offered"]
 
 
 def folder() -> Path:
@@ -67,7 +67,12 @@ def accept(key: VerifierKey, location: str) -> Path:
 
 
 def find_log(location: str | None, policy: Path | None, origin: str | None = None) -> Client:
-    """Open a log under `--policy`, or under the policy that was accepted for its origin.
+    """Open a log under `--policy`, or under the policy that was accepted for its origin. Raises as `find_place`."""
+    return open_log(*find_place(location, policy, origin))
+
+
+def find_place(location: str | None, policy: Path | None, origin: str | None = None) -> tuple[str, str]:
+    """Where a log is published, and the text of the policy to read it under: `--policy`, or what was accepted for it.
 
     Raises `NoPolicy` when neither is there: what is verified never brings its own.
     """
@@ -79,7 +84,7 @@ def find_log(location: str | None, policy: Path | None, origin: str | None = Non
                 msg = f"{policy}: names no place of a log; give --log FOLDER|URL"
                 raise NotFound(msg)
             location = urls[0]
-        return open_log(location, text)
+        return location, text
     if location is not None and origin is None:
         origin = _origin(location)
     accepted = _accepted()
@@ -94,7 +99,7 @@ def find_log(location: str | None, policy: Path | None, origin: str | None = Non
         msg = f"no policy for origin {named}: give --policy FILE, or accept it with `provenance trust {where}`"
         raise NoPolicy(msg)
     text, place = accepted[origin]
-    return open_log(location or place, text)
+    return location or place, text
 
 
 def _read_policy(path: Path) -> str:
