@@ -1,0 +1,7 @@
+"""All checks: importing this registers them."""
+
+from __future__ import annotations
+
+from adapters.conformance import checkpoints, log, objects, queue, transactions, vault
+
+__all__ = ["checkpoints", "log", "objects", "queue", "transactions", "vault"]
