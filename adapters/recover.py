@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
@@ -25,7 +25,11 @@ from provenance.signatures import Signatures
 from provenance.statement import Statement
 from provenance.vault import Vault, holds
 
-__all__ = ["Lost", "Recovery", "lost_in", "rebuild_index", "recover"]
+if TYPE_CHECKING:
+    from adapters.assemble import Parts
+    from ledger.note import VerifierKey
+
+__all__ = ["Lost", "Recovery", "lost_in", "rebuild_for", "rebuild_index", "recover"]
 
 
 class Lost(NamedTuple):
@@ -64,13 +68,25 @@ def rebuild_index(
     `MalformedError` at the first bad statement, `Conflict` when another rebuild begins meanwhile; whatever is raised,
     the old index is still in use.
     """
-    from adapters.assemble import open_log_of
-
     parts = _parts(database, objects, checkpoints, vault, index, schema)
     key = parts.read_layout()
-    target = parts.index_store or parts.store
-    if into is not None:
-        target = _index_store(into)
+    target = None if into is None else _index_store(into)
+    signatures = Signatures(Policy.of(key), key.name) if verify else None
+    return rebuild_for(parts, key, into=target, signatures=signatures, progress=progress)
+
+
+def rebuild_for(
+    parts: Parts,
+    key: VerifierKey,
+    *,
+    into: SqlStore | None = None,
+    signatures: Signatures | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """As `rebuild_index`, for parts that are open."""
+    from adapters.assemble import open_log_of
+
+    target = into or parts.index_store or parts.store
 
     @contextmanager
     def begin() -> Iterator[Connection]:
@@ -96,7 +112,7 @@ def rebuild_index(
         log=newest,
         vault=parts.sealed,
         leading=parts.store.leading,
-        signatures=Signatures(Policy.of(key), key.name) if verify else None,
+        signatures=signatures,
         progress=progress,
     )
 

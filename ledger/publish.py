@@ -86,16 +86,25 @@ class Partials:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._shown: set[str] = set()
+        self._size = 0  # of the tree beside whose edge all is known
 
     def find(self, size: int) -> None:
         """Learn what lies there beside the right edge of a tree of `size`."""
         self._shown = set()
+        self._size = size
         if not isinstance(self._objects, ListsObjects):
             return
         for level, index, _ in tile_widths(size):
             folders = [tile_path(level, index), *([bundle_path(index)] if level == 0 else [])]
             for folder in folders:
                 self._shown.update(self._objects.list(f"{folder}.p/"))
+
+    def follow(self, size: int) -> None:
+        """Learn what another process has left there, where the place shows a `size` that this one did not write."""
+        if size != self._size:
+            shown = self._shown
+            self.find(size)
+            self._shown |= shown
 
     def missing(self, puts: Written) -> list[tuple[str, bytes]]:
         """Those of `puts` that are not known to be there: a partial form has one content for ever."""
@@ -113,6 +122,7 @@ class Partials:
             if size >> (HEIGHT * ((level or 0) + 1)) > index:
                 stale.append(path)
         self._shown.difference_update(stale)
+        self._size = size
         return sorted(stale)
 
 
@@ -125,6 +135,7 @@ def publish_to(
     only the last step makes anything visible, and every earlier one writes the same bytes again.
     """
     size = checkpoint.size
+    partials.follow(published)
     full = [bundle_path(number) for number in range(published // WIDTH, size // WIDTH)]
     level = 0
     while size >> (HEIGHT * (level + 1)):

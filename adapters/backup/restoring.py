@@ -6,14 +6,13 @@ What was published is compared before anything could be signed, and what the log
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from adapters.assemble import Parts, open_log_of
 from adapters.backup.checking import check_backup, log_in, rows_in
@@ -21,7 +20,7 @@ from adapters.backup.manifest import Manifest, read_lines
 from adapters.backup.tables import Waiting, parse_line, portions, put_files, put_names, put_queue, waiting_or_logged
 from adapters.connect import Place, _parts, _place, keys_beside, open_objects
 from adapters.keys import load_secret
-from adapters.recover import Lost, lost_in
+from adapters.recover import Lost, lost_in, rebuild_for
 from adapters.sql.errors import storage_errors
 from adapters.sql.tables import queue, refs
 from adapters.sql.tables import vault as vault_table
@@ -36,7 +35,6 @@ from ledger.refill import extend_unsigned, refill
 from ledger.storage import Checkpoints, ReadsObjects, Row
 from ledger.tile import CHECKPOINT
 from provenance.erasures import apply_erasures, erased_addresses
-from provenance.index.rebuild import rebuild
 from provenance.sequencer import contents_of
 from provenance.statement import Headers
 from provenance.vault import Vault, holds
@@ -117,7 +115,7 @@ def restore(
     if manifest is not None and root is not None:
         _put_vault(parts, root, manifest, log, again=again, progress=progress)
     erased = apply_erasures(log.rows(0, log.size), parts.sealed)  # from a vault that was there, as well
-    _index(parts, key, progress)
+    rebuild_for(parts, key, progress=None if progress is None else lambda done, total: progress("index", done, total))
     known = parts.index.on()
     waiting = sequenced = names = nameless = 0
     if manifest is not None and root is not None:
@@ -318,20 +316,3 @@ def _put_vault(
         if staged.event_id in logged:
             items = [item for item in contents_of(staged) if item[0] not in erased]
             parts.sealed.put([(at, data) for at, data in items if not holds(parts.sealed, at)])
-
-
-def _index(parts: Parts, key: VerifierKey, progress: Progress | None) -> None:
-    store = parts.index_store or parts.store
-
-    @contextmanager
-    def begin() -> Iterator[Connection]:
-        with store.transaction() as tx:
-            yield tx.connection
-
-    rebuild(
-        begin,
-        log=lambda: open_log_of(parts, key, target=None),
-        vault=parts.sealed,
-        leading=parts.store.leading,
-        progress=None if progress is None else lambda done, total: progress("index", done, total),
-    )

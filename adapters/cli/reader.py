@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from cryptography.x509 import load_pem_x509_certificates
 
+from adapters.cli.copies import copy_
 from adapters.cli.market import named
 from adapters.cli.output import INTACT, command, echo, fail, help_alone, progress, show, status_of
 from adapters.cli.trust import accept, accepted_key, find_log, may_ask, offered
@@ -55,6 +56,7 @@ def add_to(app: typer.Typer) -> None:
     log = typer.Typer()
     log.callback(invoke_without_command=True)(_log)
     log.command("export")(export)
+    log.command("copy")(copy_)
     app.add_typer(log, name="log")
 
 
