@@ -265,7 +265,7 @@ class Sequencer:
                 rows = list(self._log.rows(first, stop))
                 self._keep_waiting(rows)
                 erased += erased_addresses(rows)
-                facts = [read.facts for read in read_rows(rows, self._vault)]
+                facts = read_rows(rows, self._vault)
             if not self._vault.joins:
                 self._vault.erase(erased)
             with self._queue.joining(None) as connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -11,7 +10,6 @@ import orjson
 
 __all__ = ["Facts", "facts_of", "key_of"]
 
-_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _DIGESTS = {"file_digest": "file", "store_digest": "store"}
 
 
@@ -76,7 +74,13 @@ def _text(value: Any) -> str:
 
 
 def _digest(value: Any) -> bytes | None:
-    return bytes.fromhex(value) if isinstance(value, str) and _HEX.fullmatch(value) else None
+    if not isinstance(value, str) or len(value) != 64:
+        return None
+    try:
+        raw = bytes.fromhex(value)
+    except ValueError:
+        return None
+    return raw if raw.hex() == value else None  # one spelling: lower case, nothing in between
 
 
 def _digests(type_: str, body: dict[str, Any]) -> Iterator[tuple[bytes, str]]:

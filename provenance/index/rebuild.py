@@ -9,9 +9,9 @@ written in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sqlalchemy import Column, Connection, MetaData, Table, delete, func, inspect, select, text
 from sqlalchemy import Index as Key
@@ -26,7 +26,7 @@ from provenance.index.place import schema_of
 from provenance.index.queries import Index, forget_in, rows_of
 from provenance.index.tables import digests, entries, links, metadata
 from provenance.signatures import Signatures
-from provenance.statement import Statement
+from provenance.statement import Headers, Statement
 from provenance.vault import ReadsMany, Vault
 
 __all__ = ["SPARE", "Writes", "read_rows", "rebuild"]
@@ -59,45 +59,49 @@ class ReadsLog(Protocol):
         """Entries `[start, stop)`."""
 
 
-class Read(NamedTuple):
-    """What the index keeps of a log row, its statement (None when it is none), its event (None when it is not here)."""
+def read_rows(
+    rows: Sequence[Row], vault: Vault, *, first: int = 0, signatures: Signatures | None = None
+) -> list[Facts]:
+    """Facts of log rows, with sealed events from the vault.
 
-    facts: Facts
-    statement: Statement | None
-    event: bytes | None
-
-
-def read_rows(rows: Sequence[Row], vault: Vault) -> list[Read]:
-    """Read log rows for the index, with sealed events from the vault.
-
-    Bytes that are not what was signed give no facts: `audit` reports them, the index does not repeat them.
+    Bytes that are no statement, or not what was signed, give no facts: `audit` reports them, the index does not repeat
+    them. With `signatures` each is verified, as that of the entry `first` and so on; `MalformedError` for no statement.
     """
-    statements = [_statement(row) for row in rows]
-    kept = _events([s.event_id for row, s in zip(rows, statements, strict=True) if s and not row.opened], vault)
-    return [_read(row, statement, kept) for row, statement in zip(rows, statements, strict=True)]
+    # A statement's own signature is read only where it is looked at.
+    read = _whole if signatures is not None else Headers().read
+    statements = [_statement(row.entry, read) for row in rows]
+    named = [event_id for row, (_, event_id) in zip(rows, statements, strict=True) if event_id and not row.opened]
+    kept = _events(named, vault)
+    facts = []
+    for idx, (row, (statement, event_id)) in enumerate(zip(rows, statements, strict=True), first):
+        event: bytes | None = row.opened or kept.get(event_id)
+        if event is not None and address(event) != event_id:
+            event = None
+        if signatures is not None:
+            if statement is None:
+                msg = f"entry #{idx}: not a statement"
+                raise MalformedError(msg)
+            signatures.verify(idx, statement, event)
+        facts.append(_NOTHING if statement is None else _facts(statement, event_id, event))
+    return facts
 
 
-def _statement(row: Row) -> Statement | None:
+def _statement(entry: bytes, read: Callable[[bytes], tuple[Statement, bytes]]) -> tuple[Statement | None, bytes]:
     try:
-        return Statement.parse(row.entry)
+        return read(entry)
     except MalformedError:
-        return None
+        return None, b""
 
 
-def _read(row: Row, statement: Statement | None, kept: Mapping[bytes, bytes]) -> Read:
-    if statement is None:
-        return Read(_NOTHING, None, None)
-    event: bytes | None = row.opened or kept.get(statement.event_id)
-    if event is not None and address(event) != statement.event_id:
-        event = None
-    facts = facts_of(
-        event_id=statement.event_id,
-        type=statement.type,
-        issuer=statement.issuer,
-        sealed=statement.sealed,
-        event=event,
+def _whole(entry: bytes) -> tuple[Statement, bytes]:
+    statement = Statement.parse(entry)
+    return statement, statement.event_id
+
+
+def _facts(statement: Statement, event_id: bytes, event: bytes | None) -> Facts:
+    return facts_of(
+        event_id=event_id, type=statement.type, issuer=statement.issuer, sealed=statement.sealed, event=event
     )
-    return Read(facts, statement, event)
 
 
 def _events(addresses: Sequence[bytes], vault: Vault) -> dict[bytes, bytes]:
@@ -184,9 +188,8 @@ class _Beside:
             stop = min(self.size + PORTION, log.size)
             # Before the transaction, which so lasts as long as the inserts alone.
             logged = list(log.rows(self.size, stop))
-            read = read_rows(logged, self._vault)
-            self._verify(read)
-            rows = rows_of(self.size, [facts for facts, _, _ in read])
+            facts = read_rows(logged, self._vault, first=self.size, signatures=self._signatures)
+            rows = rows_of(self.size, facts)
             self._erased += erased_addresses(logged)
             with self._begin() as connection:
                 if _size(connection, self._entries) != self.size:
@@ -199,14 +202,6 @@ class _Beside:
                 self._forget()
             if self._progress is not None:
                 self._progress(stop, log.size)
-
-    def _verify(self, read: Sequence[Read]) -> None:
-        if self._signatures is not None:
-            for idx, (_, statement, event) in enumerate(read, self.size):
-                if statement is None:
-                    msg = f"entry #{idx}: not a statement"
-                    raise MalformedError(msg)
-                self._signatures.verify(idx, statement, event)
 
     def _forget(self) -> None:
         """Erase what the log says is erased, here and in the vault.
