@@ -186,7 +186,7 @@ def license_(
         quantity=quantity,
         ref=ref,
     )
-    next_ = command("proof", ticket.id, *where.own_options, *where.reading)
+    next_ = where.own_command("proof", ticket.id, *where.reading)
     _show(ledger, ticket, as_json, next_, *([f"price {format_money(money)}"] if money else []))
 
 

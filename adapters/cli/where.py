@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import wraps
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adapters.cli.output import command
 from adapters.connect import connect, database_url
 from provenance.ledger import ProvenanceLedger
 
@@ -106,7 +108,7 @@ class Where:
     @property
     def options(self) -> list[str]:
         """What leads another command to the same ledger."""
-        given = asdict(self)
+        given = self._typed
         if database_url(self.db) == database_url(_DB):
             given["db"] = None
         if self.publish == _PUBLIC and not self.objects:
@@ -114,10 +116,20 @@ class Where:
         return [word for name, value in given.items() if value for word in (f"--{name}", value)]
 
     @property
-    def own_options(self) -> list[str]:
-        """What leads a reader's command to the operator's database, which it never finds by itself."""
-        apart = [word for name, value in self.parts.items() if value for word in (f"--{name}", value)]
-        return ["--db", self.db, *apart]
+    def _typed(self) -> dict[str, str | None]:
+        """What the environment does not say: that may hold a password, and the next command finds it there as well."""
+        return {
+            name: None if os.environ.get(f"PROVENANCE_{name.upper()}") == value else value
+            for name, value in asdict(self).items()
+        }
+
+    def own_command(self, *words: str) -> str:
+        """A reader's command with the operator's database, which such a command never finds by itself."""
+        typed = self._typed
+        apart = [word for name in self.parts if (value := typed[name]) for word in (f"--{name}", value)]
+        if typed["db"] is None:
+            return f'{command(*words, *apart)} --db "$PROVENANCE_DB"'
+        return command(*words, *apart, "--db", self.db)
 
     @property
     def reading(self) -> list[str]:
@@ -155,14 +167,14 @@ def _with(verb: Callable[..., Any], options: dict[str, tuple[Any, Any]]) -> Call
             parameters.append(inspect.Parameter(name, keyword, annotation=annotation, default=default))
 
     @wraps(verb)
-    def command(**given: Any) -> Any:
+    def called(**given: Any) -> Any:
         said = {name: given.pop(name, None) for name in _OPTIONS}
         return verb(where=Where(**said) if said["db"] else None, **given)
 
-    shown: Any = command  # what the command line is read off
+    shown: Any = called  # what the command line is read off
     shown.__signature__ = signature.replace(parameters=parameters)
     shown.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return command
+    return called
 
 
 def _file(db: str) -> str:
