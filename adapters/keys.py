@@ -8,10 +8,17 @@ from pathlib import Path
 
 from adapters.files import sync_directory
 from ledger.errors import Conflict, NotFound, StorageError
+from ledger.note import VerifierKey
+from ledger.policy import Policy
 
-__all__ = ["load_secret", "save_secret"]
+__all__ = ["key_files", "load_secret", "save_secret"]
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def key_files(key: VerifierKey) -> dict[str, bytes]:
+    """What a published log shows of its key, by path: the key itself, and a policy that accepts it alone."""
+    return {"log.vkey": f"{key}\n".encode(), "market.policy": str(Policy.of(key)).encode()}
 
 
 def load_secret(uri: str) -> str:

@@ -19,7 +19,7 @@ from adapters.backup.checking import check_backup, log_in, rows_in
 from adapters.backup.manifest import Manifest, read_lines
 from adapters.backup.tables import Waiting, parse_line, portions, put_files, put_names, put_queue, waiting_or_logged
 from adapters.connect import Place, _parts, _place, keys_beside, open_objects
-from adapters.keys import load_secret
+from adapters.keys import key_files, load_secret
 from adapters.recover import Lost, lost_in, rebuild_for
 from adapters.sql.errors import storage_errors
 from adapters.sql.tables import queue, refs
@@ -127,6 +127,8 @@ def restore(
         put_files(parts.store, read_lines(root, manifest.parts.files))
     whole = manifest is not None and manifest.parts.vault is not None
     lost = lost_in(log, refilled if whole else range(log.size), parts.sealed)
+    for path, data in key_files(key).items() if parts.objects is not None else ():
+        parts.tiles.replace(path, data)  # as `create` puts it beside the tiles
     parts.note_layout(key)
     return Restored(
         checkpoint=log.checkpoint,

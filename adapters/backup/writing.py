@@ -25,6 +25,7 @@ from adapters.backup.manifest import Parts as ManifestParts
 from adapters.backup.tables import Sequenced, file_lines, name_lines, queue_lines
 from adapters.connect import Place, _parts
 from adapters.files import Directory
+from adapters.keys import key_files
 from ledger.checkpoint import Checkpoint
 from ledger.client import Client
 from ledger.copy import copy_log
@@ -91,8 +92,8 @@ def backup(
             Directory(root),
             progress=None if progress is None else lambda done, total: progress("entries", done, total),
         )
-        Directory(root).replace("log.vkey", f"{key}\n".encode())
-        Directory(root).replace("market.policy", str(Policy.of(key)).encode())
+        for path, data in key_files(key).items():
+            Directory(root).replace(path, data)
         row_part = write_part(root, "rows", (Sequenced.of(row).model_dump_json().encode() for row in rows))
         faults: list[Fault] = []
         vault_part = write_part(root, "vault", _vault_lines(parts.sealed, faults, progress)) if with_vault else None

@@ -13,6 +13,7 @@ from adapters.cli.output import ALTERED, INTACT, command, progress, show
 from adapters.cli.trust import find_log
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.files import Directory
+from adapters.keys import key_files
 from ledger.copy import copy_log
 from ledger.errors import MalformedError, NotFound
 from ledger.fsck import Fault
@@ -108,8 +109,8 @@ def copy_(
     place = _writable(target)
     with progress() as bars:
         copied = copy_log(client, place, progress=lambda done, total: bars("entries", done, total))
-    place.replace("log.vkey", f"{client.policy.keys(copied.origin)[0]}\n".encode())
-    place.replace("market.policy", str(client.policy).encode())
+    for path, data in key_files(client.policy.keys(copied.origin)[0]).items():
+        place.replace(path, data)
     value = {"origin": copied.origin, "size": copied.size, "root": copied.root.hex(), "to": target}
     next_ = command("audit", target, *(["--policy", str(policy)] if policy else []))
     show(value, as_json=as_json, text=f"{copied.origin}: {copied.size} entries in {target}\nnext: {next_}")

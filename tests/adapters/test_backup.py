@@ -511,6 +511,7 @@ def test_up_to_a_server_with_a_bucket_and_back(shop: Shop, tmp_path: Path, postg
     assert there.receipt(shop.names["order:3"])
     there.register_party("person", name="Bo Bardi", ref="user:2")
     assert fsck(open_log(bucket, there.log.policy)) == there.log.size
+    assert Bucket.open(bucket).get("log.vkey") == (tmp_path / "public" / "log.vkey").read_bytes()
 
     backup(url, tmp_path / "backup", **server)
     assert check_backup(tmp_path / "backup").manifest.sequenced == there.log.size

@@ -127,7 +127,7 @@ def test_an_interrupted_copy_goes_on(kind: type[Counting], stop: int) -> None:
     assert fsck(Client(target, policy)) == 4501
     assert target.objects == shown(original)
     if kind is Counting:  # side by side, some of the last may be missing
-        assert len(bundles(source.read)) <= 18 - max(0, stop // 2 - 8)
+        assert len(bundles(source.read)) <= 19 - max(0, stop // 2 - 8)
 
 
 def test_what_the_target_shows_is_not_read_again() -> None:
