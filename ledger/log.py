@@ -225,7 +225,7 @@ class Log:
                 for target, partials in self._targets:
                     self._publish_to(target, partials, checkpoint, edge)
             # Another process that signed later may have written its checkpoint before we wrote ours over it.
-            if not self._targets or self._head().signed == self._signed[0].signed:
+            if (self._database and not self._targets) or self._head().signed == self._signed[0].signed:
                 break
         return checkpoint
 
@@ -414,8 +414,11 @@ class Log:
         dropped = [path for path in (earlier,) if path not in {"", self._batch}]
         self._objects.discard(*dropped, *self._partials.take_stale(checkpoint.size))
 
-    def _finish_last(self, checkpoint: Checkpoint) -> dict[str, bytes]:
-        """Finish the newest batch where that was interrupted, or is not what shows; return what of it is not full."""
+    def _finish_last(self, checkpoint: Checkpoint) -> dict[str, bytes] | None:
+        """Finish the newest batch where that was interrupted, or is not what shows; return what of it is not full.
+
+        None when another process has gone on meanwhile: then our older checkpoint may lie over theirs.
+        """
         self._partials.find(checkpoint.size)
         self._batch = staging_path(checkpoint)
         shown = get_or_none(self._objects, CHECKPOINT)
@@ -433,6 +436,8 @@ class Log:
         done = shown == checkpoint.signed and all(get_or_none(self._objects, path) == data for path, data in opens)
         if not done and isinstance(self._key, SigningKey):
             self._finish(checkpoint, batch)
+            if self._head().signed != checkpoint.signed:
+                return None
         return dict([*(written for written in puts if ".p/" in written[0]), *opens])
 
     def _sign(self, edge: Edge) -> Checkpoint:
@@ -456,8 +461,14 @@ class Log:
         """Take the state of the storage; never a smaller one than this handle has seen."""
         head, rows = self._head_and_rows()
         checkpoint = open_checkpoint(head.signed, self._policy)
-        # What the newest batch wrote is read from its file, where nothing older can be seen.
-        stored = self._stored if self._database else Stored(self._objects, newest=self._finish_last(checkpoint))
+        stored = self._stored
+        if self._database is None:
+            newest = self._finish_last(checkpoint)
+            if newest is None:
+                self._load()
+                return
+            # What the newest batch wrote is read from its file, where nothing older can be seen.
+            stored = Stored(self._objects, newest=newest)
         remembers = hasattr(self, "_signed")
         if remembers:
             self._check_head(head, checkpoint)
