@@ -94,29 +94,21 @@ def _database(store: SqlStore) -> Iterator[Finding]:
 def _sqlite(store: SqlStore) -> Iterator[Finding]:
     mode = str(store.reading.execute(text("PRAGMA journal_mode")).scalar_one())
     detail = f"{store.name} opens, every commit durable (synchronous=FULL), journal {mode}"
-    if mode in {"off", "memory"}:
-        yield Finding("database", "bad", f"{detail}: a crash can destroy the file", "PRAGMA journal_mode=WAL")
-    elif mode != "wal":
-        yield Finding("database", "note", f"{detail}: readers and the writer wait for each other", _TO_WAL)
-    else:
+    if mode == "wal":
         yield Finding("database", "ok", detail)
+    else:
+        yield Finding("database", "note", f"{detail}: readers and the writer wait for each other", _TO_WAL)
 
 
 def _server(connection: Connection, name: str) -> Iterator[Finding]:
     row = connection.execute(text(_SERVER)).one()
     yield Finding("database", "ok", f"{name} answers, PostgreSQL {row.version}")
-    if row.standby or row.read_only == "on":
-        detail = "a standby, where nothing can be written" if row.standby else "transactions are read-only here"
-        yield Finding("writer", "bad", detail, "give the URL of the primary (target_session_attrs=read-write finds it)")
+    if row.standby:
+        fix = "give the URL of the primary (target_session_attrs=read-write finds it among several hosts)"
+        yield Finding("writer", "bad", "a standby, where nothing can be written", fix)
     else:
         yield Finding("writer", "ok", "the primary, which takes writes")
-    unsafe = unsafe_settings(connection)
-    if unsafe:
-        settings = ", ".join(f"{setting}={value}" for setting, value in unsafe.items())
-        detail = f"{settings}: a crash of the server can lose or damage what was committed"
-        yield Finding("durability", "bad", detail, "; ".join(f"ALTER SYSTEM SET {setting} = on" for setting in unsafe))
-    else:
-        yield Finding("durability", "ok", "fsync, full_page_writes and synchronous_commit are on")
+    yield _durability("durability", connection)
     if row.autovacuum == "off":
         detail = "autovacuum is off: the queue, whose rows come and go, only grows and slows down"
         yield Finding("autovacuum", "bad", detail, "ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf()")
@@ -126,6 +118,15 @@ def _server(connection: Connection, name: str) -> Iterator[Finding]:
     status: Literal["ok", "note"] = "ok" if abs(skew) <= _SKEW else "note"
     fix = "" if status == "ok" else "set both clocks right (NTP)"
     yield Finding("clock of the server", status, f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} ours", fix)
+
+
+def _durability(name: str, connection: Connection) -> Finding:
+    unsafe = unsafe_settings(connection)
+    if not unsafe:
+        return Finding(name, "ok", "fsync, full_page_writes and synchronous_commit are on")
+    settings = ", ".join(f"{setting}={value}" for setting, value in unsafe.items())
+    detail = f"{settings}: a crash of the server can lose or damage what was committed"
+    return Finding(name, "bad", detail, f"set to on: {', '.join(unsafe)}")
 
 
 def _tables(store: SqlStore, env: Path | None) -> Iterator[Finding]:
@@ -261,6 +262,9 @@ def _writable(place: Objects, ledger: ProvenanceLedger) -> Finding:
 
 def _engine(engine: Engine) -> list[Finding]:
     findings = []
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            findings.append(_durability("durability of the engine", connection))
     if savepoints_hold(engine):
         findings.append(Finding("savepoints", "ok", "rows written inside a savepoint vanish with the outer rollback"))
     else:
@@ -277,6 +281,5 @@ def _engine(engine: Engine) -> list[Finding]:
 _TO_WAL = "PRAGMA journal_mode=WAL, once, while the market stands still"
 _SERVER = """\
 SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS standby,
-       current_setting('transaction_read_only') AS read_only, current_setting('autovacuum') AS autovacuum,
-       clock_timestamp() AS now
+       current_setting('autovacuum') AS autovacuum, clock_timestamp() AS now
 """
