@@ -16,9 +16,11 @@ from tempfile import TemporaryDirectory
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from adapters import create
+from adapters.keys import load_secret
 from adapters.recover import rebuild_index
 from benchmarks.figure import Figure, rounds
 from provenance import ProvenanceLedger
+from provenance.keys import PartyKey
 from provenance.statement import Statement
 
 EVENTS = 50_000
@@ -45,9 +47,9 @@ def figures() -> Iterator[Figure]:
         size = ledger.log.size
         signed = [Statement.parse(row.entry) for row in ledger.log.rows(0, size)]
         messages = [(statement.signature, statement.message) for statement in signed[1:]]
-        party = ledger._parties.get(ledger.market)  # noqa: SLF001 - the floor is to do nothing but verify
-        assert party is not None
-        key = Ed25519PublicKey.from_public_bytes(party.keys[signed[1].kid].x)
+        folder = Path(url.removeprefix("sqlite:///")).with_suffix(".keys")
+        market = PartyKey.parse(load_secret(f"file:{folder / 'market.key'}"))
+        key = Ed25519PublicKey.from_public_bytes(market.public.x)
 
         def verifying() -> None:
             assert rebuild_index(url, verify=True) == size
