@@ -22,6 +22,8 @@ class Directory:
     of the partial forms of a tile goes with the last of them.
     """
 
+    parallel = 8  # a disk flushes many files in little more than the time of one
+
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         self._base = os.fspath(self.root)
