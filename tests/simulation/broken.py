@@ -1,0 +1,155 @@
+"""Variants of the code, each with one mistake that a careful reader might let pass. The simulator must not."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from unittest.mock import patch
+
+import ledger.log
+from ledger.copies import get_or_none
+from ledger.log import Log
+from ledger.publish import pack_batch, parse_batch, publish_to, staging_path, write_all
+from ledger.stored import Stored
+from ledger.tile import CHECKPOINT
+from provenance.sequencer import Sequencer
+from tests.simulation.stores import Rows, SalesQueue, count_items
+
+__all__ = ["BROKEN"]
+
+
+def _tiles_before_swap(self, old, new, edge, puts, opens, *, create):
+    partial_puts, partial_opens = edge.partial()
+    batch = pack_batch([*puts, *partial_puts], [*opens, *partial_opens])
+    self._objects.put(staging_path(new), batch)
+    write_all(self._objects, [*puts, *partial_puts], [])
+    self._checkpoints.swap(self.origin, old.signed, new.signed)
+    self._finish(new, batch)
+
+
+def _no_batch_file(self, old, new, edge, puts, opens, *, create):
+    partial_puts, partial_opens = edge.partial()
+    self._checkpoints.swap(self.origin, old.signed, new.signed)
+    self._finish(new, pack_batch([*puts, *partial_puts], [*opens, *partial_opens]))
+
+
+def _checkpoint_before_tiles(self, checkpoint, batch):
+    puts, opens = parse_batch(batch)
+    self._objects.replace(CHECKPOINT, checkpoint.signed)
+    write_all(self._objects, puts, opens)
+    self._batch = staging_path(checkpoint)
+
+
+def _batch_file_dropped_early(self, checkpoint, batch):
+    puts, opens = parse_batch(batch)
+    self._objects.discard(staging_path(checkpoint))
+    write_all(self._objects, puts, opens)
+    self._objects.replace(CHECKPOINT, checkpoint.signed)
+
+
+def _batch_file_dropped(self, checkpoint, batch):
+    puts, opens = parse_batch(batch)
+    write_all(self._objects, puts, opens)
+    self._objects.replace(CHECKPOINT, checkpoint.signed)
+    self._objects.discard(staging_path(checkpoint))
+
+
+def _finish_what_is_left(self, checkpoint):
+    batch = get_or_none(self._objects, staging_path(checkpoint))
+    if batch is not None:
+        self._finish(checkpoint, batch)
+    return {}
+
+
+def _publish_over_anything(self):
+    self._group.submit(ledger.log.Pending((), None, close=True))
+    with self._publishing:
+        checkpoint, edge, _ = self._signed
+        for target, partials in self._targets:
+            publish_to(target, 0, checkpoint, edge, self._objects, partials)
+    return checkpoint
+
+
+def _shown_first(target, published, checkpoint, *rest):
+    target.replace(CHECKPOINT, checkpoint.signed)
+    publish_to(target, published, checkpoint, *rest)
+
+
+def _any_place(self, rows, *, within=None, at=None, extend=Log.extend):
+    return extend(self, rows, within=within)
+
+
+def _forget_first(self, known=None, follow=Sequencer._follow):
+    if known is not None:
+        with self._queue.joining(None) as connection:
+            self._queue.forget(connection, [fact.event_id for fact in known[1]])
+    follow(self, known)
+
+
+def _remove_unchecked(self, connection, ids):
+    connection.drop(ids)
+
+
+def _knows_nothing(self, event_ids):
+    return {}
+
+
+def _any_clock(self, log_time=Sequencer._log_time):
+    with patch.object(Rows, "last_time", lambda _: ""):
+        return log_time(self)
+
+
+def _opens_as_found(self, number, width=256, bundle=Stored.bundle):
+    """As though a short open bundle were one of which the rest is not open."""
+    objects, self._objects = self._objects, _Padded(self._objects)
+    try:
+        return bundle(self, number, width)
+    finally:
+        self._objects = objects
+
+
+class _Padded:
+    def __init__(self, objects) -> None:
+        self._objects = objects
+
+    def get(self, path):
+        data = self._objects.get(path)
+        return data + bytes(4 * (256 - count_items(data))) if path.startswith("events/") else data
+
+
+Variant = Callable[[], contextlib.AbstractContextManager[object]]
+
+
+def _with(*changes: tuple[object, str, object]) -> Variant:
+    @contextlib.contextmanager
+    def variant():
+        with contextlib.ExitStack() as stack:
+            for owner, name, stand_in in changes:
+                stack.enter_context(patch.object(owner, name, stand_in))
+            yield
+
+    return variant
+
+
+BROKEN: dict[str, Variant] = {
+    "tiles before the swap": _with((Log, "_stage", _tiles_before_swap)),
+    "no batch file": _with((Log, "_stage", _no_batch_file)),
+    "a crash is not finished": _with((Log, "_finish_last", lambda self, checkpoint: {})),
+    "checkpoint before tiles": _with((Log, "_finish", _checkpoint_before_tiles)),
+    "batch file dropped before the tiles": _with(
+        (Log, "_finish", _batch_file_dropped_early), (Log, "_finish_last", _finish_what_is_left)
+    ),
+    "batch file dropped after the tiles, any open bundle believed": _with(
+        (Log, "_finish", _batch_file_dropped),
+        (Log, "_finish_last", _finish_what_is_left),
+        (Stored, "bundle", _opens_as_found),
+    ),
+    "published over anything": _with((Log, "publish", _publish_over_anything)),
+    "published checkpoint before its tiles": _with((ledger.log, "publish_to", _shown_first)),
+    "appended at any place": _with((Log, "extend", _any_place)),
+    "forgotten before it is indexed": _with((Sequencer, "_follow", _forget_first)),
+    "taken from the queue unchecked": _with((SalesQueue, "remove", _remove_unchecked)),
+    "what is in the log is not asked": _with((Rows, "known", _knows_nothing)),
+    "any clock is right": _with((Sequencer, "_log_time", _any_clock)),
+}
+"""By what is wrong: begins the variant, which ends with the `with` block."""
