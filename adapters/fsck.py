@@ -46,6 +46,9 @@ _OWN = ("staging/", "heads/", "vault/", "probe/", MEMORY_PATH)
 _BUNDLES = 64  # in memory, with the open events beside them
 _BESIDE = ("log.vkey", "market.policy")
 
+# Positions behind the last portion of a step: whoever goes on there has nothing left to do.
+_DONE, _BESIDE_DONE = "done", "beside"
+
 
 @dataclass(frozen=True, slots=True)
 class _Step:
@@ -123,9 +126,9 @@ class Holdings:
         bar = None if progress is None else lambda done, total: progress("mending", done, total)
         origin, parts = self._key.name, self._parts
         if self._in_database:
-            wrong = any(fault.place.startswith("rows of") for fault in self._rows().head())
+            numbers = self._rows().numbers()
             report, copies = repair_owned(
-                parts.store, self._policy, origin, self._published, fits=fits, rewrite_rows=wrong, progress=bar
+                parts.store, self._policy, origin, self._published, fits=fits, numbers=numbers, progress=bar
             )
             if copies is None:
                 return report
@@ -153,6 +156,8 @@ class Holdings:
         yield from self._rows().layout(str(self._key), self._parts.layout)
 
     def _entries(self, at: Any) -> Portions:
+        if at == _DONE:
+            return
         start = at or 0
         index = self._parts.index.on()
         indexed = index.size
@@ -166,15 +171,16 @@ class Holdings:
                 indexed=None if self._parts.index.joins else indexed,
                 signatures=self._signatures() if self._judges else None,
             )
-            for done, faults in check_entries(client, contents, start=start):
-                yield done, faults
-                start = done
+            yield from check_entries(client, contents, start=start)
         except LedgerError as error:
             _reraise_unless_damage(error)
-            yield start, [fault_of(error), *self._all_rows()]
+            yield _DONE, [fault_of(error), *self._all_rows()]
             return
         owned = self._owned
-        if owned is not None and owned.head.size > owned.checkpoint.size:
+        if owned is None:
+            return
+        faults: list[Fault] = []
+        if owned.head.size > owned.checkpoint.size:
             strict = Contents(
                 Client(owned, self._policy).opened,
                 vault=self._parts.sealed,
@@ -182,10 +188,11 @@ class Holdings:
                 index=index,
                 signatures=self._signatures(),
             )
-            yield owned.head.size, list(check_unpublished(owned, strict))
-        if owned is not None and self._parts.index.joins and indexed < owned.head.size:
+            faults += check_unpublished(owned, strict)
+        if self._parts.index.joins and indexed < owned.head.size:
             text = f"index: of {indexed} entries, the log has {owned.head.size}; run `provenance index rebuild`"
-            yield start, [Fault("index", text, altered=False)]
+            faults.append(Fault("index", text, altered=False))
+        yield _DONE, faults
 
     def _objects(self) -> Iterator[Fault]:
         tiles = self._parts.tiles
@@ -203,15 +210,18 @@ class Holdings:
 
     def _place(self, place: ReadsObjects, at: Any) -> Portions:
         """A published place: it, and that what it shows is a beginning of this log."""
+        if at == _DONE:
+            return
         yield from check_place(place, self._policy, at=at, key=self._key)
+        faults: list[Fault] = []
         try:
             shown = open_checkpoint(place.get(CHECKPOINT), self._policy)
             mine = self._open()
             if shown.size <= mine.checkpoint.size and tree_root(shown.size, mine.reader) != shown.root:
-                text = f"{place!r}: shows another log than this one at size {shown.size}"
-                yield "shown", [Fault(repr(place), text)]
+                faults.append(Fault(repr(place), f"{place!r}: shows another log than this one at size {shown.size}"))
         except LedgerError as error:
             _reraise_unless_damage(error)  # said above, or by the step that reads what is stored here
+        yield _DONE, faults
 
     def _all_rows(self) -> Iterator[Fault]:
         """Which of the last rows is no longer what was signed, when hashes cannot tell."""
@@ -330,26 +340,25 @@ def open_holdings(
 def check_place(
     place: ReadsObjects, policy: Policy, *, at: Any = None, signatures: bool = False, key: VerifierKey | None = None
 ) -> Portions:
-    """Check a published log from the entry `at` on, or what lies beside its entries when `at` is "beside".
+    """Check a published log from the entry `at` on; "beside" where that was the last place given.
 
     Every tile and bundle, every statement and open event; where the place can list, what should not be there; the key
     and policy files, against `key` where it is known. With `signatures`, which begin at entry 0, every statement.
     """
+    if at == _BESIDE_DONE:
+        return
     client = Client(place, policy)
-    start = None if isinstance(at, str) else at or 0
     try:
         checkpoint = standing(client)
-        if start is not None:
-            judge = Signatures(policy, checkpoint.origin) if signatures else None
-            yield from check_entries(client, Contents(client.opened, signatures=judge), start=start)
-        if at != "shown":
-            faults = list(_beside(place, client, policy, key))
-            if isinstance(place, ListsObjects):
-                faults += strays(client, (p for p in place.list("") if not p.startswith((*_OWN, *_BESIDE))))
-            yield "beside", faults
+        judge = Signatures(policy, checkpoint.origin) if signatures else None
+        yield from check_entries(client, Contents(client.opened, signatures=judge), start=at or 0)
+        faults = list(_beside(place, client, policy, key))
+        if isinstance(place, ListsObjects):
+            faults += strays(client, (path for path in place.list("") if not path.startswith((*_OWN, *_BESIDE))))
     except LedgerError as error:
         _reraise_unless_damage(error)
-        yield start, [fault_of(error)]
+        faults = [fault_of(error)]
+    yield _BESIDE_DONE, faults
 
 
 def repair_place(place: Objects, policy: Policy, *, progress: Callable[[int, int], None] | None = None) -> Repaired:

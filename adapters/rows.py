@@ -72,6 +72,10 @@ class Rows:
         """Every path among the objects, in order, also those that are no text any more."""
         return sorted(_text(path) for (path,) in self._read(objects, ("path",)))
 
+    def numbers(self) -> list[int]:
+        """Under which indexes the rows behind the last full bundle are stored, in order."""
+        return [idx for (idx,) in self._read(rows, ("idx",), order=(rows.c.idx,))]
+
     def head(self) -> Iterator[Fault]:
         """The row of the log's head is the only one, and the rows behind the last full bundle are numbered on."""
         found = list(self._read(heads, ("origin", "size")))
@@ -83,7 +87,7 @@ class Rows:
         if not sizes:
             yield Fault(f"head of {self._origin}", f"head of {self._origin}: not there", altered=False)
             return
-        numbers = [idx for (idx,) in self._read(rows, ("idx",), order=(rows.c.idx,))]
+        numbers = self.numbers()
         want = list(range(sizes[0] - sizes[0] % WIDTH, sizes[0]))
         wrong = sorted(set(numbers) ^ set(want))
         if wrong:

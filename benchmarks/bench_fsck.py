@@ -61,7 +61,7 @@ def _hashing(folder: Path) -> Iterator[Figure]:
     def check(place: ReadsObjects) -> None:
         assert fsck(Client(place, POLICY)) == SIZE
 
-    measured = rounds(lambda: check(memory), lambda: _hash(entries), lambda: check(files), times=7)
+    measured = rounds(lambda: check(memory), lambda: _hash(entries), lambda: check(files), times=11)
     yield Figure(f"fsck, {ENTRY}-byte entries hashed, in memory", SIZE / measured.typical(), "entries/s")
     yield Figure("fsck, hashed / bare SHA-256 of the same entries", measured.speed(), "x its rate", 0.4)
     yield Figure("fsck, the same from a folder", SIZE / measured.typical(2), "entries/s")

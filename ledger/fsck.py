@@ -100,6 +100,8 @@ def walk(
     only what keeps everything from being read: `Unavailable`, and the errors of `Client.latest`.
     """
     size = standing(log).size
+    if start >= size:
+        return
     end = size if stop is None else min(stop, size)
     number = start // WIDTH
     while number * WIDTH < end:

@@ -59,15 +59,16 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def subtree_root(hashes: Sequence[bytes]) -> bytes:
     """Root over `hashes` where their number is a power of two, so that every pair is complete."""
+    copy = _NODE.copy  # a hash that has seen the prefix is copied faster than a new one is made
     while len(hashes) > 1:
         pairs = iter(hashes)
-        above = []
+        above: list[bytes] = []
+        add = above.append
         for left, right in zip(pairs, pairs, strict=True):
-            # A copy of the hash that has seen the prefix is made faster than a new one, and nothing is joined.
-            node = _NODE.copy()
+            node = copy()
             node.update(left)
             node.update(right)
-            above.append(node.digest())
+            add(node.digest())
         hashes = above
     return hashes[0]
 

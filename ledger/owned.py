@@ -64,14 +64,14 @@ def repair_owned(
     published: Sequence[ReadsObjects],
     *,
     fits: Fits | None = None,
-    rewrite_rows: bool = False,
+    numbers: Sequence[int] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Repaired, Copies | None]:
     """Mend a log's own database from itself and from what is published; return what was done, and the proven copies.
 
     A head whose signature is broken is replaced by the newest signed checkpoint that is published. Rows behind the last
     full bundle come from wherever the checkpoint proves them; those that it does not cover stay as they are.
-    `rewrite_rows` writes them even where their bytes are right: their numbers were found to be wrong. The rest as in
+    `numbers` are the indexes that the rows are stored under, in their order, where they may be wrong. The rest as in
     `repair`.
     """
     head, rows = _head_and_rows(database, origin)
@@ -87,7 +87,7 @@ def repair_owned(
         with database.transaction() as tx:
             tx.swap(origin, head.signed, newest.signed)
         report.mended.append(f"head of {origin}")
-    _mend_rows(database, origin, head, rows, copies, fits, report, rewrite=rewrite_rows)
+    _mend_rows(database, origin, head, rows, numbers, copies, fits, report)
     return report, copies
 
 
@@ -96,35 +96,51 @@ def _mend_rows(
     origin: str,
     head: Head,
     rows: list[Row],
+    numbers: Sequence[int] | None,
     copies: Copies,
     fits: Fits | None,
     report: Repaired,
-    *,
-    rewrite: bool,
 ) -> None:
+    place = f"rows of {origin}"
     number = copies.checkpoint.size // WIDTH
     while get_or_none(database, bundle_path(number)) is not None:
         number += 1
+    first = number * WIDTH
     good: list[Row] = []
-    if number * WIDTH < copies.checkpoint.size:
+    if first < copies.checkpoint.size:
         entries = copies.entries(number)
         if entries is None:
-            text = f"rows of {origin}: no copy has those from #{number * WIDTH} on unchanged; restore a backup"
-            report.lost.append(Fault(f"rows of {origin}", text))
+            text = f"{place}: no copy has those from #{first} on unchanged; restore a backup"
+            report.lost.append(Fault(place, text))
             return
         if fits is None:
             beside = {row.entry: row.opened for row in rows}
             good = [Row(entry, beside.get(entry, b"")) for entry in entries]
         else:
             good = [Row(*pair) for pair in zip(entries, copies.opened(number, entries, fits), strict=True)]
-    proven = {row.entry for row in good}
-    # A row that stood for a proven one and was changed is where its index says, among the first.
-    good += [row for row in rows[len(good) :] if row.entry not in proven]
-    size = number * WIDTH + len(good)
-    if rewrite or (good, size) != (rows, head.size):
+    right = list(range(first, first + len(rows)))
+    stored = right if numbers is None else list(numbers)
+    stop = max(first + len(rows) if stored == right else head.size, first + len(good))
+    at = dict(zip(stored, rows, strict=True))
+    kept = _unproven(at, first, range(first + len(good), stop), {row.entry for row in good})
+    if kept is None:
+        text = f"{place}: nobody can tell which is which from #{first + len(good)} on; restore a backup"
+        report.lost.append(Fault(place, text))
+        return
+    good += kept
+    if (good, stop, stored) != (rows, head.size, right):
         with database.transaction() as tx:
-            tx.extend(origin, head.size, size, good, trim=True)
-        report.mended.append(f"rows of {origin}")
+            tx.extend(origin, head.size, stop, good, trim=True)
+        report.mended.append(place)
+
+
+def _unproven(rows: dict[int, Row], first: int, wanted: range, proven: set[bytes]) -> list[Row] | None:
+    """The rows that no checkpoint covers, each under its number; one that lost its number takes the one place left."""
+    gaps = [idx for idx in wanted if idx not in rows]
+    lost = [row for idx, row in rows.items() if not first <= idx < wanted.stop and row.entry not in proven]
+    if len(gaps) > 1 or len(gaps) != len(lost):
+        return None
+    return [rows[idx] if idx in rows else lost[0] for idx in wanted]
 
 
 class _WithRows:

@@ -1,0 +1,211 @@
+"""`fsck --repair`: what is derivable comes back from rows, published copy, log and vault; the rest is named."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from adapters import connect, create
+from adapters.cli.app import app, run
+from adapters.fsck import Holdings, open_holdings
+from adapters.recover import rebuild_index
+from ledger import Client, fsck
+from provenance import Money
+from tests.provenance.conftest import Market
+
+
+@pytest.fixture
+def sold(market: Market) -> Market:
+    """600 entries, all but the last two published; then nobody is connected any more."""
+    work = market.work(b"w", title="A title", terms="CC-BY-4.0", ref="work:1")
+    offer = market.ledger.offer(work, terms="CC-BY-4.0", price=Money(5, "EUR"))
+    market.ledger.license(work, to=market.bo, offer=offer, price=Money(5, "EUR"), ref="order:1")
+    body = {"kind": "person", "keys": [], "rotation_keys": [], "next_key_hashes": []}
+    drafts = [market.ledger.draft("party.register", body=body, personal={"name": f"P{n}"}) for n in range(700)]
+    market.ledger.record_many(drafts[: 598 - market.ledger.log.size])
+    with market.engine.begin() as connection:
+        for n in range(2):
+            market.ledger.register_party("person", name=f"Late {n}", session=connection)
+    market.ledger.sequence_once()
+    market.ledger = None  # type: ignore[assignment]
+    market.engine.dispose()
+    return market
+
+
+def damage(market: Market, sql: str) -> None:
+    with sqlite3.connect(market.root / "market.db") as connection:
+        assert connection.execute(sql).rowcount > 0
+    connection.close()
+
+
+def holdings(market: Market) -> Holdings:
+    return open_holdings(market.url, published=[market.public])
+
+
+def everything(market: Market) -> tuple[object, ...]:
+    """All that is stored of the log: published files, objects, rows, head."""
+    with sqlite3.connect(market.root / "market.db") as connection:
+        rows = [
+            connection.execute(f"SELECT {columns} FROM provenance_{table} ORDER BY 1").fetchall()
+            for table, columns in (("objects", "path, data"), ("rows", "idx, entry, opened"), ("heads", "*"))
+        ]
+    connection.close()
+    files = {path: path.read_bytes() for path in Path(market.public).rglob("*") if path.is_file()}
+    return (files, *rows)
+
+
+FLIP = "CAST(substr({0}, 1, 99) || x'00' || substr({0}, 101) AS BLOB)"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"UPDATE provenance_objects SET data = {FLIP.format('data')} WHERE path = 'tile/0/001'",
+        "DELETE FROM provenance_objects WHERE path = 'tile/0/000'",
+        f"UPDATE provenance_objects SET data = {FLIP.format('data')} WHERE path = 'tile/entries/001'",
+        f"UPDATE provenance_objects SET data = {FLIP.format('data')} WHERE path = 'events/000'",
+        "DELETE FROM provenance_objects WHERE path LIKE 'tile/%'",
+        f"UPDATE provenance_rows SET entry = {FLIP.format('entry')} WHERE idx = 530",
+        f"UPDATE provenance_rows SET opened = {FLIP.format('opened')} WHERE idx = 531",
+        "UPDATE provenance_rows SET idx = 4000 WHERE idx = 520",
+        "UPDATE provenance_rows SET idx = 3 WHERE idx = 598",
+        "UPDATE provenance_heads SET size = 601",
+    ],
+)
+def test_the_database_from_what_is_published(sold, sql):
+    before = everything(sold)
+    damage(sold, sql)
+    assert list(holdings(sold).faults()) != []
+    report = holdings(sold).repair()
+    assert report.mended
+    assert report.lost == []
+    assert everything(sold) == before
+    assert list(holdings(sold).faults()) == []
+    assert sold.reopen().publish().size == 600
+
+
+def test_a_head_that_nobody_signed_becomes_the_one_that_is_published(sold):
+    damage(sold, "UPDATE provenance_heads SET signed = CAST(replace(signed, '598', '599') AS BLOB)")
+    assert [fault.place for fault in holdings(sold).faults()]
+    assert "head of test.market.example/log" in holdings(sold).repair().mended
+    assert list(holdings(sold).faults()) == []
+    ledger = sold.reopen()
+    assert ledger.log.checkpoint.size == 598
+    assert ledger.publish().size == 600
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["tile/0/001", "tile/entries/000", "events/002", "tile/1/000.p/2", "checkpoint", "market.policy", "log.vkey"],
+)
+def test_what_is_published_from_the_database(sold, path):
+    before = everything(sold)
+    file = Path(sold.public) / path
+    data = file.read_bytes()
+    file.write_bytes(data[:50] + b"\x00" + data[51:])
+    assert list(holdings(sold).faults()) != []
+    assert len(holdings(sold).repair().mended) == 1
+    assert everything(sold) == before
+
+
+def test_what_is_good_is_not_written_again(sold):
+    files = {path: path.stat().st_mtime_ns for path in Path(sold.public).rglob("*")}
+    report = holdings(sold).repair()
+    assert (report.mended, report.lost) == ([], [])
+    assert files == {path: path.stat().st_mtime_ns for path in Path(sold.public).rglob("*")}
+
+
+def test_an_unpublished_entry_cannot_be_derived(sold):
+    before = everything(sold)
+    damage(sold, f"UPDATE provenance_rows SET entry = {FLIP.format('entry')} WHERE idx = 599")
+    assert any("#599" in fault.detail for fault in holdings(sold).faults())
+    assert holdings(sold).repair().mended == []
+    assert everything(sold) != before
+
+
+def test_a_sealed_event_comes_from_a_backup_only(sold):
+    damage(sold, "DELETE FROM provenance_vault WHERE instr(data, 'grant.issue')")
+    assert holdings(sold).repair().mended == []
+    assert any("restore it from a backup" in fault.detail for fault in holdings(sold).faults())
+
+
+def test_slices_find_what_a_whole_pass_finds(sold):
+    damage(sold, "UPDATE provenance_index_digests SET digest = zeroblob(32) WHERE kind = 'content'")
+    found = list(holdings(sold).faults())
+    assert [fault.place[:14] for fault in found] == ["index of entry"]
+    for n in range(100):
+        report = holdings(sold).rounds().slice(0.0, now=f"t{n}")
+        if report.last is not None:
+            break
+    assert n > 5
+    assert report.last.faults == tuple(found)
+    rebuild_index(sold.url)
+    assert list(holdings(sold).faults()) == []
+
+
+def test_objects_in_a_folder_of_their_own(tmp_path):
+    url, objects = f"sqlite:///{tmp_path / 'market.db'}", tmp_path / "objects"
+    ledger = create(url, origin="apart.example/log", objects=objects)
+    ada = ledger.register_party("person", name="Ada", ref="user:1")
+    (tmp_path / "f").write_bytes(b"f")
+    ledger.create(tmp_path / "f", creators=[ada], terms="CC-BY-4.0", ref="work:1")
+    kept = open_holdings(url, objects=objects, signatures=True)
+    assert list(kept.faults()) == []
+    bundle = next((objects / "tile" / "0" / "000.p").glob("[5-9]"))
+    good = bundle.read_bytes()
+    bundle.write_bytes(good[:-1] + b"\x00")
+    assert [fault.altered for fault in open_holdings(url, objects=objects).faults()][:1] == [True]
+    assert open_holdings(url, objects=objects).repair().mended == [f"tile/0/000.p/{bundle.name}"]
+    assert bundle.read_bytes() == good
+    assert list(open_holdings(url, objects=objects).faults()) == []
+
+
+def test_an_erased_item_is_not_missing_and_one_that_is_back_is_named(market):
+    ledger = market.ledger
+    with sqlite3.connect(market.root / "market.db") as connection:
+        address, data = connection.execute(
+            "SELECT address, data FROM provenance_vault WHERE instr(data, 'Ada')"
+        ).fetchone()
+    connection.close()
+    body = {"targets": [address.hex()], "method": "delete", "basis": "gdpr-17"}
+    ledger.record_many([ledger.draft("erasure.execute", body=body)])
+    assert list(holdings(market).faults()) == []
+    damage(
+        market,
+        f"INSERT INTO provenance_vault (prefix, address, data) VALUES "
+        f"({int.from_bytes(address[:8], 'big', signed=True)}, x'{address.hex()}', x'{data.hex()}')",
+    )
+    assert [fault.place for fault in holdings(market).faults()] == [f"vault {address.hex()}"]
+
+
+def _command(*words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(words), standalone_mode=False)
+    return result.return_value, result.output
+
+
+def test_the_command(sold, monkeypatch):
+    monkeypatch.chdir(sold.root)
+    assert run(["fsck", "--db", "market.db", "--seconds", "1", "public"]) == 3
+    status, text = _command("fsck", "--signatures")
+    assert (status, text.splitlines()) == (0, ["Record: intact", "next: provenance status"])
+    file = Path(sold.public) / "tile/entries/001"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x00")
+    status, text = _command("fsck", "public", "--policy", "public/market.policy")
+    assert status == 1
+    assert text.startswith("✕ tile/entries/001: entry 511 at byte ")
+    status, text = _command("fsck", "--seconds", "0", "--json")
+    assert json.loads(text)["last"]["found"] == 0
+    status, text = _command("fsck", "--json")
+    assert status == 1
+    assert [fault["place"] for fault in json.loads(text)["faults"]] == ["tile/entries/001"]
+    status, text = _command("fsck", "--repair")
+    assert status == 0
+    assert text.splitlines()[0].endswith("tile/entries/001")
+    assert (
+        fsck(Client(open_holdings(sold.url, published=[sold.public])._published[0], connect(sold.url).log.policy))
+        == 598
+    )
