@@ -89,6 +89,8 @@ class Holdings:
 
     def steps(self) -> list[Step]:
         """The parts of one pass, in their order; made anew for each slice, so that each sees what is stored by then."""
+        self._client = self._owned = None
+        self._bundle.cache_clear()
         steps: list[Step] = [
             _Step("head", _once(self._head)),
             _Step("entries", self._entries),
@@ -160,9 +162,9 @@ class Holdings:
             return
         start = at or 0
         index = self._parts.index.on()
-        indexed = index.size
         try:
             client = self._open()
+            indexed = index.size  # read after the log, so that it is not behind where both commit together
             contents = Contents(
                 client.opened,
                 vault=self._parts.sealed,

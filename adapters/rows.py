@@ -78,7 +78,7 @@ class Rows:
 
     def head(self) -> Iterator[Fault]:
         """The row of the log's head is the only one, and the rows behind the last full bundle are numbered on."""
-        found = list(self._read(heads, ("origin", "size")))
+        found, numbers = self._head_and_numbers()
         for origin, _ in found:
             if origin != self._origin:
                 text = f"head of {origin!r}: a database holds one log, and this one is {self._origin}"
@@ -87,12 +87,19 @@ class Rows:
         if not sizes:
             yield Fault(f"head of {self._origin}", f"head of {self._origin}: not there", altered=False)
             return
-        numbers = self.numbers()
         want = list(range(sizes[0] - sizes[0] % WIDTH, sizes[0]))
         wrong = sorted(set(numbers) ^ set(want))
         if wrong:
             text = f"rows of {self._origin}: {len(numbers)} after the last full bundle, #{wrong[0]} is the first wrong"
             yield Fault(f"rows of {self._origin}", f"{text} at size {sizes[0]}")
+
+    def _head_and_numbers(self) -> tuple[list[tuple[Any, ...]], list[int]]:
+        """Both as of one moment: the market may sequence between two reads."""
+        while True:
+            found = list(self._read(heads, ("origin", "size")))
+            numbers = self.numbers()
+            if list(self._read(heads, ("origin", "size"))) == found:
+                return found, numbers
 
     def layout(self, key: str, layout: dict[str, bool]) -> Iterator[Fault]:
         """What is noted about where things lie is what was found there."""
@@ -203,19 +210,21 @@ class Rows:
         genesis = self._event_at(0)
         return frozenset() if genesis is None else frozenset(orjson.loads(genesis)["body"]["sealed"])
 
+    # The queue is asked before the index: an event moves from one to the other, never back.
+
     def _type(self, event_id: bytes) -> str | None:
-        entry = find_exactly(self._index, event_id)
-        if entry is not None:
-            return entry[1]
         waiting = self._waiting(event_id)
-        return None if waiting is None else str(orjson.loads(waiting[0])["type"])
+        if waiting is not None:
+            return str(orjson.loads(waiting[0])["type"])
+        entry = find_exactly(self._index, event_id)
+        return None if entry is None else entry[1]
 
     def _event(self, event_id: bytes) -> bytes | None:
-        entry = find_exactly(self._index, event_id)
-        if entry is not None:
-            return self._event_at(entry[0])
         waiting = self._waiting(event_id)
-        return None if waiting is None else waiting[0]
+        if waiting is not None:
+            return waiting[0]
+        entry = find_exactly(self._index, event_id)
+        return None if entry is None else self._event_at(entry[0])
 
     def _waiting(self, event_id: bytes) -> tuple[bytes, bytes] | None:
         """(event, items) of a row of the queue whose event is what its id says."""

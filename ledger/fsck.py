@@ -141,7 +141,7 @@ def strays(log: Client, paths: Iterable[str]) -> Iterator[Fault]:
             continue
         if width < WIDTH and index * WIDTH + width <= size >> (HEIGHT * (level or 0)):
             error = _error(log, _check_partial, level, index, width, path)
-            if error is not None:
+            if error is not None and not isinstance(error, NotFound):  # dropped since it was listed
                 yield fault_of(error)
 
 

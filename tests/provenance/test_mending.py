@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 from typer.testing import CliRunner
 
 from adapters import connect, create
@@ -14,39 +17,69 @@ from adapters.cli.app import app, run
 from adapters.fsck import Holdings, open_holdings
 from adapters.recover import rebuild_index
 from ledger import Client, fsck
-from provenance import Money
-from tests.provenance.conftest import Market
+from provenance import Money, ProvenanceLedger
+from tests.provenance.conftest import Clock, Market
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """600 entries, all but the last two published; nobody is connected any more."""
+    root = tmp_path_factory.mktemp("market")
+    url = f"sqlite:///{root / 'market.db'}"
+    ledger = create(url, origin="test.market.example/log", publish=root / "public", market_name="M", clock=Clock())
+    ada = ledger.register_party("person", name="Ada", ref="user:1")
+    (root / "w").write_bytes(b"w")
+    work = ledger.create(root / "w", creators=[ada], title="A title", terms="CC-BY-4.0", ref="work:1")
+    offer = ledger.offer(work, terms="CC-BY-4.0", price=Money(5, "EUR"))
+    ledger.license(work, to=ada, offer=offer, price=Money(5, "EUR"), ref="order:1")
+    body = {"kind": "person", "keys": [], "rotation_keys": [], "next_key_hashes": []}
+    drafts = [ledger.draft("party.register", body=body, personal={"name": f"P{n}"}) for n in range(600)]
+    ledger.record_many(drafts[: 598 - ledger.log.size])
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for n in range(2):
+            ledger.register_party("person", name=f"Late {n}", session=connection)
+    ledger.sequence_once()
+    engine.dispose()
+    with sqlite3.connect(root / "market.db") as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    raw.close()
+    return root
+
+
+@dataclass
+class Sold:
+    root: Path
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.root / 'market.db'}"
+
+    @property
+    def public(self) -> Path:
+        return self.root / "public"
+
+    def reopen(self) -> ProvenanceLedger:
+        return connect(self.url, publish=self.public, clock=Clock())
 
 
 @pytest.fixture
-def sold(market: Market) -> Market:
-    """600 entries, all but the last two published; then nobody is connected any more."""
-    work = market.work(b"w", title="A title", terms="CC-BY-4.0", ref="work:1")
-    offer = market.ledger.offer(work, terms="CC-BY-4.0", price=Money(5, "EUR"))
-    market.ledger.license(work, to=market.bo, offer=offer, price=Money(5, "EUR"), ref="order:1")
-    body = {"kind": "person", "keys": [], "rotation_keys": [], "next_key_hashes": []}
-    drafts = [market.ledger.draft("party.register", body=body, personal={"name": f"P{n}"}) for n in range(700)]
-    market.ledger.record_many(drafts[: 598 - market.ledger.log.size])
-    with market.engine.begin() as connection:
-        for n in range(2):
-            market.ledger.register_party("person", name=f"Late {n}", session=connection)
-    market.ledger.sequence_once()
-    market.ledger = None  # type: ignore[assignment]
-    market.engine.dispose()
-    return market
+def sold(template: Path, tmp_path: Path) -> Sold:
+    """A copy of it."""
+    return Sold(Path(shutil.copytree(template, tmp_path / "market")))
 
 
-def damage(market: Market, sql: str) -> None:
+def damage(market: Market | Sold, sql: str) -> None:
     with sqlite3.connect(market.root / "market.db") as connection:
         assert connection.execute(sql).rowcount > 0
     connection.close()
 
 
-def holdings(market: Market) -> Holdings:
+def holdings(market: Market | Sold) -> Holdings:
     return open_holdings(market.url, published=[market.public])
 
 
-def everything(market: Market) -> tuple[object, ...]:
+def everything(market: Market | Sold) -> tuple[object, ...]:
     """All that is stored of the log: published files, objects, rows, head."""
     with sqlite3.connect(market.root / "market.db") as connection:
         rows = [
