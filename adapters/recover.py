@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -145,18 +145,18 @@ def recover(
     indexed = parts.index.on().size
     starts = [refill(parts.tiles, key, at, checkpoints=parts.heads, progress=progress).start for at in places]
     log = open_log_of(parts, key, target=None)
-    apply_erasures(log.rows(0, log.size), parts.sealed)
+    erased = apply_erasures(log.rows(0, log.size), parts.sealed)
     parts.ledger(log, signers=None, claim=None, clock=lambda: datetime.now(UTC))  # index and queue follow the log
     start = min(starts, default=log.size)
     unseen = range(min(start, indexed), log.size)
-    return Recovery(range(start, log.size), list(lost_in(log, unseen, parts.sealed)))
+    return Recovery(range(start, log.size), list(lost_in(log, unseen, parts.sealed, erased)))
 
 
-def lost_in(log: Log, among: range, vault: Vault) -> Iterator[Lost]:
-    """The sealed events `among` the entries of a log that are not in the vault."""
+def lost_in(log: Log, among: range, vault: Vault, erased: Container[bytes]) -> Iterator[Lost]:
+    """The sealed events `among` the entries of a log that are not in the vault, and not because they are `erased`."""
     for index, row in zip(among, log.rows(among.start, among.stop), strict=True):
         statement = Statement.parse(row.entry)
-        if statement.sealed and not holds(vault, statement.event_id):
+        if statement.sealed and statement.event_id not in erased and not holds(vault, statement.event_id):
             yield Lost(index, statement.type, statement.event_id.hex())
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -51,16 +52,10 @@ def targets_of(event: bytes) -> list[bytes]:
     return [bytes.fromhex(target) for target in named if isinstance(target, str) and _ADDRESS.fullmatch(target)]
 
 
-def apply_erasures(rows: Iterable[Row], vault: Vault) -> int:
-    """Erase from `vault` what these log rows say is erased; return how many addresses they name. Durable on return."""
-    count = 0
-    portion: list[bytes] = []
-    for target in erased_addresses(rows):
-        count += 1
-        portion.append(target)
-        if len(portion) == _PORTION:
-            vault.erase(portion)
-            portion = []
-    if portion:
+def apply_erasures(rows: Iterable[Row], vault: Vault) -> set[bytes]:
+    """Erase from `vault` what these log rows say is erased, and return the addresses. Durable on return."""
+    erased = set(erased_addresses(rows))
+    ready = iter(erased)
+    while portion := list(islice(ready, _PORTION)):
         vault.erase(portion)
-    return count
+    return erased

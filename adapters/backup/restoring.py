@@ -6,7 +6,7 @@ What was published is compared before anything could be signed, and what the log
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -34,7 +34,7 @@ from ledger.policy import Policy
 from ledger.refill import extend_unsigned, refill
 from ledger.storage import Checkpoints, ReadsObjects, Row
 from ledger.tile import CHECKPOINT
-from provenance.erasures import apply_erasures, erased_addresses
+from provenance.erasures import apply_erasures
 from provenance.sequencer import contents_of
 from provenance.statement import Headers
 from provenance.vault import Vault, holds
@@ -112,9 +112,9 @@ def restore(
     rows = [] if manifest is None or root is None else list(rows_in(root, manifest))
     refilled = _put_log(parts, key, where, root, manifest, newest, rows, progress)
     log = _compare(parts, key, remembered)
+    erased = apply_erasures(log.rows(0, log.size), parts.sealed)  # from a vault that was there
     if manifest is not None and root is not None:
-        _put_vault(parts, root, manifest, log, again=again, progress=progress)
-    erased = apply_erasures(log.rows(0, log.size), parts.sealed)  # from a vault that was there, as well
+        _put_vault(parts, root, manifest, log, erased, again=again, progress=progress)
     rebuild_for(parts, key, progress=None if progress is None else lambda done, total: progress("index", done, total))
     known = parts.index.on()
     waiting = sequenced = names = nameless = 0
@@ -126,7 +126,7 @@ def restore(
         names, nameless = put_names(parts.store, read_lines(root, manifest.parts.names), there)
         put_files(parts.store, read_lines(root, manifest.parts.files))
     whole = manifest is not None and manifest.parts.vault is not None
-    lost = lost_in(log, refilled if whole else range(log.size), parts.sealed)
+    lost = lost_in(log, refilled if whole else range(log.size), parts.sealed, erased)
     for path, data in key_files(key).items() if parts.objects is not None else ():
         parts.tiles.replace(path, data)  # as `create` puts it beside the tiles
     parts.note_layout(key)
@@ -136,7 +136,7 @@ def restore(
         compared=compared,
         refilled=refilled,
         lost=tuple(lost),
-        erased=erased,
+        erased=len(erased),
         waiting=waiting,
         sequenced=sequenced,
         names=names,
@@ -292,13 +292,19 @@ def _compare(parts: Parts, key: VerifierKey, remembered: bytes | None) -> Log:
 
 
 def _put_vault(
-    parts: Parts, root: Path, manifest: Manifest, log: Log, *, again: bool, progress: Progress | None
+    parts: Parts,
+    root: Path,
+    manifest: Manifest,
+    log: Log,
+    erased: Container[bytes],
+    *,
+    again: bool,
+    progress: Progress | None,
 ) -> None:
     """Put the items back, but for those that the log says are erased: their bytes never reach the storage.
 
     Also what waited when the backup was taken and is in the log by now, whose contents may be nowhere else.
     """
-    erased = set(erased_addresses(log.rows(0, log.size)))
     part = manifest.parts.vault
     done = 0
     for lines in portions(read_lines(root, part)) if part is not None else ():

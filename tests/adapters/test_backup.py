@@ -291,11 +291,13 @@ def test_what_was_erased_since_never_comes_back(shop: Shop, tmp_path: Path) -> N
     """An old backup next to the newer published log: the bytes do not reach the new storage at all."""
     backup(shop.url, tmp_path / "backup")
     at, kept = shop.name_of("user:1"), shop.ledger.register_party("person", name="Bo Bardi", ref="user:2")
-    shop.erase(at)
+    grant = shop.sell(2)
+    shop.erase(at, bytes.fromhex(grant), bytes.fromhex(shop.names["order:1"]))
     shop.ledger.publish()
     url = f"sqlite:///{tmp_path / 'new.db'}"
     report = restore(tmp_path / "backup", url, publish=tmp_path / "public", keys=shop.keys)
-    assert report.erased == 1
+    assert report.erased == 3
+    assert report.lost == ()  # both grants are erased, not lost
     stored = b"".join(path.read_bytes() for path in tmp_path.glob("new.db*"))
     assert b"Ada Lovelace" not in stored
     assert b"Bo Bardi" not in stored  # it was in the lost database alone, and that is said
@@ -593,3 +595,14 @@ def test_recover_when_the_head_is_behind_the_bucket(tmp_path: Path) -> None:
     again = connect(url, objects=bucket, keys=shop.keys)
     again.register_party("person", ref="user:2")
     assert fsck(open_log(bucket, again.log.policy)) == shop.ledger.log.size + 1
+
+
+def test_an_index_of_its_own(shop: Shop, tmp_path: Path) -> None:
+    """The index is never in a backup; it is made where the new ledger keeps it."""
+    backup(shop.url, tmp_path / "backup")
+    url, index = (f"sqlite:///{tmp_path / name}" for name in ("new.db", "index.db"))
+    restore(tmp_path / "backup", url, publish=tmp_path / "public", index=index, keys=shop.keys)
+    again = connect(url, publish=tmp_path / "public", index=index, keys=shop.keys)
+    same(shop.ledger, again, shop.names)
+    again.register_party("person", ref="user:2")
+    assert again.index.size == again.log.size
