@@ -101,7 +101,7 @@ class Checkup:
         notes: Notes,
         clock: Callable[[], datetime],
         folders: Mapping[str, Path],
-        own_error: Callable[[], LedgerError | None],
+        own_error: Callable[[], Exception | None],
     ) -> None:
         """`folders` are those whose volumes must not fill up; `own_error` is what ended the worker of this process."""
         self._log = log
@@ -138,12 +138,16 @@ class Checkup:
         scale = max(_SHORTEST, window or (note or {}).get("window") or _WINDOW)
         checks = [database]
         try:
-            stands = self.standing()
+            self._log.refresh()
         except LedgerError as error:
             checks.append(Check("log", "bad", str(error), fix="provenance doctor"))
         else:
-            checks += self._flow(stands, scale)
-            checks += self._worker(note, stands)
+            try:
+                stands = self.standing()
+                checks += self._flow(stands, scale)
+                checks += self._worker(note, stands)
+            except LedgerError as error:
+                checks.append(Check("figures", "bad", str(error), fix="provenance doctor"))
         checks += self._fsck()
         disks = list(self._disks())
         ready = not any(check.status == "bad" and check.name == "disk of the database" for check in disks)

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger.checkpoint import Checkpoint
+from ledger.errors import LedgerError
 from ledger.log import Log
 from provenance.notes import Notes
 from provenance.observe import UNOBSERVED, Observer
@@ -44,7 +45,7 @@ class Publisher:
         self.observer: Observer = UNOBSERVED
 
     def publish(self) -> Checkpoint:
-        """As `Log.publish`; the time of it is noted at most once a second. Raises what that raises, `Unavailable`."""
+        """As `Log.publish`; the time of it is noted at most once a second. Raises what that raises."""
         stamps = self._sequencer.take_stamps()
         began = time.monotonic()
         try:
@@ -67,7 +68,12 @@ class Publisher:
             extra = {"origin": self._log.origin, "size": checkpoint.size, "seconds": round(done - began, 6)}
             logger.info("%s: published at size %d", self._log.origin, checkpoint.size, extra=extra)
         if is_due:
-            self._note(PUBLISHED, at=now, size=checkpoint.size)
+            try:
+                self._note(PUBLISHED, at=now, size=checkpoint.size)
+            except LedgerError as error:
+                # It is published: to fail now would say that it is not. What is lost is a time that `health` reads.
+                extra = {"origin": self._log.origin, "size": checkpoint.size}
+                logger.warning("%s: not noted when it was published: %s", self._log.origin, error, extra=extra)
         return checkpoint
 
     def beat(self, state: str, window: float, error: str = "") -> None:

@@ -65,7 +65,7 @@ class Worker:
         self._beat_at = -BEAT  # monotonic
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self.error: LedgerError | None = None
+        self.error: Exception | None = None
 
     def run(self) -> None:
         """Work until `stop` is called from another thread; then everything accepted before is published."""
@@ -84,10 +84,12 @@ class Worker:
                 pause = min(_LONGEST_PAUSE, max(self._window, 2 * pause))
                 extra = {"origin": self._ledger.origin, "seconds": pause}
                 logger.warning("%s: %s; next try in %.1f s", self._ledger.origin, error, pause, extra=extra)
-            except LedgerError as error:
+            except Exception as error:
                 self.error = error
-                logger.critical("%s: stopped: %s", self._ledger.origin, error, extra={"origin": self._ledger.origin})
-                self._say_last("failed", str(error))
+                # What a library raises may repeat what it was given.
+                text = str(error) if isinstance(error, LedgerError) else type(error).__name__
+                logger.critical("%s: stopped: %s", self._ledger.origin, text, extra={"origin": self._ledger.origin})
+                self._say_last("failed", text)
                 raise
         self._say_last("stopped")
 

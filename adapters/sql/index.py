@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
+from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
 from provenance.index import Index
 
@@ -22,8 +23,9 @@ class SqlIndex:
 
     def on(self, connection: Connection | None = None) -> Index:
         """As `IndexStore.on`."""
-        joined = connection if connection is not None and self.joins else self._store.reading
-        return Index(joined, schema=self._store.schema)
+        if connection is not None and self.joins:
+            return Index(connection, schema=self._store.schema)
+        return Index(self._store.reading, schema=self._store.schema, errors=lambda: storage_errors("index"))
 
     @contextmanager
     def writing(self, connection: Connection) -> Iterator[Index]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -53,11 +54,19 @@ class Link(NamedTuple):
 class Index:
     """Queries on a connection that the caller owns; writes join its transaction.
 
-    `schema` is where the tables are, by default where the connection's own options say.
+    `schema` is where the tables are, by default where the connection's own options say. `errors` turns what the
+    database's driver raises into this library's errors; a caller who does so himself leaves it out.
     """
 
-    def __init__(self, connection: Connection, *, schema: str | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        schema: str | None = None,
+        errors: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._connection = connection
+        self._errors = errors
         self._schema = schema
         self._options = schema_options(schema)
 
@@ -205,7 +214,8 @@ class Index:
         return str(row.time) if row else ""
 
     def _run(self, statement: Executable, values: Mapping[str, Any] | None = None) -> CursorResult[*tuple[Any, ...]]:
-        return self._connection.execute(statement, values, execution_options=self._options)
+        with self._errors():
+            return self._connection.execute(statement, values, execution_options=self._options)
 
 
 def forget_in(

@@ -9,7 +9,7 @@ import threading
 from collections import namedtuple
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from adapters import connect, create
 from adapters.sql.notes import SqlNotes
@@ -18,6 +18,7 @@ from ledger.errors import Rollback
 from ledger.fsck import Fault
 from ledger.rounds import Rounds
 from provenance.health import Health
+from provenance.worker import Worker
 from tests.provenance.conftest import ORIGIN, Clock, Market
 
 FLOW = ["database", "log", "queue", "oldest event", "checkpoint", "published", "clock", "index", "worker", "fsck"]
@@ -201,6 +202,25 @@ def test_a_worker_that_only_a_person_can_help_shows_everywhere(market):
     assert (market.ledger.health().status, other.health().status) == ("ok", "ok")
 
 
+def test_a_worker_that_a_bug_ends_says_so_without_what_it_was_given(caplog):
+    class Broken:
+        origin = ORIGIN
+
+        def sequence_once(self):
+            return int("secret")
+
+        def publish_once(self):
+            raise NotImplementedError
+
+    said = []
+    worker = Worker(Broken(), window=0.001, beat=lambda *words: said.append(words))
+    with pytest.raises(ValueError, match="secret"):
+        worker.run()
+    assert isinstance(worker.error, ValueError)
+    assert said == [("failed", 0.001, "ValueError")]
+    assert "secret" not in caplog.text
+
+
 def test_checking_in_slices(market):
     memory = Memory(market)
     assert market.ledger.fsck_report() is None
@@ -267,6 +287,33 @@ def test_tiles_apart_from_the_database(tmp_path):
     assert (health.status, found(health, "published")) == ("ok", ("ok", "shows size 2"))
     (objects / "checkpoint").unlink()
     assert found(ledger.health(), "published")[0] == "bad"
+
+
+def test_an_index_elsewhere_that_is_damaged(tmp_path):
+    index = f"sqlite:///{tmp_path / 'index.db'}"
+    clock = Clock()
+    ledger = create(f"sqlite:///{tmp_path / 'market.db'}", origin=ORIGIN, index=index, clock=clock)
+    ledger.register_party("person", ref="user:1")
+    assert ledger.health().status == "ok"
+    engine = create_engine(index)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE provenance_index_times"))
+    health = ledger.health()
+    assert found(health, "figures")[0] == "bad"
+    assert "no such table" in found(health, "figures")[1]
+    assert found(health, "queue")[0] == "ok"
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE provenance_index_entries"))
+    assert (ledger.health().status, ledger.health().ready) == ("bad", True)
+    engine.dispose()
+
+
+def test_what_is_published_is_never_called_a_failure_for_want_of_a_note(market, caplog):
+    ledger = market.reopen()
+    change(market, "DROP TABLE provenance_state")
+    stage(market, "user:3")
+    assert ledger.publish().size > 4
+    assert "not noted when it was published" in caplog.text
 
 
 def test_the_figures(market):
