@@ -23,6 +23,7 @@ from adapters.sql.version import check_version
 from ledger.errors import NotFound, StorageError
 from ledger.log import Log
 from ledger.note import SigningKey, VerifierKey
+from ledger.rounds import Rounds
 from ledger.storage import Checkpoints, Objects
 from ledger.stored import Stored
 from provenance.index import IndexStore
@@ -102,7 +103,15 @@ class Parts:
             clock=clock,
             notes=SqlNotes(self.store),
             folders=self.folders(log),
+            rounds=lambda: self.rounds(log),
         )
+
+    def rounds(self, log: Log) -> Rounds:
+        """Slices of a check of everything that is stored."""
+        from adapters.fsck import Holdings
+
+        key = log.policy.keys(log.origin)[0]
+        return Holdings(self, key, published=[place for place in log.places if place is not self.tiles]).rounds()
 
     def read_layout(self) -> VerifierKey:
         """The log's key, as noted when the ledger was begun.

@@ -23,7 +23,7 @@ import orjson
 from ledger.checkpoint import Checkpoint
 from ledger.errors import Conflict, NotFound, UnknownKey
 from ledger.log import Log
-from ledger.rounds import Report
+from ledger.rounds import Report, Rounds
 from provenance.attach import attach_manifest
 from provenance.drafts import (
     External,
@@ -74,6 +74,7 @@ class ProvenanceLedger:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         notes: Notes | None = None,
         folders: Mapping[str, Path] | None = None,
+        rounds: Callable[[], Rounds] | None = None,
     ) -> None:
         """Not for users: `adapters.connect`. Without `signers` events are only staged, by whoever holds no key.
 
@@ -107,6 +108,7 @@ class ProvenanceLedger:
         )
         self._observer: Observer = UNOBSERVED
         self._worker: Worker | None = None  # the one that was made last
+        self._rounds = rounds
         kept = notes or MemoryNotes()
         self._publisher = Publisher(log=log, sequencer=self._sequencer, notes=kept, clock=clock)
         self._checkup = Checkup(
@@ -433,6 +435,17 @@ class ProvenanceLedger:
         return len(self._queue)
 
     # How it is
+
+    def fsck_slice(self, seconds: float = 5.0) -> Report:
+        """Check for about so many seconds what is stored – log, vault, index, queue, published places – and report.
+
+        The next call, from whichever process, goes on where this one stopped; after the end a new pass begins. How far
+        it came is durable on return. What is wrong is in the report, and turns `health` bad; nothing is mended.
+        """
+        if self._rounds is None:
+            msg = f"{self.origin}: this ledger was put together without a check of its storage; use adapters.connect"
+            raise NotFound(msg)
+        return self._rounds().slice(seconds, now=format_time(self._clock()))
 
     def health(self, *, window: float | None = None) -> Health:
         """Every check, each with its limit and its fix; they turn before anybody outside notices. Never raises.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from sqlalchemy import text
 
 from adapters import connect, open_log
 from ledger.errors import Conflict, Rollback, Unavailable
@@ -108,3 +109,20 @@ def test_a_process_without_keys_stages_and_another_sequences(market):
     market.ledger.publish_once()
     assert web.receipt(ticket).index == market.ledger.receipt(ticket).index
     assert web.market == market.ledger.market
+
+
+def test_a_check_in_slices_goes_on_where_it_stopped(market):
+    market.work(b"one")
+    report = market.ledger.fsck_slice(0.0)
+    assert (report.last, report.now.ended) == (None, "")
+    slices = 1
+    while report.last is None:
+        report = market.reopen().fsck_slice(0.0)  # in another process, as far as it knows
+        slices += 1
+    assert slices > 3
+    assert report.last.found == 0
+    with market.engine.begin() as connection:
+        connection.execute(text("UPDATE provenance_vault SET data = zeroblob(8) WHERE id = 1"))
+    report = market.ledger.fsck_slice(60.0)
+    assert report.now.found == 1
+    assert market.ledger.health().status == "bad"
