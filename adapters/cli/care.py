@@ -57,7 +57,7 @@ def doctor(
     findings = asyncio.run(greenlet_spawn(look)) if is_async else look()
     value = {"checks": [finding._asdict() for finding in findings]}
     bad = any(finding.status == "bad" for finding in findings)
-    fixes = [finding.fix for finding in findings if finding.fix.startswith("provenance ")]
+    fixes = [where.leading(finding.fix) for finding in findings if finding.fix.startswith("provenance ")]
     again = ["doctor", *(["--engine", engine] if engine else []), *(["--production"] if production else [])]
     next_ = command(*(again if bad else ["status"]), *where.options)
     lines = [*(_line(finding) for finding in findings), f"next: {fixes[0] if fixes else next_}"]

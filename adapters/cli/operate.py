@@ -172,7 +172,7 @@ def _needs(health: Health) -> Iterator[str]:
 def _next(health: Health, where: Where) -> str:
     for check in health.needs:
         if check.fix.startswith("provenance "):
-            return command(*check.fix.split()[1:], *where.options)
+            return where.leading(check.fix)
     if health.needs:
         return command("doctor", *where.options)
     return command("audit", where.read_at, *where.reading[2:])

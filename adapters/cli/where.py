@@ -108,12 +108,20 @@ class Where:
     @property
     def options(self) -> list[str]:
         """What leads another command to the same ledger."""
+        return self._words(*_OPTIONS)
+
+    def leading(self, fix: str) -> str:
+        """A fix that is a command (`provenance publish`) as it is typed for this ledger."""
+        words = fix.split()[1:]
+        return command(*words, *(self._words("db", "schema") if words[0] == "db" else self.options))
+
+    def _words(self, *names: str) -> list[str]:
         given = self._typed
         if database_url(self.db) == database_url(_DB):
             given["db"] = None
         if self.publish == _PUBLIC and not self.objects:
             given["publish"] = None
-        return [word for name, value in given.items() if value for word in (f"--{name}", value)]
+        return [word for name in names if (value := given[name]) for word in (f"--{name}", value)]
 
     @property
     def _typed(self) -> dict[str, str | None]:

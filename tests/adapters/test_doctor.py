@@ -112,13 +112,16 @@ def test_a_journal_that_makes_readers_wait(shop):
     assert (found.status, found.fix) == ("note", "PRAGMA journal_mode=WAL, once, while the market stands still")
 
 
-def test_tables_of_another_release(shop):
+def test_tables_of_another_release(shop, capsys):
     store = SqlStore("sqlite:///market.db")
     downgrade(store, FIRST)
     store.close()
     found = look()
     assert (found["tables"].status, found["tables"].fix) == ("bad", "provenance db upgrade")
     assert not set(found) & {"ledger", "log", "queue"}  # nothing is said of what could not be looked at
+    shutil.copy("market.db", "other.db")
+    assert run(["doctor", "--db", "other.db", "--publish", "there"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "next: provenance db upgrade --db other.db"
 
 
 def test_a_database_without_a_ledger_and_no_database(shop):
