@@ -37,6 +37,10 @@ def open_market(settings: dict[str, Any], *, signs: bool) -> ProvenanceLedger:
     return connect(**settings["connect"], signs=signs)
 
 
+def close(ledger: ProvenanceLedger) -> None:
+    ledger._queue._store.close()
+
+
 def own_engine(settings: dict[str, Any]) -> Engine:
     """The market's own, which we know nothing about."""
     url = settings["connect"]["database"]
@@ -76,7 +80,11 @@ def sequence(settings: dict[str, Any]) -> None:
     """A worker, begun again whenever it ends."""
     while True:
         with contextlib.suppress(LedgerError):
-            open_market(settings, signs=True).worker(window=0.1).run()
+            ledger = open_market(settings, signs=True)
+            try:
+                ledger.worker(window=0.1).run()
+            finally:
+                close(ledger)
         time.sleep(0.05)
 
 

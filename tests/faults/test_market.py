@@ -26,7 +26,7 @@ from adapters import create, open_log
 from adapters.objects import Bucket
 from ledger import fsck
 from provenance import audit
-from tests.faults.market import PRICE, open_market, own_engine
+from tests.faults.market import PRICE, close, open_market, own_engine
 
 MARKET = Path(__file__).with_name("market.py")
 SEED = os.environ.get("PROVENANCE_KILL_SEED")
@@ -53,8 +53,11 @@ class _Market:
         offer = ledger.offer(work, terms="LicenseRef-one", price=PRICE)
         self.settings["sale"] = {"work": work.id, "offer": offer.id, "buyer": buyer.id}
         self.policy = ledger.log.policy
-        with own_engine(self.settings).begin() as connection:
+        close(ledger)
+        engine = own_engine(self.settings)
+        with engine.begin() as connection:
             connection.execute(text("CREATE TABLE sales (id VARCHAR(80) PRIMARY KEY)"))
+        engine.dispose()
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[str, str], int]]:
@@ -112,6 +115,7 @@ class _Market:
         assert report.record == "intact"
         assert report.counts.get("grant.issue", 0) == len(sales)
         assert ledger.waiting == 0
+        close(ledger)
         return len(sales)
 
     def _logs(self) -> str:
@@ -140,7 +144,7 @@ def _killed(market: _Market, kills: int, *, servers: tuple[Callable[[], None], .
     with market.open() as start:
         for kill in range(kills):
             processes = [start(role, f"{name}{kill}") for name, role in ROLES.items()]
-            market.wait_for(pick.randrange(1, 40))
+            market.wait_for(pick.randrange(1, 25))
             time.sleep(pick.random() * 0.05)  # anywhere within what they are doing
             if kill in moments:
                 pick.choice(servers)()
