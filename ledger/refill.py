@@ -12,9 +12,10 @@ from ledger.errors import Conflict, Fork, LedgerError, NotFound
 from ledger.merkle import tree_root
 from ledger.note import SigningKey, VerifierKey
 from ledger.policy import Policy
-from ledger.storage import Checkpoints, Database, Objects, ReadsObjects, Row
+from ledger.publish import parse_batch
+from ledger.storage import Checkpoints, Database, ListsObjects, Objects, ReadsObjects, Row
 from ledger.stored import Stored
-from ledger.tile import CHECKPOINT, WIDTH
+from ledger.tile import CHECKPOINT, HEIGHT, WIDTH, parse_path
 
 __all__ = ["extend_unsigned", "refill"]
 
@@ -117,11 +118,33 @@ def _refill_objects(
             raise Fork(msg, mine, target)
     if not _shows(objects, target):
         copy_log(client, objects, progress=progress)
+    if size < target.size:  # nobody signs from there meanwhile
+        _drop_unpublished(objects, target.size)
     if mine is None:
         heads.create(origin, target.signed)
     elif size < target.size:
         heads.swap(origin, mine.signed, target.signed)
     return range(size, target.size)
+
+
+def _drop_unpublished(objects: Objects, size: int) -> None:
+    """Drop what a batch had written whose checkpoint was lost before anybody saw it: others come in its place.
+
+    Its batch file stays: what it held is in nobody's log, and may be nowhere else.
+    """
+    if not isinstance(objects, ListsObjects):
+        return
+    for path in list(objects.list("staging/")):
+        reached = path.removeprefix("staging/").partition("-")[0]
+        if reached.isdecimal() and int(reached) > size:
+            puts, _ = parse_batch(objects.get(path))
+            objects.discard(*(name for name, _ in puts if not _within(name, size)))
+
+
+def _within(path: str, size: int) -> bool:
+    """Whether a tile or bundle holds nothing beyond a tree of `size`."""
+    level, index, width = parse_path(path)
+    return index * WIDTH + width <= size >> (HEIGHT * (level or 0))
 
 
 def _shows(objects: ReadsObjects, checkpoint: Checkpoint) -> bool:

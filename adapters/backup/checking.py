@@ -30,6 +30,7 @@ Progress = Callable[[str, int, int], None]
 class Checked:
     """A backup that is whole. `faults` are what was wrong in the ledger already when it was taken."""
 
+    folder: Path
     manifest: Manifest
     checkpoint: Checkpoint
     faults: tuple[Fault, ...]
@@ -55,7 +56,7 @@ def check_backup(
         raise MalformedError(msg)
     _check_lines(root, manifest)
     faults = check_log(root, manifest, key or manifest.verifier, progress=progress)
-    return Checked(manifest, checkpoint, tuple(faults))
+    return Checked(root, manifest, checkpoint, tuple(faults))
 
 
 def check_log(

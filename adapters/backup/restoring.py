@@ -15,8 +15,8 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 
 from adapters.assemble import Parts, open_log_of
-from adapters.backup.checking import check_backup, log_in, rows_in
-from adapters.backup.manifest import Manifest, read_lines
+from adapters.backup.checking import Checked, check_backup, log_in, rows_in
+from adapters.backup.manifest import read_lines
 from adapters.backup.tables import Waiting, parse_line, portions, put_files, put_names, put_queue, waiting_or_logged
 from adapters.connect import Place, _parts, _place, keys_beside, open_objects
 from adapters.keys import key_files, load_secret
@@ -104,28 +104,17 @@ def restore(
     """
     parts = _parts(database, objects, checkpoints, vault, index, schema, make=True)
     where = keys or keys_beside(parts.store)
-    root = None if folder is None else Path(folder)
-    key, manifest = _key_and_manifest(root, where, progress)
-    again = _begin(parts, sha256(b"" if manifest is None else bytes(manifest)).hexdigest())
-    targets = _targets(parts, publish)
-    newest, compared = _newest(key, root, manifest, targets)
-    rows = [] if manifest is None or root is None else list(rows_in(root, manifest))
-    refilled = _put_log(parts, key, where, root, manifest, newest, rows, progress)
+    key, source = _key_and_backup(folder, where, progress)
+    again = _begin(parts, sha256(b"" if source is None else bytes(source.manifest)).hexdigest())
+    newest, compared = _newest(key, source, _targets(parts, publish))
+    refilled = _put_log(parts, key, where, source, newest, progress)
     log = _compare(parts, key, remembered)
     erased = apply_erasures(log.rows(0, log.size), parts.sealed)  # from a vault that was there
-    if manifest is not None and root is not None:
-        _put_vault(parts, root, manifest, log, erased, again=again, progress=progress)
+    if source is not None:
+        _put_vault(parts, source, log, erased, again=again, progress=progress)
     rebuild_for(parts, key, progress=None if progress is None else lambda done, total: progress("index", done, total))
-    known = parts.index.on()
-    waiting = sequenced = names = nameless = 0
-    if manifest is not None and root is not None:
-        waiting, sequenced = put_queue(
-            parts.store, read_lines(root, manifest.parts.queue), lambda event_ids: set(known.known(event_ids))
-        )
-        there = waiting_or_logged(parts.store, known)
-        names, nameless = put_names(parts.store, read_lines(root, manifest.parts.names), there)
-        put_files(parts.store, read_lines(root, manifest.parts.files))
-    whole = manifest is not None and manifest.parts.vault is not None
+    waiting, sequenced, names, nameless = _put_names(parts, source) if source is not None else (0, 0, 0, 0)
+    whole = source is not None and source.manifest.parts.vault is not None
     lost = lost_in(log, refilled if whole else range(log.size), parts.sealed, erased)
     for path, data in key_files(key).items() if parts.objects is not None else ():
         parts.tiles.replace(path, data)  # as `create` puts it beside the tiles
@@ -147,21 +136,21 @@ def restore(
 # Before anything is written
 
 
-def _key_and_manifest(
-    root: Path | None, where: Mapping[str, str], progress: Progress | None
-) -> tuple[VerifierKey, Manifest | None]:
-    """The log's key, and what the backup says once all of it was found to be whole."""
-    if root is None:
+def _key_and_backup(
+    folder: str | os.PathLike[str] | None, where: Mapping[str, str], progress: Progress | None
+) -> tuple[VerifierKey, Checked | None]:
+    """The log's key, and the backup once all of it was found to be whole."""
+    if folder is None:
         return SigningKey.parse(load_secret(where["log"])).verifier, None
     try:
         key = SigningKey.parse(load_secret(where["log"])).verifier
     except NotFound:
         key = None
-    checked = check_backup(root, key=key, progress=progress)
+    checked = check_backup(folder, key=key, progress=progress)
     if checked.faults:
         text = f"{checked.faults[0].detail}; this was in the ledger when the backup was taken: take an earlier one"
         raise MalformedError(text)
-    return key or checked.manifest.verifier, checked.manifest
+    return key or checked.manifest.verifier, checked
 
 
 def _begin(parts: Parts, source: str) -> bool:
@@ -210,12 +199,12 @@ def _readable(publish: Place | ReadsObjects) -> ReadsObjects | None:
 
 
 def _newest(
-    key: VerifierKey, root: Path | None, manifest: Manifest | None, targets: list[tuple[str, ReadsObjects]]
+    key: VerifierKey, source: Checked | None, targets: list[tuple[str, ReadsObjects]]
 ) -> tuple[_Shown, tuple[str, ...]]:
     """The longest log among backup and published places, which all others begin; and the places compared."""
-    places = [(f"the backup {root}", log_in(root, manifest))] if root is not None and manifest is not None else []
+    own = [] if source is None else [(f"the backup {source.folder}", log_in(source.folder, source.manifest))]
     shown: list[_Shown] = []
-    for name, objects in [*places, *targets]:
+    for name, objects in [*own, *targets]:
         client = Client(objects, Policy.of(key))
         try:
             client.latest()
@@ -238,7 +227,7 @@ def _newest(
                 "Keep both as evidence, stop every writer, and find out which one others have seen"
             )
             raise Fork(msg, old, newest.client.checkpoint)
-    return newest, tuple(one.name for one in shown if not one.name.startswith("the backup "))
+    return newest, tuple(one.name for one in shown[len(own) :])
 
 
 # The parts
@@ -248,19 +237,18 @@ def _put_log(
     parts: Parts,
     key: VerifierKey,
     where: Mapping[str, str],
-    root: Path | None,
-    manifest: Manifest | None,
+    source: Checked | None,
     newest: _Shown,
-    rows: list[Row],
     progress: Progress | None,
 ) -> range:
     """Fill the storage; return which entries came from what is published."""
     step = None if progress is None else lambda done, total: progress("entries", done, total)
     tiles, heads = parts.tiles, parts.heads
-    start = 0 if manifest is None else manifest.opened(key).size
+    start = 0 if source is None else source.checkpoint.size
+    rows: list[Row] = [] if source is None else list(rows_in(source.folder, source.manifest))
     joined = parts.objects is None and parts.checkpoints is None
-    if joined and root is not None and manifest is not None:
-        refill(tiles, key, log_in(root, manifest), checkpoints=heads, progress=step)
+    if joined and source is not None:
+        refill(tiles, key, log_in(source.folder, source.manifest), checkpoints=heads, progress=step)
         extend_unsigned(parts.store, key.name, start, rows)
     refill(tiles, key, newest.objects, checkpoints=heads, progress=step)
     end = newest.client.checkpoint.size
@@ -293,8 +281,7 @@ def _compare(parts: Parts, key: VerifierKey, remembered: bytes | None) -> Log:
 
 def _put_vault(
     parts: Parts,
-    root: Path,
-    manifest: Manifest,
+    source: Checked,
     log: Log,
     erased: Container[bytes],
     *,
@@ -305,7 +292,8 @@ def _put_vault(
 
     Also what waited when the backup was taken and is in the log by now, whose contents may be nowhere else.
     """
-    part = manifest.parts.vault
+    root, held = source.folder, source.manifest.parts
+    part = held.vault
     done = 0
     for lines in portions(read_lines(root, part)) if part is not None else ():
         items = [(sha256(line).digest(), line) for line in lines]
@@ -316,11 +304,20 @@ def _put_vault(
         if progress is not None and part is not None:
             progress("vault items", done, part.items)
     headers = Headers()
-    waited = {parse_line(Waiting, line).id for line in read_lines(root, manifest.parts.queue)}
+    waited = {parse_line(Waiting, line).id for line in read_lines(root, held.queue)}
     rows = log.rows(0, log.size) if waited else iter(())
     logged = {event_id for row in rows if (event_id := headers.read(row.entry)[1]) in waited}
-    for line in read_lines(root, manifest.parts.queue) if logged else ():
+    for line in read_lines(root, held.queue) if logged else ():
         staged = parse_line(Waiting, line).staged
         if staged.event_id in logged:
             items = [item for item in contents_of(staged) if item[0] not in erased]
             parts.sealed.put([(at, data) for at, data in items if not holds(parts.sealed, at)])
+
+
+def _put_names(parts: Parts, source: Checked) -> tuple[int, int, int, int]:
+    """Queue, names and file hints. How many events wait, and were logged; how many names are back, and left out."""
+    root, held, index = source.folder, source.manifest.parts, parts.index.on()
+    waiting, sequenced = put_queue(parts.store, read_lines(root, held.queue), lambda ids: set(index.known(ids)))
+    names, nameless = put_names(parts.store, read_lines(root, held.names), waiting_or_logged(parts.store, index))
+    put_files(parts.store, read_lines(root, held.files))
+    return waiting, sequenced, names, nameless

@@ -153,8 +153,8 @@ def _size_of(root: Path, key: VerifierKey) -> int:
 
 def _log_of(parts: Parts, key: VerifierKey) -> tuple[ReadsObjects, Checkpoint, Iterator[Row]]:
     """The log as published, its newest checkpoint, and what is sequenced behind that; all as of one moment."""
-    log = open_log_of(parts, key, target=None)  # also finishes what a crash interrupted
-    if not log.has_transactions:
+    if parts.objects is not None or parts.checkpoints is not None:
+        log = open_log_of(parts, key, target=None)  # also finishes what a crash interrupted
         return Under(parts.tiles, log.checkpoint.signed), log.checkpoint, iter(())
     owned = Owned(parts.store, Policy.of(key), key.name)
     return owned, owned.checkpoint, _unpublished(owned, Stored(parts.store))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -238,6 +239,28 @@ def test_a_head_that_was_put_back_follows_its_own_tiles() -> None:
     assert other.size == 1
     with pytest.raises(Fork, match="not a beginning of what is published"):
         refill(objects, KEY, objects, checkpoints=cell)
+
+
+@pytest.mark.parametrize("written", range(8))
+def test_a_batch_whose_head_was_lost_is_in_nobodys_way(written: int) -> None:
+    """The head is gone with its database, and with it a checkpoint that nobody had seen; tiles under it are there."""
+    objects, heads = Counting(), MemoryStore()
+    log = Log.create(objects, KEY, b"genesis", checkpoints=heads)
+    old = dict(heads.heads)
+    log.extend([Row(b"%d" % n, b"") for n in range(254)])
+    seen = log.publish()
+    objects.left = 1 + written  # the batch file, and some of its objects
+    with contextlib.suppress(Unavailable):
+        log.extend([Row(b"lost %d" % n, b"") for n in range(300)])
+    objects.left = 10**9
+    reached = objects.get(CHECKPOINT) != seen.signed
+    heads.heads = old
+    assert refill(objects, KEY, objects, checkpoints=heads).stop == (555 if reached else 255)
+    again = Log.open(objects, KEY, checkpoints=heads)
+    first = again.extend([Row(b"other %d" % n, b"") for n in range(400)])
+    assert first == (555 if reached else 255)
+    assert fsck(Client(objects, Policy.of(KEY.verifier))) == first + 400
+    assert reached or any(path.startswith("staging/555-") for path in objects.objects)
 
 
 def test_rows_that_were_sequenced_and_never_signed(tmp_path: Path) -> None:
