@@ -3,9 +3,15 @@
 import atexit
 import contextlib
 import os
+import sys
 import tempfile
+from pathlib import Path
 
-from tests.servers import postgres_server, s3_server
+import adapters
+
+sys.path.insert(0, str(Path(adapters.__file__).parents[1]))  # others install packages named `tests`, too
+
+from tests.servers import postgres_server, s3_server  # noqa: E402
 
 _servers = contextlib.ExitStack()
 atexit.register(_servers.close)
