@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,6 +178,24 @@ def test_slices_find_what_a_whole_pass_finds(sold):
     assert n > 5
     assert report.last.faults == tuple(found)
     rebuild_index(sold.url)
+    assert list(holdings(sold).faults()) == []
+
+
+def test_no_false_alarm_while_the_market_goes_on(sold):
+    ledger = sold.reopen()
+
+    def sell() -> None:
+        for n in range(20):
+            ledger.register_party("person", name=f"New {n}", ref=f"new:{n}")
+
+    seller = threading.Thread(target=sell)
+    seller.start()
+    passes = 0
+    while seller.is_alive():
+        assert list(holdings(sold).faults()) == []
+        passes += 1
+    seller.join()
+    assert passes > 1
     assert list(holdings(sold).faults()) == []
 
 

@@ -1,0 +1,83 @@
+"""The operator's check on a real PostgreSQL, alone and with a bucket."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from adapters import create
+from adapters.fsck import open_holdings
+from adapters.recover import rebuild_index
+from provenance import Money
+from tests.provenance.conftest import Clock
+
+ORIGIN = "postgres.example/log"
+
+
+def _trade(ledger, folder) -> None:
+    ada = ledger.register_party("person", name="Ada", ref="user:1")
+    (folder / "work").write_bytes(b"work")
+    work = ledger.create(folder / "work", creators=[ada], title="Dunes", terms="CC-BY-4.0", ref="work:1")
+    offer = ledger.offer(work, terms="CC-BY-4.0", price=Money(5, "EUR"), ref="offer:1")
+    ledger.license(work, to=ada, offer=offer, price=Money(5, "EUR"), ref="order:1")
+    body = {"kind": "person", "keys": [], "rotation_keys": [], "next_key_hashes": []}
+    ledger.record_many([ledger.draft("party.register", body=body, personal={"name": f"P{n}"}) for n in range(300)])
+
+
+def test_all_in_postgresql(postgres, tmp_path):
+    url = postgres.database()
+    public = tmp_path / "public"
+    ledger = create(url, origin=ORIGIN, publish=public, schema="prov", keys=_keys(tmp_path), clock=Clock())
+    _trade(ledger, tmp_path)
+
+    def kept():
+        return open_holdings(url, schema="prov", published=[public], signatures=True)
+
+    assert list(kept().faults()) == []
+    report = kept().rounds().slice(60.0, now="2026-11-24T07:00:00Z")
+    assert report.last is not None
+    assert report.last.found == 0
+    places = {
+        "UPDATE prov.provenance_vault SET data = set_byte(data, 9, 0) WHERE id = 2": "vault ",
+        "UPDATE prov.provenance_objects SET data = set_byte(data, 9, 0) WHERE path = 'tile/0/000'": "tile/0/000",
+        "UPDATE prov.provenance_rows SET entry = set_byte(entry, 200, 0) WHERE idx = 257": "tile/",
+        "UPDATE prov.provenance_refs SET fingerprint = set_byte(fingerprint, 9, 0) WHERE verb = 'offer'": "name ",
+        "UPDATE prov.provenance_index_entries SET type = 'x' WHERE idx = 100": "index of entry #100",
+    }
+    with kept()._parts.store.engine.connect() as connection:
+        for sql, place in places.items():
+            assert connection.execute(text(sql)).rowcount == 1
+            connection.commit()
+            assert any(fault.place.startswith(place) for fault in kept().faults()), sql
+            if place != "vault ":
+                kept().repair()
+                rebuild_index(url, schema="prov")
+    assert [fault.place[:5] for fault in kept().faults()] == ["vault", "name "]
+
+
+def test_tiles_in_a_bucket(postgres, seaweed, tmp_path):
+    url, bucket = postgres.database(), seaweed.bucket()
+    ledger = create(url, origin=ORIGIN, objects=bucket, keys=_keys(tmp_path), clock=Clock())
+    _trade(ledger, tmp_path)
+
+    def kept():
+        return open_holdings(url, objects=bucket, signatures=True)
+
+    assert list(kept().faults()) == []
+    store = kept()._parts.tiles
+    good = store.get("tile/0/000")
+    store.discard("tile/0/000")
+    store.put("tile/0/000", good[:-1] + b"\x00")
+    assert [fault.place for fault in kept().faults()][:1] == ["tile/0/000"]
+    assert kept().repair().mended == ["tile/0/000"]
+    assert store.get("tile/0/000") == good
+    assert list(kept().faults()) == []
+
+
+def _keys(folder):
+    return {name: f"file:{folder / 'keys' / name}" for name in ("log", "market", "claim")}
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
