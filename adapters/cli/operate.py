@@ -154,7 +154,9 @@ def _progress(report: Report | None, health: Health, size: int) -> str:
         at = report.position if report.step == "entries" and isinstance(report.position, int) else 0
         done = min(1.0, at / size) if size else 0.0
         full = round(done * _BAR)
-        parts.append(f"{'█' * full}{'░' * (_BAR - full)} {done:.0%} of {_number(size)}, step {report.step or 'head'}")
+        parts.append(
+            f"{'█' * full}{'░' * (_BAR - full)} {done * 100:.0f} % of {_number(size)}, step {report.step or 'head'}"
+        )
     parts.append(f"last full pass {report.last.ended}" if report.last else "no full pass yet")
     found = max(report.now.found, report.last.found if report.last else 0)
     return f"{', '.join(parts)}, faults {found} {_mark(health, 'fsck')}"

@@ -8,6 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,11 @@ from adapters.cli.app import run
 from adapters.cli.operate import MARKS
 from adapters.objects import Bucket
 from adapters.probe import PASSED
+from adapters.sql.notes import SqlNotes
+from adapters.sql.store import SqlStore
+from ledger import rounds
+from ledger.rounds import Pass, Report
+from provenance.sequencer import format_time
 
 PROGRAM = [sys.executable, "-c", "import sys; from adapters.cli import main; sys.exit(main())"]
 
@@ -69,6 +76,27 @@ def test_what_needs_somebody_is_said_with_the_command(shop, capsys):
     assert lines[5] == "next: provenance publish"
     assert run(["publish"]) == 0
     assert run(["status"]) == 0
+
+
+def test_how_far_checking_has_come(shop, capsys):
+    assert run(["fsck", "--seconds", "0.001"]) == 0
+    capsys.readouterr()
+    store = SqlStore("sqlite:///market.db")
+    notes = SqlNotes(store)
+    now = format_time(datetime.now(UTC))
+    whole = Pass(now, now)
+    for position, bar in ((1, "████░░░░░░░░░░░ 25 % of 4"), (4, "███████████████ 100 % of 4")):
+        report = Report(Pass(now), "entries", position, whole)
+        notes.save("fsck", rounds._pack(report))
+        run(["status"])
+        line = capsys.readouterr().out.splitlines()[2]
+        assert line == f" fsck       {bar}, step entries, last full pass {now}, faults 0 ■"
+    notes.save("fsck", rounds._pack(Report(replace(whole, found=2), "", None, replace(whole, found=2))))
+    assert run(["status"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == f" fsck       last full pass {now}, faults 2 ✕"
+    assert lines[-1] == "next: provenance fsck"
+    store.close()
 
 
 def test_status_needs_no_key(shop):
