@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -71,7 +71,9 @@ def examine(
         findings = [*_database(store), *_tables(store, env)]
         findings += _keys(store, production=production)
         if not any(finding.name == "tables" and finding.status == "bad" for finding in findings):
-            findings += _ledger(database, publish, objects, checkpoints, schema, index)
+            keys = all(finding.status == "ok" for finding in findings if finding.name in {"log key", "market key"})
+            where = {"objects": objects, "checkpoints": checkpoints, "schema": schema, "index": index}
+            findings += _ledger(database, publish, where, keys=keys)
     if engine is not None:
         findings += _engine(engine)
     return findings
@@ -181,37 +183,34 @@ def _certificate(credential: Credential, *, production: bool) -> list[Finding]:
 # The ledger, and where it is published
 
 
-def _ledger(
-    database: str,
-    publish: Place | None,
-    objects: Place | None,
-    checkpoints: str | None,
-    schema: str | None,
-    index: str | None,
-) -> Iterator[Finding]:
+def _ledger(database: str, publish: Place | None, where: dict[str, Any], *, keys: bool) -> Iterator[Finding]:
     try:
-        places = [open_storage(place) for place in (objects, publish) if place is not None]
-        for place in [*places, *([open_storage(checkpoints)] if checkpoints else [])]:
+        places = [open_storage(place) for place in (where["objects"], publish) if place is not None]
+        heads = where["checkpoints"]
+        for place in [*places, *([open_storage(heads)] if heads else [])]:
             yield from _bucket(place)
-        ledger = connect(
-            database,
-            publish=publish,
-            objects=objects,
-            checkpoints=checkpoints,
-            schema=schema,
-            index=index,
-            signs=False,
-        )
+        ledger = connect(database, publish=publish, signs=False, **where)
     except LedgerError as error:
         shown = publish if isinstance(publish, (str, os.PathLike)) else None
         fix = "provenance recover" + (f" --publish {os.fspath(shown)}" if shown else "")
         yield Finding("ledger", "bad", str(error), f"if the database is an older copy: {fix}")
         return
+    if keys:
+        yield _fitting(database, where)
     for place in places:
         yield _writable(place, ledger)
     for check in ledger.health().checks:
         if check.name != "database":
             yield _of(check)
+
+
+def _fitting(database: str, where: dict[str, Any]) -> Finding:
+    """That the two keys are this ledger's, now that it is known to open without them."""
+    try:
+        connect(database, **where)
+    except LedgerError as error:
+        return Finding("keys", "bad", str(error), "restore the keys of this ledger from their backup")
+    return Finding("keys", "ok", "are those of this log and of its market")
 
 
 def _of(check: Check) -> Finding:
