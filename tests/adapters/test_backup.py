@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +30,7 @@ from provenance.statement import Statement
 
 ORIGIN = "market.example/log"
 PRICE = Money(1250, "EUR")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -391,6 +395,47 @@ def test_a_restore_that_was_interrupted_goes_on(shop: Shop, tmp_path: Path) -> N
     # The names of those who came later were in the lost database alone, as was the market's name for order 2.
     assert len(items) == len(dict(shop.ledger._vault.items())) - 1100
     assert (report.waiting, report.sequenced) == (0, 1)
+
+
+KILLED = """
+import os, signal, sys
+from adapters.backup import backup, restore
+
+verb, step, *rest = sys.argv[1:]
+
+def progress(what, done, total):
+    if what == step:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if verb == "backup":
+    backup(rest[0], rest[1], progress=progress)
+else:
+    keys = {"log": f"file:{rest[3]}/log.key"}
+    restore(rest[1], rest[0], publish=rest[2], keys=keys, progress=progress)
+"""
+
+
+def test_killed_at_any_step(shop: Shop, tmp_path: Path) -> None:
+    """The process dies; the same call again comes to the end, and nothing is there twice."""
+    shop.fill(1100)
+    folder, public = tmp_path / "backup", tmp_path / "public"
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+
+    def kill(*arguments: object) -> None:
+        done = subprocess.run([sys.executable, "-c", KILLED, *map(str, arguments)], check=False, cwd=ROOT)
+        assert done.returncode == -signal.SIGKILL
+
+    kill("backup", "checked", shop.url, folder)
+    backup(shop.url, folder)
+    assert check_backup(folder).faults == ()
+    assert len(list((folder / "private").iterdir())) == 5
+    for step in ("vault items", "index"):
+        kill("restore", step, url, folder, public, tmp_path / "market.keys")
+    restore(folder, url, publish=public, keys=shop.keys)
+    again = connect(url, publish=public, keys=shop.keys)
+    same(shop.ledger, again, shop.names)
+    items = list(again._vault.items())
+    assert len(items) == len(dict(items))
 
 
 def test_only_into_an_empty_storage(shop: Shop, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from adapters.files import Directory
 from adapters.headers import headers_of, may_be_packed
 from adapters.http import Website
 from ledger import Client, LedgerError, Log, NotFound, SigningKey, fsck
+from ledger.copy import copy_log
 from ledger.storage import Row
 from ledger.testing import MemoryStore
 from ledger.tile import bundle_path, open_path, parse_path, tile_path, tile_widths
@@ -252,3 +253,16 @@ def test_a_bucket_keeps_a_log_of_its_own_tidy(seaweed):
     assert not [path for path in partial if parse_path(path)[1] < size >> (8 * ((parse_path(path)[0] or 0) + 1))]
     assert [*reader.entries(0, 1)] == [b"genesis"]
     assert fsck(Client(bucket, log.policy)) == size
+
+
+def test_a_copy_in_a_bucket_follows_a_folder(seaweed, tmp_path: Path) -> None:
+    folder, bucket = Directory(tmp_path / "public"), seaweed.bucket()
+    log = Log.create(MemoryStore(), KEY, b"genesis", publish=[folder])
+    for count in (300, 10, 700):
+        log.extend([Row(b"%d" % n, b"open %d" % n) for n in range(count)])
+        log.publish()
+        copy_log(Client(folder, log.policy), bucket)
+    copy = Client(bucket, log.policy)
+    assert fsck(copy) == log.size
+    assert set(bucket.list("")) == set(folder.list(""))
+    assert all(bucket.get(path) == folder.get(path) for path in folder.list(""))
