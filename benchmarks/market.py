@@ -137,7 +137,8 @@ class _Seller:
         self._ledger = connect(url, signs=False)
         self._engine = create_engine(url, pool_size=threads)
         self._size = len_of_license(self._ledger, self._work, self._offer, self._buyer)
-        self._orders = (f"{number}-{os.getpid()}-{count}" for count in itertools.count())
+        self._place = f"{number}-{os.getpid()}"
+        self._orders = itertools.count()
         self._pause = pause
 
     def sell(self, beside: Beside, until: float) -> int:
@@ -157,7 +158,7 @@ class _Seller:
         return done
 
     def _sale(self, beside: Beside) -> str:
-        order = next(self._orders)
+        order = f"{self._place}-{next(self._orders)}"
         with self._engine.begin() as connection:
             connection.execute(_ORDER, {"id": order})
             connection.execute(_LINE, {"id": order, "work": self._work})
