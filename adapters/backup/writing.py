@@ -7,7 +7,6 @@ not there. What is there twice, or named and nowhere, `restore` leaves out.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,6 +119,8 @@ def backup(
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
     """Hold the folder, until the end of the block or of the process."""
+    import fcntl  # not on every system: what else this module does needs none of it
+
     root.mkdir(mode=0o755, parents=True, exist_ok=True)
     handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
