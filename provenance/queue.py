@@ -90,8 +90,8 @@ class Queue(Protocol):
     def newest(self) -> int:
         """The largest `Staged.id` of a committed row, 0 when none waits."""
 
-    def remove(self, connection: Connection, ids: Sequence[int]) -> None:
-        """Drop rows by `Staged.id`. Raises `Conflict` when another sequencer has taken one."""
+    def remove(self, connection: Connection, event_ids: Sequence[bytes]) -> None:
+        """Drop the rows of these events. Raises `Conflict` when another sequencer has taken one."""
 
     def forget(self, connection: Connection, event_ids: Iterable[bytes]) -> None:
         """Drop the rows of these events, which are in the log; those that are gone already are no error."""

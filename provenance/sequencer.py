@@ -120,7 +120,7 @@ class Sequencer:
             staged = parents_first(self._queue.peek(limit))
             done = len(staged)
             if staged:
-                self._batch(staged, [_facts(event) for event in staged], [event.id for event in staged])
+                self._batch(staged, [_facts(event) for event in staged], [event.event_id for event in staged])
 
         # What waits stays visible until a batch has committed, so that nothing visible means nothing under way.
         if self._queue.peek(1) or self._behind():
@@ -169,7 +169,7 @@ class Sequencer:
 
     # One batch
 
-    def _batch(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[int]) -> None:
+    def _batch(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes]) -> None:
         began = time.monotonic()
         with self.observer.step("sequence") as seen:
             self._append(staged, facts, ids)
@@ -180,7 +180,7 @@ class Sequencer:
         extra = {"origin": self._log.origin, "size": self._log.size, "batch": len(staged), "seconds": seconds}
         logger.info("%s: %d events sequenced", self._log.origin, len(staged), extra=extra)
 
-    def _append(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[int]) -> None:
+    def _append(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes]) -> None:
         known = self._index.on().known(event.event_id for event in staged)
         fresh = {
             event.event_id: (event, fact)

@@ -127,11 +127,12 @@ class SqlQueue:
         with storage_errors("queue"):
             return int(self._store.reading.execute(_NEWEST).scalar_one() or 0)
 
-    def remove(self, connection: Connection, ids: Sequence[int]) -> None:
+    def remove(self, connection: Connection, event_ids: Sequence[bytes]) -> None:
         """As `Queue.remove`."""
-        gone = sum(self._delete(connection, queue.c.id, ids))
-        if gone != len(ids):
-            msg = f"queue: {len(ids) - gone} of {len(ids)} rows were taken by another sequencer"
+        # Not by `id`: SQLite gives the number of a row that is gone to the next one, which is another event.
+        gone = sum(self._delete(connection, queue.c.event_id, event_ids))
+        if gone != len(event_ids):
+            msg = f"queue: {len(event_ids) - gone} of {len(event_ids)} rows were taken by another sequencer"
             raise Conflict(msg)
 
     def forget(self, connection: Connection, event_ids: Iterable[bytes]) -> None:

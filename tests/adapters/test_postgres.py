@@ -553,9 +553,9 @@ def test_staged_seen_and_removed(store, queue):
     wanted = [staged(1).event_id, staged(9).event_id]
     assert list(queue.waiting(queue.reading, wanted)) == wanted[:1]
     with queue.joining(None) as connection:
-        queue.remove(connection, [event.id for event in found[:2]])
+        queue.remove(connection, [event.event_id for event in found[:2]])
     with pytest.raises(Conflict, match="1 of 2 rows were taken"), queue.joining(None) as connection:
-        queue.remove(connection, [event.id for event in found[1:]])
+        queue.remove(connection, [event.event_id for event in found[1:]])
     with queue.joining(None) as connection:
         queue.forget(connection, [staged(number).event_id for number in range(1000)])
     assert (len(queue), queue.newest()) == (0, 0)
@@ -570,7 +570,7 @@ def test_a_transaction_that_commits_late_is_not_passed_over(store, queue):
         first = queue.peek(9)
         assert [event.event_id for event in first] == [staged(2).event_id]
         with queue.joining(None) as connection:
-            queue.remove(connection, [event.id for event in first])
+            queue.remove(connection, [event.event_id for event in first])
         slow.commit()
     (late,) = queue.peek(9)
     assert late.event_id == staged(1).event_id
