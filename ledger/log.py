@@ -40,7 +40,16 @@ from ledger.merkle import Node, prove_consistency, prove_inclusion, tree_root
 from ledger.note import SigningKey, VerifierKey
 from ledger.policy import Policy
 from ledger.proof import Proof
-from ledger.publish import Partials, check_behind, pack_batch, parse_batch, publish_to, staging_path, write_all
+from ledger.publish import (
+    Partials,
+    check_behind,
+    lost_batches,
+    pack_batch,
+    parse_batch,
+    publish_to,
+    staging_path,
+    write_all,
+)
 from ledger.reader import MiddleNodes, TileReader
 from ledger.storage import Checkpoints, Database, Head, Objects, Row, Transaction
 from ledger.stored import Stored
@@ -432,6 +441,8 @@ class Log:
                 "try again, or refill from what is published when it is lost"
             )
             raise Unavailable(msg, path=self._batch)
+        if isinstance(self._key, SigningKey):
+            self._objects.discard(*lost_batches(self._objects, checkpoint.size))
         puts, opens = parse_batch(batch)
         done = shown == checkpoint.signed and all(get_or_none(self._objects, path) == data for path, data in opens)
         if not done and isinstance(self._key, SigningKey):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,16 +24,36 @@ from ledger.tile import (
     tile_widths,
 )
 
-__all__ = ["Partials", "check_behind", "pack_batch", "parse_batch", "publish_to", "staging_path", "write_all"]
+__all__ = [
+    "Partials",
+    "check_behind",
+    "lost_batches",
+    "pack_batch",
+    "parse_batch",
+    "publish_to",
+    "staging_path",
+    "write_all",
+]
 
 Written = Sequence[tuple[str, bytes]]
 
+_STAGED = re.compile("staging/([0-9]{1,19})-[0-9a-f]{64}", re.ASCII)
 _IN_MEMORY = 64  # objects of a batch that are held at once
 
 
 def staging_path(checkpoint: Checkpoint) -> str:
     """Where the batch file that leads to `checkpoint` lies: no two batches share it."""
     return f"staging/{checkpoint.size}-{checkpoint.root.hex()}"
+
+
+def lost_batches(objects: Objects, size: int) -> list[str]:
+    """Batch files in a storage that lists, of writers whose swap another was faster than: of no use at `size`.
+
+    A batch that did swap was finished before the next one could, by its writer or by whoever came next.
+    """
+    if not isinstance(objects, ListsObjects):
+        return []
+    return [path for path in objects.list("staging/") if (at := _STAGED.fullmatch(path)) and int(at[1]) < size]
 
 
 def pack_batch(puts: Written, opens: Written) -> bytes:

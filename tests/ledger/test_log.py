@@ -31,7 +31,7 @@ from ledger import (
 from ledger.checkpoint import sign_checkpoint
 from ledger.group import GroupCommit, Pending
 from ledger.merkle import verify_consistency
-from ledger.publish import Partials
+from ledger.publish import Partials, staging_path
 from ledger.testing import MemoryStore
 
 KEY = SigningKey("market.example/log", bytes(range(32)))
@@ -631,3 +631,16 @@ def test_loaded_while_another_process_sequences(tmp_path):
     assert two.publish().root == Log.open(store, KEY).root_at(409)
     store.close()
     busy.close()
+
+
+def test_the_batch_file_of_a_lost_race_is_dropped_later():
+    store = MemoryStore()
+    first = Log.create(store, KEY, b"genesis")
+    second = Log.open(store, KEY)
+    first.append(b"faster")
+    assert second.append(b"slower, and staged in vain at first") == 2
+    assert len([path for path in store.objects if path.startswith("staging/")]) == 2
+    first.append(b"on top")
+    third = Log.open(store, KEY)
+    assert [path for path in store.objects if path.startswith("staging/")] == [staging_path(third.checkpoint)]
+    assert [row.entry for row in third.rows(1, 4)] == [b"faster", b"slower, and staged in vain at first", b"on top"]
