@@ -75,8 +75,9 @@ def backup(
     events and personal items are left out too, but for those of events that still wait.
 
     What is written is read again and checked against the checkpoint. Where the ledger is, as in `connect`. Raises
-    `Conflict` when the folder holds another log, a newer backup, or is being written to; `TileMismatch` and
-    `MalformedError` for what does not lead to the checkpoint; `Unavailable`.
+    `Conflict` when the folder holds another log or is being written to, `Rollback` when its log is longer than this
+    ledger's and `Fork` when it is another, `TileMismatch` and `MalformedError` for what leads to another root than the
+    checkpoint's, `Unavailable`.
     """
     parts = _parts(database, objects, checkpoints, vault, None, schema)
     key = parts.read_layout()

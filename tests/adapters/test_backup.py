@@ -525,6 +525,22 @@ def test_an_item_that_is_not_what_its_address_says_is_told_and_left_out(shop: Sh
     assert check_backup(tmp_path / "backup").faults == ()
 
 
+def test_a_ledger_that_went_back_does_not_replace_its_newer_backup(shop: Shop, tmp_path: Path) -> None:
+    backup(shop.url, tmp_path / "old")
+    shop.fill(10)
+    newest = backup(shop.url, tmp_path / "new").manifest
+    url = f"sqlite:///{tmp_path / 'back.db'}"
+    restore(tmp_path / "old", url, publish=None, keys=shop.keys)
+    with pytest.raises(Rollback):
+        backup(url, tmp_path / "new")
+    fork = connect(url, keys=shop.keys)
+    for number in range(20):
+        fork.register_party("person", ref=f"fork:{number}")
+    with pytest.raises(Fork):
+        backup(url, tmp_path / "new")
+    assert check_backup(tmp_path / "new").manifest == newest
+
+
 def test_two_at_once_in_one_folder(shop: Shop, tmp_path: Path) -> None:
     def second(*_: object) -> None:
         with pytest.raises(Conflict, match="another backup is being written"):
