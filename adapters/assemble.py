@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import bindparam, select
 
@@ -125,7 +126,7 @@ class Parts:
         if self.index_store is not None:
             with storage_errors(self.index_store.name):
                 check_version(self.index_store.reading)
-        made = json.loads(found) if found else {"key": _key_in(self.store)}
+        made = _parsed(found, self.store.name) if found else {"key": _key_in(self.store)}
         if "restoring" in made:
             msg = f"{self.store.name}: a restore into it was interrupted; run the same `provenance restore` again"
             raise StorageError(msg)
@@ -134,7 +135,7 @@ class Parts:
                 where = "in a storage of its own" if made.get(name) else "in the database"
                 msg = f"{self.store.name}: {name} of this ledger lie {where}; connect with {name}= as it was created"
                 raise StorageError(msg)
-        return VerifierKey.parse(made["key"])
+        return VerifierKey.parse(str(made.get("key", "")))
 
     def note_layout(self, key: VerifierKey) -> None:
         """Note in the database what lies elsewhere, so that nobody connects without it."""
@@ -171,6 +172,17 @@ def open_log_of(parts: Parts, key: SigningKey | VerifierKey, *, target: Objects 
 def signers_of(keys: Mapping[str, str], key: SigningKey) -> Signers:
     """The keys that sign statements."""
     return Signers(PartyKey.from_seed(key.seed), PartyKey.parse(load_secret(keys["market"])))
+
+
+def _parsed(found: bytes, name: str) -> dict[str, Any]:
+    try:
+        made = json.loads(found)
+    except ValueError as error:
+        made = error
+    if not isinstance(made, dict):
+        msg = f"{name}: what is noted about this ledger's layout cannot be read; restore provenance_state"
+        raise StorageError(msg)
+    return made
 
 
 def _key_in(store: SqlStore) -> str:

@@ -31,7 +31,7 @@ from ledger.tile import CHECKPOINT, WIDTH
 from provenance.erasures import ERASURE, targets_of
 from provenance.holdings import Contents, check_entries, check_unpublished
 from provenance.identity import Party, party_of
-from provenance.index.compare import find_exactly, of_type_exactly
+from provenance.index.compare import find_exactly, of_type_exactly, surplus
 from provenance.notes import Notes
 from provenance.signatures import Signatures
 from provenance.statement import Statement
@@ -95,6 +95,7 @@ class Holdings:
             _Step("head", _once(self._head)),
             _Step("entries", self._entries),
             _Step("objects", _once(self._objects)),
+            _Step("index", _once(self._surplus)),
             _Step("queue", self._rows().queue),
             _Step("names", self._rows().names),
             _Step("files", _once(self._rows().files)),
@@ -209,6 +210,20 @@ class Holdings:
             yield from strays(self._open(), (path for path in paths if not path.startswith(known)))
         except LedgerError as error:
             _reraise_unless_damage(error)  # said by the step before
+
+    def _surplus(self) -> Iterator[Fault]:
+        """Rows of the index that belong to no entry; the others are compared where the entries are read."""
+        found = surplus(self._parts.index.on(), self._sequenced())
+        size = self._sequenced()  # the market goes on meanwhile
+        for table, idx in found:
+            if not 0 <= idx < size:
+                text = f"{table}: a row of entry #{idx}, the log has {size}; run `provenance index rebuild`"
+                yield Fault(table, text, altered=False)
+
+    def _sequenced(self) -> int:
+        if self._in_database:
+            return self._parts.store.head(self._key.name).size
+        return open_checkpoint(self._parts.heads.load(self._key.name), self._policy).size
 
     def _place(self, place: ReadsObjects, at: Any) -> Portions:
         """A published place: it, and that what it shows is a beginning of this log."""
@@ -333,7 +348,7 @@ def open_holdings(
     parts = _parts(database, objects, checkpoints, vault, index, schema)
     try:
         key = parts.read_layout()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MalformedError as error:
         msg = f"{parts.store.name}: what is noted about this ledger's layout cannot be read; restore provenance_state"
         raise StorageError(msg) from error
     return Holdings(parts, key, published=[open_objects(place) for place in published], signatures=signatures)

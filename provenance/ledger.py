@@ -40,6 +40,7 @@ from provenance.errors import EventRejected
 from provenance.events import Draft, new_event
 from provenance.foreign import open_foreign
 from provenance.health import Checkup, Health, Standing
+from provenance.holdings import VaultItems
 from provenance.identity import Parties, Party, party_of
 from provenance.index import Facts, Index, IndexStore
 from provenance.item import Item
@@ -535,9 +536,9 @@ class ProvenanceLedger:
                 found.add(digest.hex())
         return found
 
-    def disclosures(self) -> dict[bytes, bytes]:
-        """All vault items and sealed events by SHA-256, for a report that may show everything."""
-        return dict(self._vault.items())
+    def disclosures(self) -> Mapping[bytes, bytes]:
+        """All vault items and sealed events by SHA-256, for a report that may show everything; read as asked for."""
+        return VaultItems(self._vault)
 
     # A source for `provenance.lineage`
 

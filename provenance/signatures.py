@@ -50,7 +50,9 @@ class Signatures:
         try:
             read = read_event(event)
             if not isinstance(read, Unknown) and read.type == "party.register":
-                self._parties.add(party_of(statement.event_id, index, event))
+                party = party_of(statement.event_id, index, event)
+                if party.keys:  # a custodial one signs nothing, and there may be millions
+                    self._parties.add(party)
         except MalformedError as error:
             msg = f"party at #{index}: {error}"
             raise UnknownKey(msg) from error

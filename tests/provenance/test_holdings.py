@@ -6,8 +6,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from adapters import open_log
+from adapters.fsck import open_holdings
+from ledger.errors import StorageError
 from provenance import History, Money
 from provenance.holdings import audit_holdings
 from tests.provenance.conftest import Market
@@ -59,3 +62,25 @@ def test_a_swapped_item_is_a_mismatch(sold: Market) -> None:
 def test_a_changed_index_differs(sold: Market) -> None:
     damage(sold, "UPDATE provenance_index_digests SET digest = zeroblob(32) WHERE kind = 'content'")
     assert findings(sold) == [("index.differs", False)]
+
+
+def test_rows_of_the_index_beyond_the_log_are_found(market: Market) -> None:
+    market.work(b"one")
+    holdings = open_holdings(market.url, published=[market.public])
+    assert list(holdings.faults()) == []
+    with market.engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO provenance_index_digests (key, digest, idx, kind) VALUES (1, x'00', 99, 'x')")
+        )
+    (fault,) = holdings.faults()
+    assert (fault.place, fault.altered) == ("provenance_index_digests", False)
+    assert "a row of entry #99, the log has" in fault.detail
+
+
+def test_a_layout_that_cannot_be_read_is_an_error_of_ours(market: Market) -> None:
+    with market.engine.begin() as connection:
+        connection.execute(text("UPDATE provenance_state SET value = x'7b' WHERE key = 'layout'"))
+    with pytest.raises(StorageError, match="layout cannot be read"):
+        market.reopen()
+    with pytest.raises(StorageError, match="layout cannot be read"):
+        open_holdings(market.url)
