@@ -245,7 +245,7 @@ def test_the_command(sold, monkeypatch):
     status, text = _command("fsck", "--signatures")
     assert (status, text.splitlines()) == (0, ["Record: intact", "next: provenance status"])
     file = Path(sold.public) / "tile/entries/001"
-    file.write_bytes(file.read_bytes()[:-1] + b"\x00")
+    file.write_bytes(file.read_bytes()[:-1] + b"\xff")  # never the last byte of a signature
     status, text = _command("fsck", "public", "--policy", "public/market.policy")
     assert status == 1
     assert text.startswith("✕ tile/entries/001: entry 511 at byte ")
