@@ -67,7 +67,7 @@ def test_tiles_in_a_bucket(postgres, seaweed, tmp_path):
     store = kept()._parts.tiles
     good = store.get("tile/0/000")
     store.discard("tile/0/000")
-    store.put("tile/0/000", good[:-1] + b"\x00")
+    store.put("tile/0/000", good[:-1] + bytes([good[-1] ^ 1]))
     assert [fault.place for fault in kept().faults()][:1] == ["tile/0/000"]
     assert kept().repair().mended == ["tile/0/000"]
     assert store.get("tile/0/000") == good

@@ -209,7 +209,7 @@ def test_objects_in_a_folder_of_their_own(tmp_path):
     assert list(kept.faults()) == []
     bundle = next((objects / "tile" / "0" / "000.p").glob("[5-9]"))
     good = bundle.read_bytes()
-    bundle.write_bytes(good[:-1] + b"\x00")
+    bundle.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     assert [fault.altered for fault in open_holdings(url, objects=objects).faults()][:1] == [True]
     assert open_holdings(url, objects=objects).repair().mended == [f"tile/0/000.p/{bundle.name}"]
     assert bundle.read_bytes() == good
