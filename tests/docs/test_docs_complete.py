@@ -46,7 +46,7 @@ def test_every_public_name_is_documented(root, package):
 
 def test_every_verb_of_the_front_desk_is_documented(root):
     words = set(spans((root / "docs" / "reference" / "api.md").read_text("utf-8")))
-    assert {name for name in vars(ProvenanceLedger) if not name.startswith("_")} <= words
+    assert {name for name in dir(ProvenanceLedger) if not name.startswith("_")} <= words
 
 
 def test_every_type_of_event_is_documented(root):

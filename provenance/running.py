@@ -1,0 +1,182 @@
+"""A ledger as it is run: from accepted to published, checked and watched. `provenance.ledger` says what is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from ledger.checkpoint import Checkpoint
+from ledger.errors import NotFound, UnknownKey
+from ledger.log import Log
+from ledger.rounds import Report, Rounds
+from provenance.health import Checkup, Health, Standing
+from provenance.identity import Parties, Party, party_of
+from provenance.index import IndexStore
+from provenance.notes import MemoryNotes, Notes
+from provenance.observe import UNOBSERVED, Observer
+from provenance.publishing import Publisher
+from provenance.queue import Queue
+from provenance.recall import Recall
+from provenance.sequencer import BATCH, Sequencer, Signers, format_time
+from provenance.staging import Staging
+from provenance.statement import Statement
+from provenance.vault import Vault
+from provenance.worker import Worker
+
+__all__ = ["RunningLedger"]
+
+
+class RunningLedger:
+    """The parts of one market's ledger, and what moves events through them. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        queue: Queue,
+        vault: Vault,
+        index: IndexStore,
+        signers: Callable[[], Signers] | None,
+        claim: Callable[[], str] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        notes: Notes | None = None,
+        folders: Mapping[str, Path] | None = None,
+        rounds: Callable[[], Rounds] | None = None,
+    ) -> None:
+        """Not for users: `adapters.connect`. Without `signers` events are only staged, by whoever holds no key.
+
+        `notes` is what all processes share for `health`, which also watches the volumes of `folders`.
+        """
+        self.log = log
+        self._queue = queue
+        self._vault = vault
+        self._index = index
+        self._clock = clock
+        self._claim = claim
+        self._signs = signers is not None
+        genesis = log.row(0)
+        sealed = frozenset(orjson.loads(genesis.opened)["body"]["sealed"])
+        self._sealed: frozenset[str] = sealed
+        self._recall = Recall(log=log, queue=queue, vault=vault, index=index)
+        self._parties = Parties(self._find_party)
+        self._sequencer = Sequencer(
+            log=log,
+            queue=queue,
+            vault=vault,
+            index=index,
+            signers=signers or _no_signers,
+            genesis=Statement.parse(genesis.entry).event_id,
+            clock=clock,
+        )
+        self._sequencer.follow()  # also finishes what a crash interrupted
+        self.market = self._find_market(signers().market.public.thumbprint[:8] if signers else None)
+        self._staging = Staging(
+            queue=queue, index=index, recall=self._recall, sealed=sealed, market=self.market, clock=clock
+        )
+        self._observer: Observer = UNOBSERVED
+        self._worker: Worker | None = None  # the one that was made last
+        self._rounds = rounds
+        kept = notes or MemoryNotes()
+        self._publisher = Publisher(log=log, sequencer=self._sequencer, notes=kept, clock=clock)
+        self._checkup = Checkup(
+            log=log,
+            queue=queue,
+            index=index,
+            notes=kept,
+            clock=clock,
+            folders=folders or {},
+            own_error=lambda: self._worker.error if self._worker else None,
+        )
+
+    @property
+    def origin(self) -> str:
+        """Name of the log."""
+        return self.log.origin
+
+    # From accepted to published
+
+    def sequence_once(self, limit: int = BATCH) -> int:
+        """Move at most `limit` accepted events into the log; return how many. Idempotent, durable on return.
+
+        Whoever calls: others that sequence at the same time, in whichever process, wait, and their events ride in this
+        batch. 0 means that everything accepted before is sequenced. Raises `Rollback` when the clock is behind the log.
+        """
+        return self._sequencer.sequence_once(limit)
+
+    def publish_once(self) -> Checkpoint:
+        """Sign a checkpoint over what is sequenced and write it to where the log is published. Idempotent."""
+        return self._publisher.publish()
+
+    def publish(self) -> Checkpoint:
+        """Sequence everything accepted before the call, then `publish_once`."""
+        self._sequencer.drain()
+        return self._publisher.publish()
+
+    def worker(self, *, window: float = 1.0) -> Worker:
+        """What sequences and publishes by itself, once per `window` seconds, for those without a scheduler."""
+        self._worker = Worker(self, window=window, beat=self._publisher.beat)
+        return self._worker
+
+    @property
+    def waiting(self) -> int:
+        """Events accepted and not yet sequenced."""
+        return len(self._queue)
+
+    # How it is
+
+    def fsck_slice(self, seconds: float = 5.0) -> Report:
+        """Check for about so many seconds what is stored – log, vault, index, queue, published places – and report.
+
+        The next call, from whichever process, goes on where this one stopped; after the end a new pass begins. How far
+        it came is durable on return. What is wrong is in the report, and turns `health` bad; nothing is mended.
+        """
+        if self._rounds is None:
+            msg = f"{self.origin}: this ledger was put together without a check of its storage; use adapters.connect"
+            raise NotFound(msg)
+        return self._rounds().slice(seconds, now=format_time(self._clock()))
+
+    def health(self, *, window: float | None = None) -> Health:
+        """Every check, each with its limit and its fix; they turn before anybody outside notices. Never raises.
+
+        Limits follow from `window`, the seconds between checkpoints: by default that of the worker that spoke last,
+        in whichever process, else 1. It reads and writes nothing: for a health endpoint, a cron job, a test.
+        """
+        return self._checkup.health(window=window)
+
+    def standing(self) -> Standing:
+        """The figures: sizes, what waits and for how long. Raises `Unavailable`, `Rollback`, `Fork`."""
+        return self._checkup.standing()
+
+    def fsck_report(self) -> Report | None:
+        """How far checking in slices has come and what it found, in whichever process; None before the first."""
+        return self._checkup.fsck()
+
+    def observe(self, observer: Observer) -> None:
+        """Let `observer` watch every step from now on, instead of whoever did before. It learns no contents."""
+        self._observer = self._sequencer.observer = self._publisher.observer = observer
+
+    # Parties
+
+    def _find_party(self, party_id: bytes) -> Party | None:
+        entry = self._index.on().find(party_id)
+        if entry is None or entry.type != "party.register":
+            return None
+        return party_of(party_id, entry.idx, self.log.row(entry.idx).opened)
+
+    def _find_market(self, kid: bytes | None) -> bytes:
+        """The registered party that has this key; without one, the first that is registered as a market."""
+        for entry in self._index.on().of_type("party.register"):
+            party = self._parties.get(entry.event_id)
+            if party is not None and (kid in party.keys if kid else party.kind == "market"):
+                return party.id
+        what = f"the key {kid.hex()}; is this the right market key?" if kid else "the kind market; is it the right log?"
+        msg = f"{self.log.origin}: no party in this log has {what}"
+        raise UnknownKey(msg)
+
+
+def _no_signers() -> Signers:
+    msg = "this process was connected without keys: it stages events, and a worker with keys sequences them"
+    raise UnknownKey(msg)
