@@ -32,7 +32,7 @@ demo: $(READY)
 	$(BIN)/provenance demo build/demo $(if $(MEDIA),--media "$(MEDIA)")
 
 test: $(READY)
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

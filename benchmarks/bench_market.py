@@ -37,7 +37,7 @@ BULK = 16 * BATCH
 
 def figures() -> Iterator[Figure]:
     """All figures of a market on PostgreSQL."""
-    with TemporaryDirectory(prefix="bench-") as data, postgres_server(data) as server:
+    with TemporaryDirectory(prefix="bench-") as data, postgres_server(data, shared_buffers="128MB") as server:
         staging = 0.0
         for figure in _sales(server):
             staging = figure.value if figure.name == _STAGING else staging

@@ -98,8 +98,9 @@ class _Server:
 class Postgres(_Server):
     """A PostgreSQL that flushes to disk as in production (`fsync` is on). Its superuser is `postgres`, no password."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, shared_buffers: str = "16MB") -> None:
         super().__init__(folder, "postgres")
+        self._shared_buffers = shared_buffers
         self.port = free_ports(1)[0]
         # PostgreSQL refuses to run as root
         nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
@@ -133,7 +134,7 @@ class Postgres(_Server):
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": "",
-            "shared_buffers": "16MB",
+            "shared_buffers": self._shared_buffers,
             "fsync": "on",
             "full_page_writes": "on",
             "synchronous_commit": "on",
@@ -278,9 +279,9 @@ class S3(_Server):
 
 
 @contextlib.contextmanager
-def postgres_server(folder: str | os.PathLike[str]) -> Iterator[Postgres]:
+def postgres_server(folder: str | os.PathLike[str], *, shared_buffers: str = "16MB") -> Iterator[Postgres]:
     """A running PostgreSQL whose data lie below `folder`, an empty directory. As root it runs as `nobody`."""
-    server = Postgres(Path(folder).absolute())
+    server = Postgres(Path(folder).absolute(), shared_buffers=shared_buffers)
     with _running(server):
         yield server
 
