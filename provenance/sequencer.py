@@ -181,6 +181,7 @@ class Sequencer:
         logger.info("%s: %d events sequenced", self._log.origin, len(staged), extra=extra)
 
     def _append(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes]) -> None:
+        began = self._index.on().size  # before it is asked what it knows
         known = self._index.on().known(event.event_id for event in staged)
         fresh = {
             event.event_id: (event, fact)
@@ -212,11 +213,10 @@ class Sequencer:
             if time is not None and index.last_time() > time[1].time:
                 msg = "log time: another sequencer wrote a later one"
                 raise Conflict(msg)
-            # A row of the queue is taken by one sequencer only. Events that come from elsewhere could be recorded by
-            # two processes at once.
             if ids:
                 self._queue.remove(connection, ids)
-            elif index.known(fresh):
+            # Another process was faster: with events that come from elsewhere, or that are staged again by now.
+            if first != began and index.known(fresh):
                 msg = "events: another process recorded some of them"
                 raise Conflict(msg)
             if self._vault.joins:

@@ -114,3 +114,16 @@ def test_a_store_that_is_away_for_long():
     promised = [log.append(b"back %d" % i) for i in range(3)]
     assert promised == [1, 2, 3]
     assert fsck(Client(store, log.policy)) == 4
+
+
+def test_the_batch_file_of_a_lost_swap_serves_for_the_same_tree():
+    """Two entries are refused together and go through one by one: the file left behind leads to the same root."""
+    store, cell = MemoryStore(), FaultyStore(MemoryStore(), fail_at=1)
+    log = Log.create(store, KEY, b"genesis", checkpoints=cell)
+    rows = [Row(b"one", b"open"), Row(b"two", b"")]
+    with pytest.raises(Unavailable):
+        log.extend(rows)
+    assert [log.extend([row]) for row in rows] == [1, 2]
+    again = Log.open(store, KEY, checkpoints=cell)
+    assert list(again.rows(1, 3)) == rows
+    assert fsck(Client(store, log.policy)) == 3

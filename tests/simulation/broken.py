@@ -86,8 +86,8 @@ def _forget_first(self, known=None, follow=Sequencer._follow):
     follow(self, known)
 
 
-def _remove_unchecked(self, connection, ids):
-    connection.drop(ids)
+def _remove_unchecked(self, connection, event_ids):
+    connection.drop(event_ids)
 
 
 def _knows_nothing(self, event_ids):

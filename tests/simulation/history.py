@@ -194,11 +194,13 @@ class _History:
 
     def _rest(self, ledger: _Ledger) -> None:
         """Nothing fails any more, but others may still be at work: what `publish` returns for is shown for good."""
+        self.busy += 1  # it finishes, maybe, what another process has begun
         ledger.sequencer.drain()
+        self.busy -= 1
         for _ in range(3):
             event = next(self.events)
             self.tried.append(event.event_id)
-            self.busy += 1  # finishes, maybe, what another process has begun
+            self.busy += 1
             ledger.sequencer.append([event], [_facts(event)])
             self.recorded.append(event.event_id)
             size = self._head_size()

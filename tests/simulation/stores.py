@@ -47,6 +47,7 @@ class Network:
         self.weather = weather
         self.policy = policy
         self.process = Process("network", mortal=False)
+        self.arriving = False  # a write whose caller was told that it failed
         self.signed: dict[int, bytes] = {}  # every root that was ever signed, by size
 
     def write(self, what: str, act: Act) -> None:
@@ -96,9 +97,13 @@ class Network:
     def _later(self, what: str, act: Act) -> None:
         def arrive() -> None:
             self.world.note(f"{what}: arrives")
+            self.arriving = True
             # A lost race is what a late swap should meet; other bytes at a tile are checked where they are written.
-            with contextlib.suppress(Conflict, NotFound):
-                act()
+            try:
+                with contextlib.suppress(Conflict, NotFound):
+                    act()
+            finally:
+                self.arriving = False
 
         self.world.count("late")
         self.world.spawn(self.process, arrive, after=self.world.random.expovariate(2.0))
@@ -132,7 +137,7 @@ class Bucket:
                 self._add(path, data)
             elif there != data:
                 msg = f"{path}: other bytes are there already"
-                raise Violation(msg)
+                raise (Conflict if path.startswith("staging/") else Violation)(msg)
 
         self.network.write(f"put {self.name}/{path}", act)
 
@@ -140,10 +145,11 @@ class Bucket:
         def act() -> None:
             if path == CHECKPOINT:
                 self._check_complete(data)
-            there = self.now(path)
-            if there is None or not path.startswith("events/") or count_items(there) <= count_items(data):
-                self._add(path, data)  # an open bundle that comes too late is refused, as `Objects.replace` wants it
+            # One that failed and is done later never comes over what was written since.
+            if len(self._versions.get(path, ())) == before or not self.network.arriving:
+                self._add(path, data)
 
+        before = len(self._versions.get(path, ()))
         self.network.write(f"replace {self.name}/{path}", act)
 
     def discard(self, *paths: str) -> None:
@@ -294,9 +300,12 @@ class Transaction:
         first = new - len(rows)
         self.state.rows = [*([] if trim else self.state.rows), *enumerate(rows, first)]
 
-    def drop(self, ids: Iterable[int]) -> int:
+    def drop(self, event_ids: Iterable[bytes]) -> int:
         self._step("drop from the queue")
-        gone = [id_ for id_ in ids if self.state.queue.pop(id_, None)]
+        wanted = set(event_ids)
+        gone = [id_ for id_, row in self.state.queue.items() if row.event_id in wanted]
+        for id_ in gone:
+            del self.state.queue[id_]
         self.removed.update(gone)
         return len(gone)
 
@@ -465,14 +474,13 @@ class SalesQueue:
         self._database.network.read("newest")
         return max(self._database.state.queue, default=0)
 
-    def remove(self, connection: Transaction, ids: Sequence[int]) -> None:
-        if connection.drop(ids) != len(ids):
+    def remove(self, connection: Transaction, event_ids: Sequence[bytes]) -> None:
+        if connection.drop(event_ids) != len(event_ids):
             msg = "queue: somebody else took them"
             raise Conflict(msg)
 
     def forget(self, connection: Transaction, event_ids: Iterable[bytes]) -> None:
-        wanted = set(event_ids)
-        connection.drop([id_ for id_, row in connection.state.queue.items() if row.event_id in wanted])
+        connection.drop(event_ids)
 
     def leading(self) -> contextlib.AbstractContextManager[None]:
         return self._database.leading()
