@@ -52,6 +52,7 @@ _OF_CLIENT = re.compile(
 
 _MARK = "writer"  # metadata of a head: who wrote it, so that a refused writer can recognize its own write
 _TRIES = 3
+_REMEMBERED = 64  # paths
 _BULK = 1000  # keys in one request that deletes (S3 allows no more)
 _GZIP = 16 + zlib.MAX_WBITS
 _LEVEL = 4
@@ -88,6 +89,7 @@ class Bucket:
         self._swaps = heads if heads is not None else store
         self._name = repr(store)
         self._heads: dict[str, _Head] = {}
+        self._replaced: dict[str, PutMode] = {}  # what the next condition names, for paths written last
 
     @classmethod
     def open(cls, url: str, *, client_options: Mapping[str, Any] | None = None, **options: str) -> Bucket:
@@ -158,7 +160,24 @@ class Bucket:
             raise Conflict(msg, path=path)
 
     def replace(self, path: str, data: bytes) -> None:
-        """Write or overwrite; readers see the old object or the new one; durable on return. Raises `Unavailable`."""
+        """Write or overwrite; readers see the old object or the new one; durable on return. Raises `Unavailable`.
+
+        On condition that nobody has written since this looked: a request that got lost on its way, and arrives when
+        its sender has given up, must not come over what is newer. One request while nobody else writes there.
+        """
+        for _ in range(_TRIES):
+            mode = self._replaced.pop(path, "create")
+            done = self._write(path, data, mode)
+            if done is None:
+                with contextlib.suppress(NotFound):
+                    mode = self._read(path)[1]
+                done = self._write(path, data, mode)
+            if done is not None:
+                while len(self._replaced) >= _REMEMBERED:
+                    self._replaced.pop(next(iter(self._replaced)), None)
+                self._replaced[path] = _version(done)
+                return
+        # Others replace it all the time: the last one wins.
         self._write(path, data, "overwrite")
 
     def discard(self, *paths: str) -> None:

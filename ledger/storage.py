@@ -41,7 +41,8 @@ class Objects(ReadsObjects, Protocol):
     def replace(self, path: str, data: bytes) -> None:
         """Write or overwrite whole, never half; last writer wins; durable when this returns.
 
-        Only for `checkpoint`, open bundles, and key and policy files.
+        A call that failed may still be done a while later, but not over what was written after it. Only for
+        `checkpoint`, open bundles, and key and policy files.
         """
 
     def discard(self, *paths: str) -> None:

@@ -94,6 +94,10 @@ def _knows_nothing(self, event_ids):
     return {}
 
 
+def _knows_before(self, event_ids, known=Rows.known):
+    return {} if self.joined else known(self, event_ids)
+
+
 def _any_clock(self, log_time=Sequencer._log_time):
     with patch.object(Rows, "last_time", lambda _: ""):
         return log_time(self)
@@ -148,7 +152,9 @@ BROKEN: dict[str, Variant] = {
     "published checkpoint before its tiles": _with((ledger.log, "publish_to", _shown_first)),
     "appended at any place": _with((Log, "extend", _any_place)),
     "forgotten before it is indexed": _with((Sequencer, "_follow", _forget_first)),
-    "taken from the queue unchecked": _with((SalesQueue, "remove", _remove_unchecked)),
+    "what is in the log is asked too early, taken from the queue unchecked": _with(
+        (Rows, "known", _knows_before), (SalesQueue, "remove", _remove_unchecked)
+    ),
     "what is in the log is not asked": _with((Rows, "known", _knows_nothing)),
     "any clock is right": _with((Sequencer, "_log_time", _any_clock)),
 }

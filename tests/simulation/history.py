@@ -115,7 +115,7 @@ class _History:
         if self.setup == "database" or pick.random() < 0.3:
             self.place = Bucket(self.network, {}, parallel=1, name="public")
         self.events = iter(_events()[pick.randrange(40) :])
-        self.until = 3.0 + pick.random() * 7
+        self.until = 2.0 + pick.random() * 6
 
     # The market and its processes
 

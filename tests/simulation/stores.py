@@ -533,7 +533,7 @@ class IndexTable:
         if not self.joins:
             return Rows(self._database.network, lambda: self.facts)
         if connection is not None:
-            return Rows(self._database.network, lambda: connection.state.facts)
+            return Rows(self._database.network, lambda: connection.state.facts, joined=True)
         return Rows(self._database.network, lambda: self._database.state.facts)
 
     @contextlib.contextmanager
@@ -556,7 +556,8 @@ class IndexTable:
 class Rows:
     """`provenance.index.Index`, as far as a sequencer uses it."""
 
-    def __init__(self, network: Network, facts: Callable[[], list[Facts]]) -> None:
+    def __init__(self, network: Network, facts: Callable[[], list[Facts]], *, joined: bool = False) -> None:
+        self.joined = joined  # in a transaction
         self._network = network
         self._facts = facts
 
