@@ -27,6 +27,8 @@ MAX_SIZE = 1 << 20
 MAX_DEPTH = 32
 """Most objects and arrays inside each other; `[]` has depth 1."""
 
+_TOO_DEEP = f"deeper than {MAX_DEPTH} objects and arrays"
+
 MAX_INTEGER = 2**53 - 1
 """Largest absolute value of an integer: what every JSON reader keeps exactly (RFC 8785 §3.2.2.3, RFC 7493 §2.2)."""
 
@@ -93,7 +95,8 @@ def _check(value: Any, depth: int) -> None:
         if not value.isascii():
             _check_text(value)
     elif kind is dict:
-        _check_depth(depth)
+        if depth >= MAX_DEPTH:
+            raise _Refused(_TOO_DEEP)
         for key, member in value.items():
             if type(key) is not str or not key.isascii():
                 msg = f"key {key!r:.80}, want ASCII text"
@@ -106,8 +109,11 @@ def _check(value: Any, depth: int) -> None:
                 refused.path = f".{key[:80]}{refused.path}"
                 raise
     elif kind is list:
-        _check_depth(depth)
+        if depth >= MAX_DEPTH:
+            raise _Refused(_TOO_DEEP)
         for index, member in enumerate(value):
+            if type(member) is str and member.isascii():
+                continue
             try:
                 _check(member, depth + 1)
             except _Refused as refused:
@@ -119,12 +125,6 @@ def _check(value: Any, depth: int) -> None:
             raise _Refused(msg)
     elif kind is not bool:
         msg = f"{kind.__name__}, want an object, array, string, integer or boolean"
-        raise _Refused(msg)
-
-
-def _check_depth(depth: int) -> None:
-    if depth >= MAX_DEPTH:
-        msg = f"deeper than {MAX_DEPTH} objects and arrays"
         raise _Refused(msg)
 
 

@@ -7,6 +7,7 @@ with its id: none hides another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -120,14 +121,13 @@ def _grant_fits_offer(fact: Facts, event: bytes, read: ReadEvent) -> Iterator[Re
         text = "the offer cannot be read here, so that its work and price are unknown"
         yield Reason("grant.offer", text, (fact.event_id.hex(),))
         return
-    offer = orjson.loads(data)
-    offered = [ref["id"] for ref in offer["refs"] if ref["role"] == "work"]
-    if offered != [ids["work"].hex()]:
+    offered, asked = _offered(data)
+    if offered != (ids["work"].hex(),):
         text = f"the grant is for work {ids['work'].hex()}, the offer for {', '.join(map(str, offered))}"
         yield Reason("grant.work", text, (fact.event_id.hex(), ids["offer"].hex()))
-    asked: dict[str, Any] = offer["body"].get("price", {})
-    paid: dict[str, Any] = orjson.loads(event)["body"].get("price", {})
-    quantity = orjson.loads(event)["body"]["quantity"]
+    body = orjson.loads(event)["body"]
+    paid: dict[str, Any] = body.get("price", {})
+    quantity = body["quantity"]
     if asked and (
         paid.get("currency") != asked["currency"] or int(paid.get("amount", "0")) < int(asked["amount"]) * quantity
     ):
@@ -136,3 +136,10 @@ def _grant_fits_offer(fact: Facts, event: bytes, read: ReadEvent) -> Iterator[Re
         yield Reason(
             "grant.price", f"the price is {got}, want {want} (minor units)", (fact.event_id.hex(), ids["offer"].hex())
         )
+
+
+@lru_cache(maxsize=1024)
+def _offered(offer: bytes) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """The works that an offer is for, and its price (empty when it is free): the same offer is sold many times."""
+    value = orjson.loads(offer)
+    return tuple(ref["id"] for ref in value["refs"] if ref["role"] == "work"), value["body"].get("price", {})
