@@ -8,6 +8,7 @@ from obstore.store import MemoryStore
 
 from adapters.objects import Bucket
 from ledger import Unavailable
+from ledger.tile import pack_open
 
 
 class Slow:
@@ -60,3 +61,16 @@ def test_what_arrives_before_the_next_is_written_over():
     slow.arrive()
     bucket.replace("events/000", b"123")
     assert bucket.get("events/000") == b"123"
+
+
+def test_an_open_bundle_only_grows():
+    """A writer that was overtaken has not seen the newer one."""
+    slow = Slow()
+    bucket, other = Bucket(slow), Bucket(slow)
+    one, two = pack_open([b"one"]), pack_open([b"one", b"two"])
+    bucket.replace("events/000", one)
+    other.replace("events/000", two)
+    bucket.replace("events/000", one)
+    assert bucket.get("events/000") == two
+    bucket.replace("events/000", pack_open([b"", b"two"]))  # one item erased
+    assert bucket.get("events/000") == pack_open([b"", b"two"])
