@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -134,7 +136,8 @@ def test_tables_of_another_release(shop, capsys):
     found = look()
     assert (found["tables"].status, found["tables"].fix) == ("bad", "provenance db upgrade")
     assert not set(found) & {"ledger", "log", "queue"}  # nothing is said of what could not be looked at
-    shutil.copy("market.db", "other.db")
+    with closing(sqlite3.connect("market.db")) as connection:
+        connection.execute("VACUUM INTO 'other.db'")
     assert run(["doctor", "--db", "other.db", "--publish", "there"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "next: provenance db upgrade --db other.db"
 
