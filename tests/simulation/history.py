@@ -176,8 +176,9 @@ class _History:
             rested = self.rested and not world.running("web") and not world.running("network")
             try:
                 ledger = self._open(process)
-                self._work(ledger, process)
-                if rested:
+                if not rested:
+                    self._work(ledger, process)
+                else:
                     self.resting.add(process.name)
                     world.wait(lambda: len(self.resting) == self.sequencers)
                     self._rest(ledger)
@@ -205,7 +206,7 @@ class _History:
             self.recorded.append(event.event_id)
             size = self._head_size()
             self.publishing += 1
-            ledger.log.publish()
+            ledger.log.publish()  # should it fail, nothing more is known of what shows: there are no further looks
             self.publishing -= 1
             self.busy -= 1
             self.published = max(self.published, size)

@@ -146,11 +146,9 @@ class Bucket:
             if path == CHECKPOINT:
                 self._check_complete(data)
             # As `adapters.objects.Bucket` does it: what arrives late is refused, and so is a writer that was overtaken.
-            there = self.now(path)
-            if len(self._versions.get(path, ())) != before:
-                if self.network.arriving or (path.startswith("events/") and count_items(there or b"") > items):
-                    return
-            self._add(path, data)
+            late = self.network.arriving and len(self._versions.get(path, ())) != before
+            if not late and count_items(self.now(path) or b"") * path.startswith("events/") <= items:
+                self._add(path, data)
 
         items = count_items(data) if path.startswith("events/") else 0
         before = len(self._versions.get(path, ()))
