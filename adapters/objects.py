@@ -175,8 +175,9 @@ class Bucket:
                         return  # a writer that was overtaken: an open bundle only grows
                 done = self._write(path, data, mode)
             if done is not None:
-                while len(self._replaced) >= _REMEMBERED:
-                    self._replaced.pop(next(iter(self._replaced)), None)
+                if len(self._replaced) >= _REMEMBERED:
+                    for old in list(self._replaced)[: _REMEMBERED // 2]:  # a copy: other threads may be adding to it
+                        self._replaced.pop(old, None)
                 self._replaced[path] = _version(done)
                 return
         # Others replace it all the time: the last one wins.
