@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from ledger.copies import get_or_none
 from ledger.edge import Edge, check_rows
 from ledger.errors import (
     Conflict,
@@ -32,7 +31,6 @@ from ledger.errors import (
     NotFound,
     Rollback,
     TileMismatch,
-    Unavailable,
     UnknownKey,
 )
 from ledger.group import GroupCommit, Pending, Within
@@ -43,14 +41,10 @@ from ledger.proof import Proof
 from ledger.publish import (
     Partials,
     check_behind,
-    lost_batches,
-    pack_batch,
-    parse_batch,
     publish_to,
-    staging_path,
-    write_all,
 )
 from ledger.reader import MiddleNodes, TileReader
+from ledger.staged import StagedBatches
 from ledger.storage import Checkpoints, Database, Head, Objects, Row, Transaction
 from ledger.stored import Stored
 from ledger.tile import CHECKPOINT, WIDTH, tile_path, tile_widths
@@ -81,11 +75,11 @@ class Log:
         """Not for users: `Log.create` and `Log.open`."""
         self._objects = objects
         self._stored = Stored(objects)
-        self._partials = Partials(objects)
         self._checkpoints = checkpoints
         self._database = objects if isinstance(objects, Database) and checkpoints is objects else None
         self._key = key
         self._policy = Policy.of(key.verifier if isinstance(key, SigningKey) else key)
+        self._staged = StagedBatches(key.name, objects, checkpoints, self._policy)
         self._targets = tuple((target, Partials(target)) for target in publish)
         self._window = window
         self._middles: MiddleNodes = {}
@@ -94,7 +88,6 @@ class Log:
         # Owned by the caller that leads a batch (or by the constructor):
         self._edge = Edge()
         self._stale = False
-        self._batch = ""  # path of the newest batch file, where there are any
         self._closed_at = time.monotonic()
         # Replaced whole by the leader, read by anybody: the newest checkpoint and the edge it was signed over.
         self._signed: tuple[Checkpoint, Edge, TileReader]
@@ -349,7 +342,7 @@ class Log:
         puts, opens = edge.extend(rows)
         signed = self._sign(edge) if close else checkpoint
         if self._database is None:
-            self._stage(checkpoint, signed, edge, puts, opens, create=create)
+            self._staged.write(checkpoint, signed, edge, puts, opens, create=create)
         else:
             with nullcontext(tx) if tx is not None else self._database.transaction() as own:
                 self._write(own, group, checkpoint, signed, edge, puts, opens, create=create)
@@ -385,78 +378,6 @@ class Log:
             if item.within:
                 item.within(tx, item.first)
 
-    def _stage(
-        self,
-        old: Checkpoint,
-        new: Checkpoint,
-        edge: Edge,
-        puts: list[tuple[str, bytes]],
-        opens: list[tuple[str, bytes]],
-        *,
-        create: bool,
-    ) -> None:
-        """A batch of everything else.
-
-        Swap before upload: a crash between the two leaves a batch file that the next open finishes. Uploading first
-        could leave tiles that a different batch would contradict.
-        """
-        partial_puts, partial_opens = edge.partial()
-        batch = pack_batch([*puts, *partial_puts], [*opens, *partial_opens])
-        try:
-            self._objects.put(staging_path(new), batch)
-        except Conflict:
-            # A batch that began earlier, leads to the same tree and lost its swap may have left its file: it serves.
-            left = parse_batch(self._objects.get(staging_path(new)))
-            if not all({*mine} <= {*theirs} for mine, theirs in zip(parse_batch(batch), left, strict=True)):
-                raise
-        if create:
-            self._checkpoints.create(self.origin, new.signed)
-        else:
-            self._checkpoints.swap(self.origin, old.signed, new.signed)
-        self._finish(new, batch)
-
-    def _finish(self, checkpoint: Checkpoint, batch: bytes) -> None:
-        """Everything after the swap, in the normal path and in recovery alike.
-
-        The batch file stays until the next batch is done: the open bundle in it is the newest for certain, where an
-        older one may come late and lie over it.
-        """
-        puts, opens = parse_batch(batch)
-        write_all(self._objects, self._partials.missing(puts), opens)
-        self._objects.replace(CHECKPOINT, checkpoint.signed)
-        self._partials.add(path for path, _ in puts)
-        earlier, self._batch = self._batch, staging_path(checkpoint)
-        dropped = [path for path in (earlier,) if path not in {"", self._batch}]
-        self._objects.discard(*dropped, *self._partials.take_stale(checkpoint.size))
-
-    def _finish_last(self, checkpoint: Checkpoint) -> dict[str, bytes] | None:
-        """Finish the newest batch where that was interrupted, or is not what shows; return what of it is not full.
-
-        None when another process has gone on meanwhile: then our older checkpoint may lie over theirs.
-        """
-        self._partials.find(checkpoint.size)
-        self._batch = staging_path(checkpoint)
-        shown = get_or_none(self._objects, CHECKPOINT)
-        batch = get_or_none(self._objects, self._batch)
-        if batch is None:
-            # Dropped by release 0.1.0, as the last thing of a batch; or not to be seen yet.
-            if shown is None or open_checkpoint(shown, self._policy).size >= checkpoint.size:
-                return {}
-            msg = (
-                f"{self._batch}: not there, and the batch that it describes is not known to be finished; "
-                "try again, or refill from what is published when it is lost"
-            )
-            raise Unavailable(msg, path=self._batch)
-        if isinstance(self._key, SigningKey):
-            self._objects.discard(*lost_batches(self._objects, checkpoint.size))
-        puts, opens = parse_batch(batch)
-        done = shown == checkpoint.signed and all(get_or_none(self._objects, path) == data for path, data in opens)
-        if not done and isinstance(self._key, SigningKey):
-            self._finish(checkpoint, batch)
-            if self._head().signed != checkpoint.signed:
-                return None
-        return dict([*(written for written in puts if ".p/" in written[0]), *opens])
-
     def _sign(self, edge: Edge) -> Checkpoint:
         return sign_checkpoint(Checkpoint(self.origin, edge.size, edge.root()), self._signing_key())
 
@@ -480,7 +401,7 @@ class Log:
         checkpoint = open_checkpoint(head.signed, self._policy)
         stored = self._stored
         if self._database is None:
-            newest = self._finish_last(checkpoint)
+            newest = self._staged.finish_last(checkpoint, signs=isinstance(self._key, SigningKey))
             if newest is None:
                 self._load()
                 return

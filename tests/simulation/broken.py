@@ -10,6 +10,7 @@ import ledger.log
 from ledger.copies import get_or_none
 from ledger.log import Log
 from ledger.publish import pack_batch, parse_batch, publish_to, staging_path, write_all
+from ledger.staged import StagedBatches
 from ledger.stored import Stored
 from ledger.tile import CHECKPOINT
 from provenance.sequencer import Sequencer
@@ -23,13 +24,13 @@ def _tiles_before_swap(self, old, new, edge, puts, opens, *, create):
     batch = pack_batch([*puts, *partial_puts], [*opens, *partial_opens])
     self._objects.put(staging_path(new), batch)
     write_all(self._objects, [*puts, *partial_puts], [])
-    self._checkpoints.swap(self.origin, old.signed, new.signed)
+    self._checkpoints.swap(self._origin, old.signed, new.signed)
     self._finish(new, batch)
 
 
 def _no_batch_file(self, old, new, edge, puts, opens, *, create):
     partial_puts, partial_opens = edge.partial()
-    self._checkpoints.swap(self.origin, old.signed, new.signed)
+    self._checkpoints.swap(self._origin, old.signed, new.signed)
     self._finish(new, pack_batch([*puts, *partial_puts], [*opens, *partial_opens]))
 
 
@@ -37,7 +38,7 @@ def _checkpoint_before_tiles(self, checkpoint, batch):
     puts, opens = parse_batch(batch)
     self._objects.replace(CHECKPOINT, checkpoint.signed)
     write_all(self._objects, puts, opens)
-    self._batch = staging_path(checkpoint)
+    self._last = staging_path(checkpoint)
 
 
 def _batch_file_dropped_early(self, checkpoint, batch):
@@ -54,7 +55,7 @@ def _batch_file_dropped(self, checkpoint, batch):
     self._objects.discard(staging_path(checkpoint))
 
 
-def _finish_what_is_left(self, checkpoint):
+def _finish_what_is_left(self, checkpoint, *, signs):
     batch = get_or_none(self._objects, staging_path(checkpoint))
     if batch is not None:
         self._finish(checkpoint, batch)
@@ -136,16 +137,16 @@ def _with(*changes: tuple[object, str, object]) -> Variant:
 
 
 BROKEN: dict[str, Variant] = {
-    "tiles before the swap": _with((Log, "_stage", _tiles_before_swap)),
-    "no batch file": _with((Log, "_stage", _no_batch_file)),
-    "a crash is not finished": _with((Log, "_finish_last", lambda self, checkpoint: {})),
-    "checkpoint before tiles": _with((Log, "_finish", _checkpoint_before_tiles)),
+    "tiles before the swap": _with((StagedBatches, "write", _tiles_before_swap)),
+    "no batch file": _with((StagedBatches, "write", _no_batch_file)),
+    "a crash is not finished": _with((StagedBatches, "finish_last", lambda self, checkpoint, *, signs: {})),
+    "checkpoint before tiles": _with((StagedBatches, "_finish", _checkpoint_before_tiles)),
     "batch file dropped before the tiles": _with(
-        (Log, "_finish", _batch_file_dropped_early), (Log, "_finish_last", _finish_what_is_left)
+        (StagedBatches, "_finish", _batch_file_dropped_early), (StagedBatches, "finish_last", _finish_what_is_left)
     ),
     "batch file dropped after the tiles, any open bundle believed": _with(
-        (Log, "_finish", _batch_file_dropped),
-        (Log, "_finish_last", _finish_what_is_left),
+        (StagedBatches, "_finish", _batch_file_dropped),
+        (StagedBatches, "finish_last", _finish_what_is_left),
         (Stored, "bundle", _opens_as_found),
     ),
     "published over anything": _with((Log, "publish", _publish_over_anything)),
