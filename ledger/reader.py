@@ -17,11 +17,14 @@ from ledger.tile import HEIGHT, WIDTH, parse_tile, tile_path, tile_widths
 __all__ = ["MiddleNodes", "TileReader", "first_difference", "mismatch"]
 
 Fetch = Callable[[str], bytes]
-MiddleNodes = dict[tuple[int, int], list[bytes]]
-"""Checked middle nodes of full tiles by (tile level, tile index); may be carried over to a later tree of one log."""
+MiddleNodes = dict[tuple[int, int], bytes]
+"""Checked middle nodes of full tiles by (tile level, tile index), 512 bytes each.
+
+May be carried over to a later tree of one log.
+"""
 
 _GROUP = 16
-_MAX_CACHED = 8192  # tiles, 512 bytes each: 4 MB
+_MAX_CACHED = 40_960  # tiles, 512 bytes each: 20 MB, which a log of ten million entries fills
 _MAX_FOLDED = 1024  # groups of 31 nodes, 1 kB each: 1 MB
 
 Pyramid = list[list[bytes]]
@@ -73,25 +76,25 @@ class TileReader:
             middles = self._keep(*key, hashes)
         if height >= 4:
             span = 1 << (height - 4)
-            return subtree_root(middles[offset * span : (offset + 1) * span])
+            return subtree_root(_cut(middles)[offset * span : (offset + 1) * span])
         group, offset = divmod(offset, _GROUP >> height)
         place = (*key, group)
         pyramid = groups.get(place) or self._folded.get(place)
         if pyramid is None:
             part = slice(group * _GROUP, (group + 1) * _GROUP)
             pyramid = groups[place] = _pyramid(hashes[part] if hashes else self._hashes(*key, WIDTH, part))
-            if pyramid[4][0] != middles[group]:
+            if pyramid[4][0] != middles[group * HASH_SIZE : (group + 1) * HASH_SIZE]:
                 raise mismatch(tile_path(*key), group * _GROUP * HASH_SIZE)
             if tile_level and len(self._folded) < _MAX_FOLDED:
                 self._folded[place] = pyramid
         return pyramid[height][offset]
 
-    def _keep(self, level: int, index: int, hashes: list[bytes]) -> list[bytes]:
+    def _keep(self, level: int, index: int, hashes: list[bytes]) -> bytes:
         """Check a full tile against its parent's hash and keep its middle nodes."""
         middles = [subtree_root(hashes[i : i + _GROUP]) for i in range(0, WIDTH, _GROUP)]
         known = self._middles.get((level, index))
         if known is not None:
-            for group, (got, want) in enumerate(zip(middles, known, strict=True)):
+            for group, (got, want) in enumerate(zip(middles, _cut(known), strict=True)):
                 if got != want:
                     raise mismatch(tile_path(level, index), group * _GROUP * HASH_SIZE)
             return known
@@ -101,8 +104,8 @@ class TileReader:
             # The older half at once, from a copy: other threads may be adding to it.
             for key in list(self._middles)[: _MAX_CACHED // 2]:
                 self._middles.pop(key, None)
-        self._middles[(level, index)] = middles
-        return middles
+        kept = self._middles[(level, index)] = b"".join(middles)
+        return kept
 
     def _bad_edge(self, root: bytes, edge: dict[int, list[bytes]]) -> TileMismatch:
         """Name the partial tile that leads away from `root`, and its first bad byte where the tiles below tell."""
@@ -131,6 +134,10 @@ class TileReader:
                 raise
         path = tile_path(level, index)
         return parse_tile(self._fetch(path), WIDTH, path)[:width]
+
+
+def _cut(nodes: bytes) -> list[bytes]:
+    return [nodes[at : at + HASH_SIZE] for at in range(0, len(nodes), HASH_SIZE)]
 
 
 def _pyramid(hashes: list[bytes]) -> Pyramid:

@@ -22,7 +22,7 @@ from ledger.errors import NotFound, StorageError, Unavailable
 
 __all__ = ["Sqlite"]
 
-_CACHE_KIB = 65_536
+_CACHE_KIB = 32_768
 
 
 class Sqlite:

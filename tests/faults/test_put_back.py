@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from adapters import connect
-from adapters.objects import Bucket, _head_path
+from adapters.objects import _head_path
 from ledger import Fork, Log, Rollback
 from tests.faults.shop import Shop
 
@@ -97,7 +97,7 @@ def test_postgresql_put_back(tmp_path, postgres):
 def test_head_in_a_bucket_put_back(tmp_path, seaweed, monkeypatch):
     for name, value in seaweed.environment.items():
         monkeypatch.setenv(name, value)
-    bucket = Bucket.open(seaweed.url())
+    bucket = seaweed.bucket(probed=True)
     shop = Shop(tmp_path, database=f"sqlite:///{tmp_path / 'market.db'}", objects=bucket, checkpoints=bucket)
     head = _head_path("sales.example/log")
     old, shown = bucket.get(head), bucket.get("checkpoint")
