@@ -11,7 +11,7 @@ import adapters
 
 sys.path.insert(0, str(Path(adapters.__file__).parents[1]))  # others install packages named `tests`, too
 
-from tests.servers import postgres_server, s3_server  # noqa: E402
+from tests.servers import postgres_server, s3_server
 
 _servers = contextlib.ExitStack()
 atexit.register(_servers.close)
