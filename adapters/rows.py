@@ -20,7 +20,7 @@ from adapters.sql.tables import files, heads, objects, queue, refs, rows, state
 from ledger.errors import LedgerError, MalformedError, NotFound
 from ledger.fsck import Fault
 from ledger.tile import WIDTH
-from provenance.drafts import fingerprint_of
+from provenance.drafts import fingerprint_of, submitted
 from provenance.foreign import open_foreign
 from provenance.identity import Parties, Party
 from provenance.index import Index
@@ -193,8 +193,8 @@ class Rows:
         if event is None:
             return  # missing or changed: said where the event is
         if verb == "submit":
-            if fingerprint != sha256(event).digest():
-                yield Fault(place, f"{place}: its fingerprint is not that of the event")
+            if fingerprint != submitted(event, ref):
+                yield Fault(place, f"{place}: its fingerprint is not that of the event under this name")
             return
         values = self._values(event_id, event)
         if values is None:

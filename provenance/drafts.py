@@ -26,6 +26,7 @@ __all__ = [
     "is_event_id",
     "offer_draft",
     "parent_refs",
+    "submitted",
     "terms_draft",
     "work_draft",
 ]
@@ -111,12 +112,19 @@ def terms_draft(
     license: str,  # noqa: A002 - the field's word
     machine: Mapping[str, Any] | None = None,
     text_digest: str | None = None,
+    *,
+    ref: str | None = None,
 ) -> Draft:
     """A terms.publish."""
     body: dict[str, Any] = {"license": license, "machine": dict(machine or {})}
     if text_digest is not None:
         body["text_digest"] = text_digest
-    return draft("terms.publish", body=body)
+    return draft("terms.publish", body=body, personal={"ref": ref})
+
+
+def submitted(event: bytes, ref: str) -> bytes:
+    """The fingerprint of a name for an event that somebody else signed, which does not carry it."""
+    return address(event + ref.encode(errors="surrogateescape"))  # a damaged name is no text any more
 
 
 def offer_draft(

@@ -175,7 +175,7 @@ class ProvenanceLedger(RunningLedger):
         session: Any = None,
     ) -> Ticket:
         """Record terms: an SPDX expression or LicenseRef-…, with the digest of a text of its own and machine terms."""
-        drafts = [terms_draft(self.draft, license, machine, text_digest)]
+        drafts = [terms_draft(self.draft, license, machine, text_digest, ref=ref)]
         return self._record(Request("publish_terms", drafts, ref), session)
 
     @joins_async

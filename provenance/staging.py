@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger.errors import Conflict
-from provenance.drafts import Named, draft_facts, fingerprint
+from provenance.drafts import Named, draft_facts, fingerprint, submitted
 from provenance.errors import EventRejected
 from provenance.events import Draft
 from provenance.index import Facts, IndexStore
@@ -102,7 +102,7 @@ class Staging:
             if self._recall.types([staged.event_id], connection):
                 return ticket
             self.check([facts], [staged.event], connection)
-            name = None if ref is None else Name("submit", ref, staged.event_id, staged.event_id)
+            name = None if ref is None else Name("submit", ref, staged.event_id, submitted(staged.event, ref))
             return self.stage(connection, [staged._replace(staged_at=milliseconds(self._clock()))], name, ticket)
 
     def check(self, facts: Sequence[Facts], events: Sequence[bytes], connection: Connection | None = None) -> None:

@@ -462,14 +462,11 @@ def test_every_byte_of_the_queue(database, share):
 
 
 @STRIDES
-def test_every_byte_of_the_names_but_those_that_only_the_market_knows(database, share):
-    for column in ("verb", "event_id", "fingerprint"):
+def test_every_byte_of_the_names(database, share):
+    for column in ("verb", "ref", "event_id", "fingerprint"):
         assert _singly(
             database, "refs", column, ["names"], lambda _, fault: fault.place.startswith("name "), every=share
         )
-    # What is published as terms and what others sign carries no name of the market's.
-    database.raw.execute("DELETE FROM provenance_refs WHERE verb IN ('publish_terms', 'submit')")
-    assert _singly(database, "refs", "ref", ["names"], lambda _, fault: fault.place.startswith("name "), every=share)
 
 
 def test_every_byte_of_the_files(database):
