@@ -39,6 +39,7 @@ Written = Sequence[tuple[str, bytes]]
 
 _STAGED = re.compile("staging/([0-9]{1,19})-[0-9a-f]{64}", re.ASCII)
 _IN_MEMORY = 64  # objects of a batch that are held at once
+_WORTH_A_THREAD = 3  # writes; fewer are done sooner than a thread is started
 
 
 def staging_path(checkpoint: Checkpoint) -> str:
@@ -87,7 +88,7 @@ def parse_batch(data: bytes) -> tuple[list[tuple[str, bytes]], list[tuple[str, b
 def write_all(objects: Objects, puts: Written, opens: Written) -> None:
     """Put and replace all of these, side by side where the storage can; durable when this returns."""
     work = [(objects.put, *written) for written in puts] + [(objects.replace, *written) for written in opens]
-    ways = min(getattr(objects, "parallel", 1), len(work))
+    ways = min(getattr(objects, "parallel", 1), len(work) // _WORTH_A_THREAD)
     if ways <= 1:
         for act, path, data in work:
             act(path, data)
