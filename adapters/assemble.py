@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import bindparam, select
-
 from adapters.connect import Clock
 from adapters.files import Directory
 from adapters.keys import load_secret
@@ -18,7 +16,6 @@ from adapters.sql.index import SqlIndex
 from adapters.sql.notes import SqlNotes
 from adapters.sql.queue import SqlQueue
 from adapters.sql.store import SqlStore
-from adapters.sql.tables import state
 from adapters.sql.vault import SqlVault
 from adapters.sql.version import check_version
 from ledger.errors import NotFound, StorageError
@@ -122,7 +119,7 @@ class Parts:
         """
         with storage_errors(self.store.name):
             check_version(self.store.reading)
-            found = self.store.reading.execute(_GET, {"key": _LAYOUT}).scalar_one_or_none()
+        found = SqlNotes(self.store).load(_LAYOUT)
         if self.index_store is not None:
             with storage_errors(self.index_store.name):
                 check_version(self.index_store.reading)
@@ -148,15 +145,11 @@ class Parts:
     @property
     def restoring(self) -> str | None:
         """What `note_restoring` was told last, None when that has come to its end or there was nothing."""
-        with storage_errors(self.store.name):
-            found = self.store.reading.execute(_GET, {"key": _LAYOUT}).scalar_one_or_none()
+        found = SqlNotes(self.store).load(_LAYOUT)
         return json.loads(found).get("restoring") if found else None
 
     def _note(self, value: Mapping[str, str | bool]) -> None:
-        upsert = self.store.insert(state)
-        upsert = upsert.on_conflict_do_update(index_elements=["key"], set_={"value": upsert.excluded.value})
-        with self.store.transaction() as tx:
-            tx.connection.execute(upsert, {"key": _LAYOUT, "value": json.dumps(value).encode()})
+        SqlNotes(self.store).save(_LAYOUT, json.dumps(value).encode())
 
 
 def open_log_of(parts: Parts, key: SigningKey | VerifierKey, *, target: Objects | None) -> Log:
@@ -196,6 +189,3 @@ def _key_in(store: SqlStore) -> str:
     except NotFound:
         genesis = store.rows(origins[0])[0]
     return str(json.loads(genesis.opened)["body"]["log_keys"][0])
-
-
-_GET = select(state.c.value).where(state.c.key == bindparam("key"))

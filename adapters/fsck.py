@@ -32,7 +32,7 @@ from provenance.erasures import ERASURE, targets_of
 from provenance.holdings import Contents, check_entries, check_unpublished
 from provenance.identity import Party, party_of
 from provenance.index.compare import find_exactly, of_type_exactly, surplus
-from provenance.notes import Notes
+from provenance.notes import FsckMemory
 from provenance.signatures import Signatures
 from provenance.statement import Statement
 from provenance.vault import Vault
@@ -54,19 +54,6 @@ _DONE, _BESIDE_DONE = "done", "beside"
 class _Step:
     name: str
     run: Callable[[Any], Portions]
-
-
-class _Memory:
-    """A `ledger.rounds.Memory` as one of the ledger's notes."""
-
-    def __init__(self, notes: Notes) -> None:
-        self._notes = notes
-
-    def load(self) -> bytes | None:
-        return self._notes.load("fsck")
-
-    def save(self, data: bytes) -> None:
-        self._notes.save("fsck", data)
 
 
 class Holdings:
@@ -106,7 +93,7 @@ class Holdings:
 
     def memory(self) -> Memory:
         """Where slices remember how far they came: a row of the ledger's own database."""
-        return _Memory(SqlNotes(self._parts.store))
+        return FsckMemory(SqlNotes(self._parts.store))
 
     def rounds(self) -> Rounds:
         """Slices of passes over all of it."""

@@ -20,7 +20,7 @@ from ledger.log import Log
 from ledger.rounds import Report, Rounds
 from ledger.tile import CHECKPOINT
 from provenance.index import IndexStore
-from provenance.notes import Notes
+from provenance.notes import FsckMemory, Notes
 from provenance.publishing import PUBLISHED, WORKER, read_note
 from provenance.queue import Queue
 from provenance.sequencer import BATCH, format_time, milliseconds, parse_time
@@ -155,7 +155,7 @@ class Checkup:
 
     def fsck(self) -> Report | None:
         """How far the last slice of checking came, in whichever process; None when there was none."""
-        return Rounds([], _FsckMemory(self._notes)).report()
+        return Rounds([], FsckMemory(self._notes)).report()
 
     # Checks
 
@@ -269,19 +269,6 @@ class Checkup:
             limit = _TOO_LOW if status == "bad" else _LOW
             fix = "" if status == "ok" else f"make room on the volume of {folder}"
             yield Check(f"disk of the {name}", status, f"{free / 2**30:.1f} GiB free", free, limit, "By", fix)
-
-
-class _FsckMemory:
-    """Where slices of checking remember how far they came, for reading."""
-
-    def __init__(self, notes: Notes) -> None:
-        self._notes = notes
-
-    def load(self) -> bytes | None:
-        return self._notes.load("fsck")
-
-    def save(self, data: bytes) -> None:
-        self._notes.save("fsck", data)
 
 
 def _database(seconds: float) -> Check:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["MemoryNotes", "Notes"]
+__all__ = ["FsckMemory", "MemoryNotes", "Notes"]
 
 
 class Notes(Protocol):
@@ -33,3 +33,18 @@ class MemoryNotes:
     def save(self, key: str, data: bytes) -> None:
         """As `Notes.save`."""
         self._kept[key] = data
+
+
+class FsckMemory:
+    """Where slices of checking remember how far they came: a `ledger.rounds.Memory` as one of the ledger's notes."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+
+    def load(self) -> bytes | None:
+        """As `Memory.load`."""
+        return self._notes.load("fsck")
+
+    def save(self, data: bytes) -> None:
+        """As `Memory.save`."""
+        self._notes.save("fsck", data)
