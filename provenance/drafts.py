@@ -157,7 +157,7 @@ def draft_facts(draft: Draft, *, sealed: bool = False) -> Facts:
 
 
 def fingerprint(draft: Draft, terms: Named | None = None) -> bytes:
-    """Digest of what was asked for: the event without salts and times, and `terms` as they were given.
+    """Digest of what was asked for: the event without salts, times and `prev`, and `terms` as they were given.
 
     A retry has the same one, also when the terms exist by now.
     """
@@ -167,12 +167,13 @@ def fingerprint(draft: Draft, terms: Named | None = None) -> bytes:
 def fingerprint_of(data: bytes, personal: Mapping[str, Any], terms: Named | None = None) -> bytes:
     """The `fingerprint` of a recorded event, from its bytes and the values of the vault items that it commits to."""
     event = orjson.loads(data)
+    left_out = ("prev",) if terms is None else ("prev", "terms")  # what a retry finds has changed by the first call
     asked = {
         "type": event["type"],
         "actor": event["actor"],
         "strength": event["strength"],
         "body": event["body"],
-        "refs": [ref for ref in event["refs"] if terms is None or ref["role"] != "terms"],
+        "refs": [ref for ref in event["refs"] if ref["role"] not in left_out],
         "personal": dict(personal),
     }
     if terms is not None:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from provenance.once import Place
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -58,6 +60,19 @@ class Queue(Protocol):
         Durable when the transaction of `connection` commits; gone when it does not. Raises `Conflict` for an event
         that is staged already.
         """
+
+    def take(self, connection: Connection, places: Sequence[Place]) -> Place | None:
+        """Take places that can be taken once; the first that another event has, and then none is taken.
+
+        Waits for another transaction that is about to take the same. Durable and gone as `stage`. Places that the same
+        event has are no error.
+        """
+
+    def give_back(self, connection: Connection, event_ids: Sequence[bytes]) -> None:
+        """Free what these events took, in the transaction that took it: they will not be staged."""
+
+    def holder(self, connection: Connection, rule: str, key: bytes) -> bytes | None:
+        """Id of the event that has a place, None while it is free."""
 
     def named(self, connection: Connection, verb: str, ref: str) -> Name | None:
         """What this `ref` of a verb stands for, or None."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -26,11 +26,13 @@ from ledger.log import Log, Within
 from ledger.storage import Row, Transaction
 from provenance.canonical import address
 from provenance.erasures import ERASURE, erased_addresses, targets_of
+from provenance.errors import EventRejected, Reason
 from provenance.events import new_event
 from provenance.index import Facts, IndexStore, facts_of
 from provenance.index.rebuild import read_rows
 from provenance.keys import PartyKey
 from provenance.observe import UNOBSERVED, Observer
+from provenance.once import Place
 from provenance.queue import Queue, Staged
 from provenance.session import connection_of
 from provenance.statement import Headers, sign_statement
@@ -206,10 +208,15 @@ class Sequencer:
             return
         if not self._vault.joins:
             self._vault.put(items)
+        places = _places(found)
 
         def within(tx: Transaction, first: int) -> None:
             connection = connection_of(tx)
             index = self._index.on(connection)
+            taken = self._queue.take(connection, places) if places else None
+            if taken is not None and not ids:  # what waited has its places since it was staged
+                text = f"{taken.rule} {taken.key.hex()}: taken by another event, and it can be taken once"
+                raise EventRejected(Reason(f"once.{taken.rule}", text, (taken.event_id.hex(),)))
             if time is not None and index.last_time() > time[1].time:
                 msg = "log time: another sequencer wrote a later one"
                 raise Conflict(msg)
@@ -275,6 +282,8 @@ class Sequencer:
                     if index.size == first:
                         index.write(first, facts)
                     index.forget(erased)
+                for place in _places(facts):
+                    self._queue.take(connection, [place])  # of what waited it is; of a refilled log it is made again
                 # The index first, should they not commit together: staging asks the queue, then the index.
                 self._queue.forget(connection, [fact.event_id for fact in facts])
 
@@ -340,6 +349,10 @@ def _facts(event: Staged) -> Facts:
     actor = orjson.loads(event.event)["actor"]
     issuer = event.event_id.hex() if actor == "self" else actor
     return facts_of(event_id=event.event_id, type=event.type, issuer=issuer, sealed=event.sealed, event=event.event)
+
+
+def _places(facts: Iterable[Facts]) -> list[Place]:
+    return [Place(rule, key, fact.event_id) for fact in facts for rule, key in fact.places]
 
 
 def contents_of(event: Staged) -> list[tuple[bytes, bytes]]:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.errors import Conflict
 from provenance.drafts import Named, draft_facts, fingerprint, submitted
-from provenance.errors import EventRejected
+from provenance.errors import EventRejected, Reason
 from provenance.events import Draft
 from provenance.index import Facts, IndexStore
+from provenance.once import Place
 from provenance.queue import Name, Queue, Staged
 from provenance.recall import Recall
-from provenance.rules import check_acts, check_refs, targets
+from provenance.rules import Act, Before, check_acts, check_refs, targets
 from provenance.sequencer import milliseconds
 from provenance.ticket import Ticket
 
@@ -76,20 +77,21 @@ class Staging:
         self._market = market
         self._clock = clock
 
-    def record(self, request: Request, session: Any) -> Ticket:
+    def record(self, asked: Request | Callable[[Before], Request], session: Any) -> Ticket:
         """Accept the market's own events. The same ref with the same content returns the first ticket."""
-        now = milliseconds(self._clock())
-        staged = [self.staged(draft, now) for draft in request.drafts]
-        facts = [draft_facts(draft) for draft in request.drafts]
         with self._queue.joining(session) as connection:
+            request = asked if isinstance(asked, Request) else asked(self.before(connection))
+            now = milliseconds(self._clock())
+            staged = [self.staged(draft, now) for draft in request.drafts]
+            facts = [draft_facts(draft) for draft in request.drafts]
             try:
                 self.check(facts, [event.event for event in staged], connection)
+                ticket = self.stage(connection, staged, facts, request.name, request.ticket)
             except EventRejected:
                 # A rule that the first of two equal calls met may fail for the second: it is the first that counts.
                 if request.name is None or self._queue.named(connection, request.verb, request.name.ref) is None:
                     raise
                 return self._first_ticket(connection, request.name, request.ticket)
-            ticket = self.stage(connection, staged, request.name, request.ticket)
             if request.file is not None and ticket == request.ticket:
                 event_id = bytes.fromhex(request.file_of or ticket.id)
                 self._queue.see_file(connection, event_id, str(Path(request.file).resolve()))
@@ -103,24 +105,56 @@ class Staging:
                 return ticket
             self.check([facts], [staged.event], connection)
             name = None if ref is None else Name("submit", ref, staged.event_id, submitted(staged.event, ref))
-            return self.stage(connection, [staged._replace(staged_at=milliseconds(self._clock()))], name, ticket)
+            now = milliseconds(self._clock())
+            return self.stage(connection, [staged._replace(staged_at=now)], [facts], name, ticket)
 
     def check(self, facts: Sequence[Facts], events: Sequence[bytes], connection: Connection | None = None) -> None:
         """Raise `EventRejected` with every failing rule."""
         reasons = check_refs(facts, self._recall.types(targets(facts), connection))
         if not reasons:
-            index = self._index.on(connection)
-            reasons += check_acts(
-                facts, events, index, lambda event_id: self._recall.read(event_id, connection), market=self._market
-            )
+            acts = [Act(fact, event) for fact, event in zip(facts, events, strict=True)]
+            reasons += check_acts(acts, self.before(connection, acts))
         if reasons:
             raise EventRejected(*reasons)
 
-    def stage(self, connection: Connection, staged: Sequence[Staged], name: Name | None, ticket: Ticket) -> Ticket:
-        """Write rows and name; the ticket of whoever took the name before, when it was for the same content."""
+    def before(self, connection: Connection | None = None, acts: Sequence[Act] = ()) -> Before:
+        """What was before, as the transaction of `connection` sees it: what a rule is given, and a verb may ask."""
+        return Before(
+            self._index.on(connection),
+            lambda event_id: self._recall.read(event_id, connection),
+            market=self._market,
+            acts=acts,
+            holder=lambda rule, key: self._queue.holder(connection or self._queue.reading, rule, key),
+        )
+
+    def stage(
+        self,
+        connection: Connection,
+        staged: Sequence[Staged],
+        facts: Sequence[Facts],
+        name: Name | None,
+        ticket: Ticket,
+    ) -> Ticket:
+        """Write rows, name and the places they take; or the ticket of whoever took the name before for the same.
+
+        Raises `EventRejected` when another event has a place; nothing is written then.
+        """
+        places = [Place(rule, key, fact.event_id) for fact in facts for rule, key in fact.places]
+        taken = self._queue.take(connection, places) if places else None
+        if taken is not None:
+            self._refuse_taken(connection, taken)
         if self._queue.stage(connection, staged, name=name) or name is None:
             return ticket
+        if places:
+            self._queue.give_back(connection, [event.event_id for event in staged])
         return self._first_ticket(connection, name, ticket)
+
+    def _refuse_taken(self, connection: Connection, place: Place) -> None:
+        holder = self._queue.holder(connection, place.rule, place.key)
+        other = "another transaction" if holder is None else f"event {holder.hex()}"
+        text = f"{place.rule} {place.key.hex()}: taken by {other}, and it can be taken once"
+        events = (place.event_id.hex(), *(() if holder is None else (holder.hex(),)))
+        raise EventRejected(Reason(f"once.{place.rule}", text, events))
 
     def staged(self, draft: Draft, now: int = 0) -> Staged:
         """A draft as it waits in the queue from `now` on (milliseconds since 1970); the sequencer signs it."""

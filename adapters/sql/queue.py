@@ -14,9 +14,10 @@ from adapters.sql.doctor import SAVEPOINT_LINES, savepoints_hold
 from adapters.sql.errors import storage_errors
 from adapters.sql.staging import stage_named
 from adapters.sql.store import SqlStore
-from adapters.sql.tables import files, queue, refs
+from adapters.sql.tables import files, once, queue, refs
 from ledger.errors import Conflict, StorageError
 from provenance.index.bulk import among, insert_missing, schema_options
+from provenance.once import Place
 from provenance.queue import Name, Staged
 
 __all__ = ["SqlQueue"]
@@ -74,6 +75,30 @@ class SqlQueue:
             connection.execute(_UNNAME, values, execution_options=self._options)
         msg = f"queue: {len(rows) - staged} of {len(rows)} events are staged already"
         raise Conflict(msg)
+
+    def take(self, connection: Connection, places: Sequence[Place]) -> Place | None:
+        """As `Queue.take`."""
+        for at, place in enumerate(places):
+            if insert_missing(connection, once, [place], schema=self._store.schema):
+                continue
+            if self.holder(connection, place.rule, place.key) == place.event_id:
+                continue
+            for taken in places[:at]:
+                values = {"rule": taken.rule, "key": taken.key, "event_id": taken.event_id}
+                connection.execute(_FREE_ONE, values, execution_options=self._options)
+            return place
+        return None
+
+    def give_back(self, connection: Connection, event_ids: Sequence[bytes]) -> None:
+        """As `Queue.give_back`."""
+        for where in among(connection, once.c.event_id, list(event_ids)):
+            connection.execute(delete(once).where(where), execution_options=self._options)
+
+    def holder(self, connection: Connection, rule: str, key: bytes) -> bytes | None:
+        """As `Queue.holder`."""
+        found = connection.execute(_HOLDER, {"rule": rule, "key": key}, execution_options=self._options)
+        holder = found.scalar_one_or_none()
+        return None if holder is None else bytes(holder)
 
     def named(self, connection: Connection, verb: str, ref: str) -> Name | None:
         """As `Queue.named`."""
@@ -213,5 +238,8 @@ _COUNT = select(func.count()).select_from(queue)
 _THIS = and_(refs.c.verb == bindparam("verb"), refs.c.ref == bindparam("ref"))
 _NAMED = select(refs.c.event_id, refs.c.fingerprint).where(_THIS)
 _UNNAME = delete(refs).where(_THIS)
+_THIS_PLACE = and_(once.c.rule == bindparam("rule"), once.c.key == bindparam("key"))
+_HOLDER = select(once.c.event_id).where(_THIS_PLACE)
+_FREE_ONE = delete(once).where(_THIS_PLACE, once.c.event_id == bindparam("event_id"))
 _NAMES = select(refs.c.verb, refs.c.event_id).where(refs.c.ref == bindparam("ref")).order_by(refs.c.verb)
 _FILE_OF = select(files.c.path).where(files.c.event_id == bindparam("event_id"))

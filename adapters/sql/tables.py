@@ -11,7 +11,7 @@ from sqlalchemy import DDL, BigInteger, Column, Identity, Index, Integer, LargeB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-__all__ = ["files", "heads", "metadata", "objects", "queue", "refs", "rows", "state", "vault"]
+__all__ = ["files", "heads", "metadata", "objects", "once", "queue", "refs", "rows", "state", "vault"]
 
 metadata = MetaData()
 
@@ -93,6 +93,16 @@ class _Ref(_Private, table=True):
     fingerprint: bytes
 
 
+class _Once(_Private, table=True):
+    """Places that can be taken once (`provenance.once`), and who has them: derived from queue, log and vault."""
+
+    __tablename__ = "provenance_once"
+    __table_args__ = (Index("provenance_once_event", "event_id"),)
+    rule: str = Field(primary_key=True)
+    key: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    event_id: bytes
+
+
 class _File(_Private, table=True):
     """Where a work's file was last seen on this machine."""
 
@@ -120,6 +130,7 @@ vault = _table(_Item)
 queue = _table(_Staged)
 refs = _table(_Ref)
 files = _table(_File)
+once = _table(_Once)
 state = _table(_State)
 
 # Tiles are hashes and bundles are signatures: nothing in them compresses, and PostgreSQL would try.

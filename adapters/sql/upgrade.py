@@ -40,6 +40,7 @@ _STATEMENTS = (
     (re.compile(rf"CREATE (?:UNIQUE )?INDEX (?:IF NOT EXISTS )?\S+ ON {_NAME}"), _SHARE),
     (re.compile(rf"(?:ALTER|DROP) TABLE (?:IF EXISTS )?{_NAME}"), _EXCLUSIVE),
     (re.compile(rf"(?:ALTER|DROP) INDEX (?:IF EXISTS )?{_NAME}"), _EXCLUSIVE),
+    (re.compile(rf"TRUNCATE (?:TABLE )?{_NAME}"), _EXCLUSIVE),
     (re.compile(rf"(?:INSERT INTO|UPDATE|DELETE FROM) {_NAME}"), _ROWS),
 )
 

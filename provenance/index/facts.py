@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import orjson
 
+from provenance.once import places_of
+
 __all__ = ["Facts", "facts_of", "key_of"]
 
 _DIGESTS = {"file_digest": "file", "store_digest": "store"}
+_DETAILS = ("relation", "as", "basis")  # what a ref says of itself in one word, the first that is there
+_UNITS = ("rate", "units", "amount")
+_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
 class Facts(NamedTuple):
@@ -22,9 +28,11 @@ class Facts(NamedTuple):
     sealed: bool
     strength: str
     claimed_at: str
-    links: tuple[tuple[str, bytes, str, str], ...]  # (role, event id or b"", outside, detail)
+    links: tuple[tuple[str, bytes, str, str, int | None], ...]  # (role, event id or b"", outside, detail, units)
     digests: tuple[tuple[bytes, str], ...]  # (digest, kind)
     time: str  # of a log.time, else ""
+    erased: tuple[bytes, ...] = ()  # addresses that an erasure names
+    places: tuple[tuple[str, bytes], ...] = ()  # that it takes (`provenance.once`); the index does not keep them
 
 
 def key_of(digest: bytes) -> int:
@@ -43,6 +51,10 @@ def facts_of(*, event_id: bytes, type: str, issuer: str, sealed: bool, event: by
     body = body if isinstance(body, dict) else {}
     refs = value.get("refs")
     time = body.get("time")
+    links = tuple(link for ref in (refs if isinstance(refs, list) else ()) if (link := _link(ref)) is not None)
+    actor = _digest(value.get("actor"))
+    if actor is not None and actor.hex() != issuer:
+        links = (*links, ("actor", actor, "", "", None))  # an agent signed for it
     return Facts(
         event_id,
         type,
@@ -50,9 +62,11 @@ def facts_of(*, event_id: bytes, type: str, issuer: str, sealed: bool, event: by
         sealed,
         _text(value.get("strength")),
         _text(value.get("claimed_at")),
-        tuple(link for ref in (refs if isinstance(refs, list) else ()) if (link := _link(ref)) is not None),
+        links,
         tuple(_digests(type, body)),
         _text(time) if type == "log.time" else "",
+        tuple(_targets(body)) if type == "erasure.execute" else (),
+        places_of(type, value),
     )
 
 
@@ -94,16 +108,31 @@ def _digests(type_: str, body: dict[str, Any]) -> Iterator[tuple[bytes, str]]:
         yield sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest(), "terms"
 
 
-def _link(ref: Any) -> tuple[str, bytes, str, str] | None:
+def _targets(body: dict[str, Any]) -> Iterator[bytes]:
+    targets = body.get("targets")
+    yield from dict.fromkeys(filter(None, map(_digest, targets if isinstance(targets, list) else ())))
+
+
+def _units(ref: dict[str, Any]) -> int | None:
+    """The share, rate or amount of a ref, where it is a number that a database keeps."""
+    for name in _UNITS:
+        said = ref.get(name)
+        if isinstance(said, str) and _NUMBER.fullmatch(said):
+            return int(said)
+    return None
+
+
+def _link(ref: Any) -> tuple[str, bytes, str, str, int | None] | None:
     if not isinstance(ref, dict):
         return None
     role, target = _text(ref.get("role")), ref.get("id")
-    detail = _text(ref.get("relation")) or _text(ref.get("as"))
+    detail = next((found for name in _DETAILS if (found := _text(ref.get(name)))), "")
+    units = _units(ref)
     if isinstance(target, str):
         event_id = _digest(target)
-        return None if event_id is None else (role, event_id, "", detail)
+        return None if event_id is None else (role, event_id, "", detail, units)
     if isinstance(target, dict):
         for first, second, joint in (("log", "event", "#"), ("scheme", "id", ":")):
             if _text(target.get(first)) and _text(target.get(second)):
-                return role, b"", f"{target[first]}{joint}{target[second]}", detail
+                return role, b"", f"{target[first]}{joint}{target[second]}", detail, units
     return None

@@ -7,9 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     CursorResult,
     Executable,
+    Select,
     Table,
     bindparam,
     create_engine,
@@ -23,7 +25,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from provenance.index.bulk import among, insert_many, schema_options
 from provenance.index.facts import Facts, key_of, outside_key
-from provenance.index.tables import digests, entries, links, metadata, times
+from provenance.index.tables import digests, entries, erased, links, metadata, times
 
 __all__ = ["Entry", "Index", "Link", "forget_in", "rows_of"]
 
@@ -49,10 +51,14 @@ class Link(NamedTuple):
     event_id: bytes
     outside: str
     detail: str
+    units: int | None  # rate, share or amount of the ref
 
 
 class Index:
     """Queries on a connection that the caller owns; writes join its transaction.
+
+    `at(size)` answers the same questions as of then: an index only grows, so that what was known at an earlier size is
+    what its first entries say. Only what an erasure took away since is gone from all of them.
 
     `schema` is where the tables are, by default where the connection's own options say. `errors` turns what the
     database's driver raises into this library's errors; a caller who does so himself leaves it out.
@@ -69,6 +75,16 @@ class Index:
         self._errors = errors
         self._schema = schema
         self._options = schema_options(schema)
+        self._until: int | None = None
+
+    def at(self, size: int) -> Index:
+        """The same index as it was when the log had `size` entries; one that is not as far is as it is."""
+        if size < 0:
+            msg = f"index: at size {size}, want 0 or more"
+            raise ValueError(msg)
+        earlier = Index(self._connection, schema=self._schema, errors=self._errors)
+        earlier._until = size if self._until is None else min(size, self._until)
+        return earlier
 
     @classmethod
     def in_memory(cls) -> Index:
@@ -110,21 +126,25 @@ class Index:
     def size(self) -> int:
         """Entries indexed: the tree size that answers stand on."""
         last = self._run(select(func.max(entries.c.idx))).scalar_one()
-        return 0 if last is None else int(last) + 1
+        size = 0 if last is None else int(last) + 1
+        return size if self._until is None else min(size, self._until)
 
     def counts(self, start: int = 0) -> dict[str, int]:
         """Number of entries of each type, from the entry `start` on."""
         query = select(entries.c.type, func.count()).group_by(entries.c.type).order_by(entries.c.type)
-        found = self._run(query.where(entries.c.idx >= start) if start else query)
+        found = self._run(self._then(query.where(entries.c.idx >= start) if start else query, entries.c.idx))
         return {kind: int(number) for kind, number in found}
 
     def entry(self, idx: int) -> Entry | None:
         """The entry at this index."""
+        if self._until is not None and idx >= self._until:
+            return None
         return _first(self._run(_ENTRY_AT, {"idx": idx}))
 
     def find(self, event_id: bytes) -> Entry | None:
         """The earliest entry whose event has this id."""
-        return _first(self._run(_FIND, {"key": key_of(event_id), "event_id": event_id}))
+        found = _first(self._run(_FIND, {"key": key_of(event_id), "event_id": event_id}))
+        return None if found is None or (self._until is not None and found.idx >= self._until) else found
 
     def known(self, event_ids: Iterable[bytes]) -> dict[bytes, str]:
         """Type of those of `event_ids` that are in the log."""
@@ -132,18 +152,19 @@ class Index:
         keys = [key_of(event_id) for event_id in wanted]
         found: dict[bytes, str] = {}
         for where in among(self._connection, entries.c.key, keys):
-            rows = self._run(select(entries.c.event_id, entries.c.type).where(where))
+            rows = self._run(self._then(select(entries.c.event_id, entries.c.type).where(where), entries.c.idx))
             found.update({bytes(event_id): kind for event_id, kind in rows if bytes(event_id) in wanted})
         return found
 
     def by_digest(self, digest: bytes) -> list[tuple[Entry, str]]:
         """Entries that name this SHA-256, earliest first, each with the kind of the digest (content, file, store)."""
-        rows = self._run(
+        query = (
             select(*_COLUMNS, digests.c.kind)
             .join(digests, digests.c.idx == entries.c.idx)
             .where(digests.c.key == key_of(digest), digests.c.digest == digest)
             .order_by(entries.c.idx)
         )
+        rows = self._run(self._then(query, entries.c.idx))
         return [(_entry(row), row.kind) for row in rows]
 
     def digest_of(self, idx: int, kind: str = "content") -> bytes | None:
@@ -153,28 +174,52 @@ class Index:
 
     def links_from(self, idx: int) -> list[Link]:
         """Refs of an entry, in their order."""
+        if self._until is not None and idx >= self._until:
+            return []
         return [_link(row) for row in self._run(_LINKS_FROM, {"source": idx})]
 
     def links_to(self, event_id: bytes, *roles: str) -> list[Link]:
-        """Refs that point to an event in one of these roles, earliest first."""
-        rows = self._run(
-            select(links)
-            .where(links.c.target == key_of(event_id), links.c.event_id == event_id, links.c.role.in_(roles))
-            .order_by(links.c.source)
-        )
+        """Refs that point to an event in one of these roles (all of them when none is named), earliest first."""
+        query = select(links).where(links.c.target == key_of(event_id), links.c.event_id == event_id)
+        if roles:
+            query = query.where(links.c.role.in_(roles))
+        rows = self._run(self._then(query.order_by(links.c.source, links.c.id), links.c.source))
         return [_link(row) for row in rows]
 
-    def of_type(self, type_: str) -> list[Entry]:
-        """Entries of one type, earliest first."""
-        rows = self._run(select(*_COLUMNS).where(entries.c.type == type_).order_by(entries.c.idx))
-        return [_entry(row) for row in rows]
+    def links_outside(self, outside: str, *roles: str) -> list[Link]:
+        """Refs that point to something outside of this log ("scheme:id" or "origin#event"), earliest first."""
+        query = select(links).where(links.c.target == outside_key(outside), links.c.outside == outside)
+        if roles:
+            query = query.where(links.c.role.in_(roles))
+        rows = self._run(self._then(query.order_by(links.c.source, links.c.id), links.c.source))
+        return [_link(row) for row in rows]
+
+    def of_type(self, *types: str) -> list[Entry]:
+        """Entries of these types, earliest first."""
+        query = select(*_COLUMNS).where(entries.c.type.in_(types)).order_by(entries.c.idx)
+        return [_entry(row) for row in self._run(self._then(query, entries.c.idx))]
+
+    def erased(self, addresses: Iterable[bytes]) -> dict[bytes, int]:
+        """Those of these addresses that an erasure names, each with the index of the first that does."""
+        wanted = set(addresses)
+        found: dict[bytes, int] = {}
+        for where in among(self._connection, erased.c.key, [key_of(address) for address in wanted]):
+            query = select(erased.c.address, erased.c.idx).where(where).order_by(erased.c.idx.desc())
+            rows = self._run(self._then(query, erased.c.idx))
+            found.update({bytes(address): int(idx) for address, idx in rows if bytes(address) in wanted})
+        return found
+
+    def _then(self, query: Select[Any], place: ColumnElement[int]) -> Select[Any]:
+        """Narrowed to what was indexed by then."""
+        return query if self._until is None else query.where(place < self._until)
 
     def ancestors(self, event_ids: Iterable[bytes]) -> set[bytes]:
         """These works and all they derive from inside this log, by one recursive query."""
         start = list(event_ids)
         found = set(start)
         for where in among(self._connection, entries.c.key, [key_of(event_id) for event_id in start]):
-            walk = select(entries.c.idx, entries.c.event_id).where(where).cte("walk", recursive=True)
+            begin = self._then(select(entries.c.idx, entries.c.event_id).where(where), entries.c.idx)
+            walk = begin.cte("walk", recursive=True)
             parent = entries.alias("parent")
             walk = walk.union(
                 select(parent.c.idx, parent.c.event_id)
@@ -205,12 +250,14 @@ class Index:
 
     def first_since(self, time: str) -> int:
         """The first entry whose log time is `time` (RFC 3339) or later; `size` when there is none."""
-        found = self._run(select(func.min(times.c.idx)).where(times.c.time >= time)).scalar_one()
+        query = self._then(select(func.min(times.c.idx)).where(times.c.time >= time), times.c.idx)
+        found = self._run(query).scalar_one()
         return self.size if found is None else int(found)
 
     def last_time(self) -> str:
         """The newest log time, "" when there is none."""
-        row = self._run(select(times.c.time).order_by(times.c.idx.desc()).limit(1)).first()
+        query = self._then(select(times.c.time).order_by(times.c.idx.desc()).limit(1), times.c.idx)
+        row = self._run(query).first()
         return str(row.time) if row else ""
 
     def _run(self, statement: Executable, values: Mapping[str, Any] | None = None) -> CursorResult[*tuple[Any, ...]]:
@@ -249,18 +296,26 @@ def rows_of(first: int, facts: Sequence[Facts]) -> list[tuple[Table, list[tuple[
     link_rows: list[tuple[Any, ...]] = []
     digest_rows: list[tuple[Any, ...]] = []
     time_rows: list[tuple[Any, ...]] = []
+    erased_rows: list[tuple[Any, ...]] = []
     for idx, fact in enumerate(facts, first):
         event_id = fact.event_id
         issuer = key_of(fact.issuer)
         rows.append((idx, key_of(event_id), event_id, fact.type, issuer, fact.sealed, fact.strength, fact.claimed_at))
-        for role, target, outside, detail in fact.links:
+        for role, target, outside, detail, units in fact.links:
             key = key_of(target) if target else outside_key(outside)
-            link_rows.append((idx, role, key, target, outside, detail))
+            link_rows.append((idx, role, key, target, outside, detail, units))
         for digest, kind in fact.digests:
             digest_rows.append((key_of(digest), digest, idx, kind))
         if fact.time:
             time_rows.append((idx, fact.time))
-    return [(entries, rows), (links, link_rows), (digests, digest_rows), (times, time_rows)]
+        erased_rows += [(idx, key_of(address), address) for address in fact.erased]
+    return [
+        (entries, rows),
+        (links, link_rows),
+        (digests, digest_rows),
+        (times, time_rows),
+        (erased, erased_rows),
+    ]
 
 
 def _entry(row: Any) -> Entry:
@@ -273,7 +328,7 @@ def _first(rows: Any) -> Entry | None:
 
 
 def _link(row: Any) -> Link:
-    return Link(row.source, row.role, bytes(row.event_id), row.outside, row.detail)
+    return Link(row.source, row.role, bytes(row.event_id), row.outside, row.detail, row.units)
 
 
 _COLUMNS = (

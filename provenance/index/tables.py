@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Column, Identity, Index, Integer, MetaData, T
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-__all__ = ["digests", "entries", "links", "metadata", "times"]
+__all__ = ["digests", "entries", "erased", "links", "metadata", "times"]
 
 metadata = MetaData()
 
@@ -60,7 +60,8 @@ class _Link(_Private, table=True):
     target: int = _big()  # key of the event id; of SHA-256 of `outside` when that is set
     event_id: bytes  # b"" when outside
     outside: str  # "scheme:id" or "origin#event"
-    detail: str  # relation of a parent, credit of a creator
+    detail: str  # relation of a parent, credit of a creator, basis of an input
+    units: int | None = Field(sa_column=Column(_BIG, nullable=True))  # rate, share or amount of the ref
 
 
 class _Digest(_Private, table=True):
@@ -83,6 +84,20 @@ class _Time(_Private, table=True):
     time: str
 
 
+class _Erased(_Private, table=True):
+    """One address that an erasure names: a vault item, or a whole event."""
+
+    __tablename__ = "provenance_index_erased"
+    __table_args__ = (
+        Index("provenance_index_erased_key", "key"),
+        Index("provenance_index_erased_idx", "idx"),
+    )
+    id: int | None = _id()
+    idx: int = _big()  # of the erasure
+    key: int = _big()
+    address: bytes
+
+
 def _table(model: type[SQLModel]) -> Table:
     return metadata.tables[str(model.__tablename__)]
 
@@ -91,3 +106,4 @@ entries = _table(_Entry)
 links = _table(_Link)
 digests = _table(_Digest)
 times = _table(_Time)
+erased = _table(_Erased)

@@ -128,7 +128,8 @@ def test_an_upgrade_that_is_interrupted_anywhere_goes_on(old: str, sold: Market)
             finally:
                 event.remove(store.engine, "before_cursor_execute", interrupt)
             assert contents(store.engine) == before
-            assert (read_version(store.reading) == HEAD) == ("provenance_state" in names(store))
+            assert (read_version(store.reading) >= "0002") == ("provenance_state" in names(store))
+            assert (read_version(store.reading) >= "0003") == ("provenance_once" in names(store))
         assert stops > 5
         check_version(store.reading)
     holds(connect(old, publish=sold.public, clock=sold.clock), sold)
@@ -402,7 +403,10 @@ def test_the_plan_names_the_locks_that_are_taken(moved: tuple[str, str | None]) 
     assert taken.pop(FIRST) == set()  # the look before the first step
     assert set(taken) == {*planned}
     for revision, locks in planned.items():
-        assert {(name, words.get(mode, mode)) for name, mode in taken[revision]} == locks
+        strongest: dict[str, str] = {}  # TRUNCATE takes a weaker one as well
+        for name, mode in sorted(taken[revision], key=lambda lock: list(reversed(words)).index(lock[1])):
+            strongest[name] = words[mode]
+        assert set(strongest.items()) == locks
 
 
 # The plan, and the command line
@@ -441,7 +445,7 @@ def test_the_plan_writes_nothing_and_the_command_does(old: str) -> None:
     assert run("db", "upgrade", "--db", old)[1].startswith(f"at revision {HEAD} already\n")
     assert run("db", "upgrade", "--plan", "--db", old)[1].startswith(f"tables: at revision {HEAD} already\n")
     assert run("db", "version", "--db", old)[0] == 0
-    assert run("db", "downgrade", FIRST, "--db", old)[1].startswith(f"undone: {HEAD}\n")
+    assert run("db", "downgrade", FIRST, "--db", old)[1].startswith(f"undone: {HEAD}, ")
     with opened(old) as store:
         assert contents(store.engine) == before
 

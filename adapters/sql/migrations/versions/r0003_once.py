@@ -1,0 +1,58 @@
+"""Places that are taken once, and what erasures name"""  # noqa: D400 - Alembic's form: the first line is a title
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import context, op
+
+revision = "0003"
+down_revision = "0002"
+
+_BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_INDEX = ("provenance_index_entries", "provenance_index_links", "provenance_index_digests", "provenance_index_times")
+
+
+def upgrade() -> None:
+    """Make them. The index is emptied where it is here: it follows the log by itself, from the first entry on."""
+    schema = context.config.attributes["schema"]
+    op.create_table(
+        "provenance_once",
+        sa.Column("rule", sa.String(), primary_key=True, nullable=False),
+        sa.Column("key", sa.LargeBinary(), primary_key=True, nullable=False),
+        sa.Column("event_id", sa.LargeBinary(), nullable=False),
+        schema=schema,
+    )
+    op.create_index("provenance_once_event", "provenance_once", ["event_id"], schema=schema)
+    if not _has_index():
+        return
+    dialect = context.config.attributes["connection"].dialect
+    place = "" if schema is None else f"{dialect.identifier_preparer.quote(schema)}."
+    for table in _INDEX:
+        op.execute(f"{'TRUNCATE' if dialect.name == 'postgresql' else 'DELETE FROM'} {place}{table}")
+    op.add_column("provenance_index_links", sa.Column("units", _BIG, nullable=True), schema=schema)
+    op.create_table(
+        "provenance_index_erased",
+        sa.Column("id", _BIG, sa.Identity(), primary_key=True, nullable=False),
+        sa.Column("idx", _BIG, nullable=False),
+        sa.Column("key", _BIG, nullable=False),
+        sa.Column("address", sa.LargeBinary(), nullable=False),
+        schema=schema,
+    )
+    op.create_index("provenance_index_erased_key", "provenance_index_erased", ["key"], schema=schema)
+    op.create_index("provenance_index_erased_idx", "provenance_index_erased", ["idx"], schema=schema)
+
+
+def downgrade() -> None:
+    """Drop them: all of it is derived from queue, log and vault."""
+    schema = context.config.attributes["schema"]
+    op.drop_table("provenance_once", schema=schema)
+    if _has_index():
+        op.drop_table("provenance_index_erased", schema=schema)
+        op.drop_column("provenance_index_links", "units", schema=schema)
+
+
+def _has_index() -> bool:
+    """Whether the index is in this database: an operator may have put it elsewhere."""
+    # Not `op.get_bind()`: a plan is made without one.
+    connection = context.config.attributes["connection"]
+    return bool(sa.inspect(connection).has_table(_INDEX[0], schema=context.config.attributes["schema"]))

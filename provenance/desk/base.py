@@ -1,0 +1,218 @@
+"""What every verb of a ledger does with what it builds, and how what was recorded is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ledger.errors import Conflict, NotFound
+from provenance.drafts import Named, draft_facts
+from provenance.errors import EventRejected
+from provenance.events import Draft, new_event
+from provenance.foreign import open_foreign
+from provenance.holdings import VaultItems
+from provenance.index import Facts, Index
+from provenance.item import Item
+from provenance.queue import Staged
+from provenance.rules import Before
+from provenance.running import RunningLedger
+from provenance.sequencer import BATCH, format_time
+from provenance.session import in_caller, joins_async
+from provenance.staging import Request
+from provenance.ticket import Receipt, Ticket
+
+__all__ = ["Desk", "follows"]
+
+
+def follows(before: Before, family: str, start: bytes) -> list[dict[str, str]]:
+    """The ref `prev` of an event that is to be the next of a chain (`provenance.once`), none where it is the first."""
+    newest = before.newest(family, start)
+    return [] if newest is None else [{"role": "prev", "id": newest.hex()}]
+
+
+class Desk(RunningLedger):
+    """Accepts events, all or none of a verb's, and finds them again. The verbs of each family are built on it."""
+
+    # Accepting
+
+    @joins_async
+    def submit(
+        self,
+        event: bytes,
+        statement: bytes,
+        *,
+        items: Sequence[bytes] = (),
+        ref: str | None = None,
+        session: Any = None,
+    ) -> Ticket:
+        """Accept an event that somebody else signed; `items` are the vault items it commits to.
+
+        Verified now: that the statement is over these bytes, for this log, by the event's actor with a key that is
+        valid now, sealed as this log's policy says, and that every rule holds. The same statement again is a no-op.
+        Raises `MalformedError`, `InvalidSignature`, `UnknownKey`, `EventRejected`, `Conflict`.
+        """
+        staged, facts = open_foreign(
+            event,
+            statement,
+            items,
+            origin=self.log.origin,
+            sealed=self._sealed,
+            parties=self._parties,
+            index=self.log.size,
+        )
+        with self._accepting(1):
+            ticket = in_caller(session, lambda inner: self._staging.submit(staged, facts, ref, inner))
+        if session is None and self._signs:
+            self.publish()
+        return ticket
+
+    def record_many(self, drafts: Iterable[Draft], *, progress: Callable[[int], None] | None = None) -> list[Ticket]:
+        """Sequence many of the market's own events made by `draft`, then publish once.
+
+        Each portion of up to 4,096 is accepted and sequenced in one transaction, all or none; what waits in the queue
+        goes first. The same draft again is a no-op. `progress` is called with the number done.
+        """
+        self._sequencer.drain()
+        tickets: list[Ticket] = []
+        portion: list[tuple[Staged, Facts]] = []
+        for draft in drafts:
+            # The model ends here: thousands of them would keep the garbage collector busy.
+            portion.append((self._staging.staged(draft), draft_facts(draft, sealed=draft.type in self._sealed)))
+            if len(portion) == BATCH:
+                tickets += self._record_portion(portion)
+                portion = []
+                if progress is not None:
+                    progress(len(tickets))
+        if portion:
+            tickets += self._record_portion(portion)
+            if progress is not None:
+                progress(len(tickets))
+        self.publish()
+        return tickets
+
+    def draft(
+        self,
+        type: str,  # noqa: A002 - the field's name in the event
+        *,
+        body: Mapping[str, Any],
+        refs: Sequence[Mapping[str, Any]] = (),
+        personal: Mapping[str, str | None] | None = None,
+        strength: str = "observed",
+        claimed_at: str | None = None,
+    ) -> Draft:
+        """Build and check an event of the market's own, without recording it: for `record_many`.
+
+        What the market says of others it has `observed`. Values of `personal` that are None are left out. `claimed_at`
+        (RFC 3339, UTC, whole seconds) is when it is said to have been, by default now.
+        """
+        return new_event(
+            type,
+            ledger=self.log.origin,
+            actor=self.market.hex(),
+            strength=strength,
+            claimed_at=claimed_at or format_time(self._clock()),
+            body=body,
+            refs=refs,
+            personal={name: value for name, value in (personal or {}).items() if value is not None},
+        )
+
+    # Looking up
+
+    def find(self, ref: str, *, verb: str | None = None) -> Ticket:
+        """The ticket that this `ref` was given for. Raises `NotFound`; `Conflict` when several verbs used it."""
+        reading = self._queue.reading
+        names = [(v, i) for v, i in self._queue.names(reading, ref) if verb in {None, v}]
+        types = self._recall.types([event_id for _, event_id in names])
+        if not names:
+            msg = f"ref {ref[:80]!r}: nothing was recorded under it"
+            raise NotFound(msg)
+        if len(names) > 1:
+            msg = f"ref {ref[:80]!r}: used by {', '.join(v for v, _ in names)}; say which with verb="
+            raise Conflict(msg)
+        return Ticket(names[0][1].hex(), types[names[0][1]], ref)
+
+    def names(self, *, verb: str | None = None) -> Iterator[tuple[str, str, bytes, bool]]:
+        """Everything recorded under a ref, or what one verb recorded: (verb, ref, event id, whether it still waits)."""
+        return self._recall.names(verb)
+
+    def receipt(self, ticket: Named) -> Receipt:
+        """Index, proof and bytes of a published event. Raises `NotFound` while it is only accepted, or unknown."""
+        event_id = bytes.fromhex(str(ticket))
+        entry = self._index.on().find(event_id)
+        if entry is not None and entry.idx >= self.log.checkpoint.size:
+            self.log.refresh()  # another process may have published it
+        if entry is None or entry.idx >= self.log.checkpoint.size:
+            where = "sequenced but not yet published" if entry else "not in the log; is it still waiting?"
+            msg = f"event {event_id.hex()}: {where}; call publish()"
+            raise NotFound(msg)
+        row = self.log.row(entry.idx)
+        known = ticket if isinstance(ticket, Ticket) else Ticket(event_id.hex(), entry.type)
+        return Receipt(
+            known, entry.idx, self.log.prove(entry.idx), row.entry, row.opened or self._recall.sealed(event_id)
+        )
+
+    def event(self, ticket: Named) -> bytes:
+        """The event's exact bytes. Raises `NotFound` when it is unknown or cannot be read here any more."""
+        event_id = bytes.fromhex(str(ticket))
+        data = self._recall.read(event_id)
+        if data is None:
+            msg = f"event {event_id.hex()}: not here"
+            raise NotFound(msg)
+        return data
+
+    def item(self, address: bytes) -> Item | None:
+        """The vault item at this address, or None when it is sealed from us, erased or missing."""
+        try:
+            return Item.parse(self._vault.get(address))
+        except NotFound:
+            return None
+
+    def disclosures(self) -> Mapping[bytes, bytes]:
+        """All vault items and sealed events by SHA-256, for a report that may show everything; read as asked for."""
+        return VaultItems(self._vault)
+
+    # A source for `provenance.lineage`
+
+    @property
+    def index(self) -> Index:
+        """Queries over everything sequenced: `index.size` entries."""
+        return self._index.on()
+
+    def file_of(self, ticket: Named) -> Path | None:
+        """Where the file of a work was last seen by `create`, `derive` or `attach` on this machine: a hint."""
+        found = self._queue.file_of(self._queue.reading, bytes.fromhex(str(ticket)))
+        return Path(found) if found else None
+
+    # What verbs are made of
+
+    def _record(self, request: Request | Callable[[Before], Request], session: Any) -> Ticket:
+        """Accept what a verb asks for; without a session also sequence and publish it, where there are keys.
+
+        A function gets what was before, as the transaction that will write it sees it: for what has a `prev`.
+        """
+        with self._accepting(len(request.drafts) if isinstance(request, Request) else 1):
+            ticket = in_caller(session, lambda inner: self._staging.record(request, inner))
+        if session is None and self._signs:
+            self.publish()
+        return ticket
+
+    @contextmanager
+    def _accepting(self, number: int) -> Iterator[None]:
+        """Show a watcher how many events were accepted, or which rules refused them."""
+        try:
+            with self._observer.step("stage") as seen:
+                yield
+                seen.events(number)
+        except EventRejected as error:
+            self._observer.refused(reason.rule for reason in error.reasons)
+            raise
+
+    def _record_portion(self, portion: Sequence[tuple[Staged, Facts]]) -> list[Ticket]:
+        staged = [event for event, _ in portion]
+        facts = [fact for _, fact in portion]
+        with self._accepting(len(staged)):
+            self._staging.check(facts, [event.event for event in staged])
+        self._sequencer.append(staged, facts)
+        return [Ticket(event.event_id.hex(), event.type) for event in staged]

@@ -1,0 +1,161 @@
+"""Places in the log's meaning that can be taken once, so that rules which depend on order hold before they are ordered.
+
+Two sellers may stage at the same moment: whether a grant is consumed already, or a dispute judged, no look into the log
+can tell either of them. So each such event *takes a place*, a unique row beside the queue, in the market's own
+transaction: the second one is refused while its sale can still be called off. Which places an event takes follows from
+its bytes alone, so that the rows can be made again from log and vault.
+
+What has states is a chain: each event names the one before it as `prev`, and so takes the place behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+__all__ = ["CHAINS", "ONCE", "Place", "consent_start", "places_of", "subject_start"]
+
+_EVENT_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class Place(NamedTuple):
+    """One place: `rule` says of what kind, `key` which one (32 bytes), `event_id` who takes it."""
+
+    rule: str
+    key: bytes
+    event_id: bytes
+
+
+def places_of(type: str, event: dict[str, Any]) -> tuple[tuple[str, bytes], ...]:  # noqa: A002 - the field's name
+    """The places, as (rule, key), that an event takes: none for most. What only a later version writes takes none."""
+    if type not in CHAINS and type not in ONCE:
+        return ()
+    found: list[tuple[str, bytes]] = []
+    try:
+        if type in CHAINS:
+            family, start = CHAINS[type]
+            key = _ref(event, "prev") or start(event)
+            if key is not None:
+                found.append((family, key))
+        if type in ONCE:
+            rule, keys = ONCE[type]
+            found += [(rule, key) for key in keys(event)]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ()
+    return tuple(found)
+
+
+def consent_start(subject: str, controller: str) -> bytes:
+    """Where the chain of consents of one subject (party id, 64 hex digits) to one controller begins."""
+    return _key("consent", subject, controller)
+
+
+def subject_start(event_id: str) -> bytes:
+    """Where a chain about one event begins: at the event itself."""
+    return bytes.fromhex(event_id)
+
+
+def _ref(event: dict[str, Any], role: str) -> bytes | None:
+    for ref in event["refs"]:
+        if ref["role"] == role and isinstance(ref["id"], str) and _EVENT_ID.fullmatch(ref["id"]):
+            return bytes.fromhex(ref["id"])
+    return None
+
+
+def _key(*parts: str) -> bytes:
+    return sha256("\n".join(parts).encode()).digest()
+
+
+def _at(role: str) -> Callable[[dict[str, Any]], bytes | None]:
+    return lambda event: _ref(event, role)
+
+
+def _consent(event: dict[str, Any]) -> bytes | None:
+    subject, controller = _ref(event, "subject"), _ref(event, "controller")
+    return consent_start(subject.hex(), controller.hex()) if subject and controller else None
+
+
+def _nowhere(_: dict[str, Any]) -> bytes | None:
+    return None
+
+
+def _one(role: str) -> Callable[[dict[str, Any]], Iterator[bytes]]:
+    def keys(event: dict[str, Any]) -> Iterator[bytes]:
+        found = _ref(event, role)
+        if found is not None:
+            yield found
+
+    return keys
+
+
+def _numbered(event: dict[str, Any]) -> Iterator[bytes]:
+    grant = _ref(event, "grant")
+    if grant is not None:
+        yield _key("grant.consume", grant.hex(), str(event["body"]["number"]))
+
+
+def _evidence(event: dict[str, Any]) -> Iterator[bytes]:
+    yield bytes.fromhex(event["body"]["evidence"])
+
+
+def _answered(event: dict[str, Any]) -> Iterator[bytes]:
+    of = _ref(event, "of")
+    if of is not None:
+        yield _key("assent", of.hex(), event["actor"])
+
+
+def _period(event: dict[str, Any]) -> Iterator[bytes]:
+    work = _ref(event, "work")
+    if work is not None:
+        yield _key("revenue", work.hex(), event["body"]["source_key"], event["body"]["from"])
+
+
+def _table(event: dict[str, Any]) -> Iterator[bytes]:
+    yield _key(event["type"], event["body"]["vocabulary"], event["body"]["version"])
+
+
+Start = Callable[[dict[str, Any]], bytes | None]
+Keys = Callable[[dict[str, Any]], Iterator[bytes]]
+
+CHAINS: Mapping[str, tuple[str, Start]] = MappingProxyType(
+    {
+        "attribution.set": ("attribution", _at("work")),
+        "consent.record": ("consent", _consent),
+        "generation.run": ("generation", _nowhere),
+        "grant.transfer": ("grant.holder", _at("grant")),
+        "log.keys": ("log.keys", _nowhere),
+        "party.keys": ("party.keys", _nowhere),
+        "reservation.declare": ("reservation", _nowhere),
+        "split.declare": ("split", _at("work")),
+        "split.transfer": ("split", _at("work")),
+        "work.status": ("work.status", _at("work")),
+    }
+)
+"""Types that are links of a chain: (name of the chain, where it begins when there is no `prev`)."""
+
+ONCE: Mapping[str, tuple[str, Keys]] = MappingProxyType(
+    {
+        "assent.answer": ("assent", _answered),
+        "attest.revoke": ("attest.revoke", _one("attestation")),
+        "attribution.answer": ("attribution.answer", _one("claim")),
+        "dispute.appeal": ("dispute.evidence", _evidence),
+        "dispute.cancel": ("dispute.end", _one("dispute")),
+        "dispute.judge": ("dispute.judge", _one("dispute")),
+        "dispute.open": ("dispute.evidence", _evidence),
+        "dispute.resolve": ("dispute.end", _one("dispute")),
+        "grant.consume": ("grant.consume", _numbered),
+        "grant.revoke": ("grant.revoke", _one("grant")),
+        "hold.release": ("hold.release", _one("hold")),
+        "mandate.revoke": ("mandate.revoke", _one("mandate")),
+        "offer.detach": ("offer.detach", _one("offer")),
+        "party.unlink": ("party.unlink", _one("link")),
+        "revenue.report": ("revenue.period", _period),
+        "syndicate.withdraw": ("syndicate.withdraw", _one("placement")),
+        "vocab.adopt": ("vocabulary", _table),
+        "vocab.retire": ("vocabulary", _table),
+    }
+)
+"""Types that happen once: (name of the place, its keys)."""

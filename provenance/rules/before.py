@@ -1,0 +1,134 @@
+"""What a rule is given: the act to be judged, and everything that was before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from provenance.index import Facts, Index
+
+__all__ = ["Act", "Before"]
+
+Read = Callable[[bytes], bytes | None]
+"""Bytes of an earlier or waiting event by its id, None when nobody here can read it."""
+
+Holder = Callable[[str, bytes], bytes | None]
+"""Id of the event that took a place which can be taken once (`provenance.once`), None while it is free."""
+
+
+class Act:
+    """One event to be judged: what the index keeps of it, and what it says."""
+
+    def __init__(self, fact: Facts, data: bytes) -> None:
+        self.fact = fact
+        self.data = data
+
+    @cached_property
+    def event(self) -> dict[str, Any]:
+        """The event, as it was written."""
+        value: dict[str, Any] = orjson.loads(self.data)
+        return value
+
+    @property
+    def id(self) -> str:
+        """Event id, 64 hex digits."""
+        return self.fact.event_id.hex()
+
+    @property
+    def type(self) -> str:
+        """Event type."""
+        return self.fact.type
+
+    @property
+    def issuer(self) -> bytes:
+        """Party id of whoever signs it, 32 bytes."""
+        return self.fact.issuer
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The event's body."""
+        body: dict[str, Any] = self.event["body"]
+        return body
+
+    @property
+    def actor(self) -> bytes:
+        """Party id of whom it is said for: its own id where that is "self"."""
+        actor = self.event["actor"]
+        return self.fact.event_id if actor == "self" else bytes.fromhex(actor)
+
+    def refs(self, role: str) -> Iterator[bytes]:
+        """Ids of the events of this log that it points to in this role, in order."""
+        return (link[1] for link in self.fact.links if link[0] == role and link[1])
+
+    def ref(self, role: str) -> bytes | None:
+        """The first of `refs`, None when there is none."""
+        return next(self.refs(role), None)
+
+
+class Before:
+    """Everything before an act: the index at the place where it is judged, and the bytes of earlier events.
+
+    `market` is the id of the market's party. `acts` are what is accepted with it, all or none. `time` is the log time
+    that windows are measured by (RFC 3339, "" before the first); None takes the index's last. At staging `holder` also
+    knows what waits; who judges a log passes nothing.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        read: Read,
+        *,
+        market: bytes,
+        acts: Sequence[Act] = (),
+        time: str | None = None,
+        holder: Holder | None = None,
+    ) -> None:
+        self.index = index
+        self.market = market
+        self._read = read
+        self._acts = {act.fact.event_id: act for act in acts}
+        self._time = time
+        self._holder = holder
+
+    @cached_property
+    def time(self) -> str:
+        """Log time at the place of the act, RFC 3339, "" before the first."""
+        return self.index.last_time() if self._time is None else self._time
+
+    def data(self, event_id: bytes) -> bytes | None:
+        """Bytes of an earlier event, None when it is unknown or cannot be read here."""
+        act = self._acts.get(event_id)
+        return act.data if act is not None else self._read(event_id)
+
+    def event(self, event_id: bytes) -> dict[str, Any] | None:
+        """An earlier event, None when it is unknown or cannot be read here."""
+        data = self.data(event_id)
+        if data is None:
+            return None
+        value = orjson.loads(data)
+        return value if isinstance(value, dict) else None
+
+    def holder(self, rule: str, key: bytes) -> bytes | None:
+        """Who took this place (`provenance.once`): an event in the log or one that waits for it; None while free."""
+        return None if self._holder is None else self._holder(rule, key)
+
+    def pointing(self, event_id: bytes, role: str, *types: str) -> Iterator[bytes]:
+        """Ids of the logged events of these types that point to `event_id` in this role, earliest first."""
+        for link in self.index.links_to(event_id, role):
+            entry = self.index.entry(link.source)
+            if entry is not None and (not types or entry.type in types):
+                yield entry.event_id
+
+    def newest(self, family: str, start: bytes) -> bytes | None:
+        """The last event of a chain (`provenance.once`) that begins at `start`, None while it has no link.
+
+        Waiting events count: whoever comes next has to name the last one as its `prev`.
+        """
+        found: bytes | None = None
+        at = start
+        while (after := self.holder(family, at)) is not None:
+            found = at = after
+        return found
