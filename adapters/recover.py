@@ -21,6 +21,7 @@ from ledger.storage import Checkpoints, ReadsObjects
 from provenance.erasures import apply_erasures
 from provenance.index import metadata
 from provenance.index.rebuild import rebuild
+from provenance.queue import retake
 from provenance.signatures import Signatures
 from provenance.statement import Statement
 from provenance.vault import Vault, holds
@@ -113,6 +114,7 @@ def rebuild_for(
         vault=parts.sealed,
         leading=parts.store.leading,
         signatures=signatures,
+        seen=lambda facts: retake(parts.queue, facts),
         progress=progress,
     )
 

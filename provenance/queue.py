@@ -14,7 +14,9 @@ from provenance.once import Place
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["Name", "Queue", "Staged"]
+    from provenance.index import Facts
+
+__all__ = ["Name", "Queue", "Staged", "retake"]
 
 
 class Staged(NamedTuple):
@@ -113,3 +115,12 @@ class Queue(Protocol):
 
     def __len__(self) -> int:
         """Rows that wait."""
+
+
+def retake(queue: Queue, facts: Iterable[Facts]) -> None:
+    """Take the places that these events take (`provenance.once`); those that are taken stay as they are."""
+    places = [Place(rule, key, fact.event_id) for fact in facts for rule, key in fact.places]
+    if places:
+        with queue.joining(None) as connection:
+            for place in places:
+                queue.take(connection, [place])

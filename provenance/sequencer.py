@@ -35,7 +35,7 @@ from provenance.observe import UNOBSERVED, Observer
 from provenance.once import Place
 from provenance.queue import Queue, Staged
 from provenance.session import connection_of
-from provenance.statement import Headers, sign_statement
+from provenance.statement import Headers, Statement, sign_statement
 from provenance.vault import Vault, holds
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Sequencer",
     "Signers",
     "contents_of",
+    "facts_of_staged",
     "format_time",
     "milliseconds",
     "parse_time",
@@ -122,7 +123,7 @@ class Sequencer:
             staged = parents_first(self._queue.peek(limit))
             done = len(staged)
             if staged:
-                self._batch(staged, [_facts(event) for event in staged], [event.event_id for event in staged])
+                self._batch(staged, [facts_of_staged(event) for event in staged], [event.event_id for event in staged])
 
         # What waits stays visible until a batch has committed, so that nothing visible means nothing under way.
         if self._queue.peek(1) or self._behind():
@@ -345,9 +346,13 @@ class Sequencer:
         return Row(statement, draft.data), facts
 
 
-def _facts(event: Staged) -> Facts:
-    actor = orjson.loads(event.event)["actor"]
-    issuer = event.event_id.hex() if actor == "self" else actor
+def facts_of_staged(event: Staged) -> Facts:
+    """What the index will keep of an event that waits."""
+    if event.statement is not None:
+        issuer = Statement.parse(event.statement).issuer  # an agent's, perhaps
+    else:
+        actor = orjson.loads(event.event)["actor"]
+        issuer = event.event_id.hex() if actor == "self" else actor
     return facts_of(event_id=event.event_id, type=event.type, issuer=issuer, sealed=event.sealed, event=event.event)
 
 

@@ -35,7 +35,8 @@ from ledger.refill import extend_unsigned, refill
 from ledger.storage import Checkpoints, ReadsObjects, Row
 from ledger.tile import CHECKPOINT
 from provenance.erasures import apply_erasures
-from provenance.sequencer import contents_of
+from provenance.queue import retake
+from provenance.sequencer import contents_of, facts_of_staged
 from provenance.statement import Headers
 from provenance.vault import Vault, holds
 
@@ -320,4 +321,7 @@ def _put_names(parts: Parts, source: Checked) -> tuple[int, int, int, int]:
     waiting, sequenced = put_queue(parts.store, read_lines(root, held.queue), lambda ids: set(index.known(ids)))
     names, nameless = put_names(parts.store, read_lines(root, held.names), waiting_or_logged(parts.store, index))
     put_files(parts.store, read_lines(root, held.files))
+    for lines in portions(read_lines(root, held.queue)):
+        staged = [parse_line(Waiting, line).staged for line in lines]
+        retake(parts.queue, map(facts_of_staged, staged))
     return waiting, sequenced, names, nameless

@@ -123,6 +123,7 @@ def rebuild(
     vault: Vault,
     leading: Callable[[], AbstractContextManager[None]],
     signatures: Signatures | None = None,
+    seen: Callable[[Sequence[Facts]], None] | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Derive the whole index again, put it into use and return its size.
@@ -131,10 +132,11 @@ def rebuild(
     of ours shares; `beside` begins those that need not wait for them, on tables that nobody else uses. `log` gives the
     log as it is now, and is asked again and again, because it grows meanwhile; `leading` is the queue's. With
     `signatures` every statement is verified on the way, and the first bad one is raised, with the old index still in
-    use. Raises `Conflict` when another rebuild begins meanwhile, `Unavailable` when somebody does not let go of the
+    use; `seen` gets what was indexed, portion by portion.
+    Raises `Conflict` when another rebuild begins meanwhile, `Unavailable` when somebody does not let go of the
     old index.
     """
-    new = _Beside(beside, vault, signatures, progress)
+    new = _Beside(beside, vault, signatures, seen, progress)
     began = log()
     keys_first = new.dialect == "sqlite" and began.size > _KEYS_AT_ONCE
     if keys_first:
@@ -163,10 +165,18 @@ def rebuild(
 class _Beside:
     """The index that is being made."""
 
-    def __init__(self, begin: Writes, vault: Vault, signatures: Signatures | None, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        begin: Writes,
+        vault: Vault,
+        signatures: Signatures | None,
+        seen: Callable[[Sequence[Facts]], None] | None,
+        progress: Progress | None,
+    ) -> None:
         self._begin = begin
         self._vault = vault
         self._signatures = signatures
+        self._seen = seen
         self._progress = progress
         self._erased: list[bytes] = []
         self._has_keys = False
@@ -197,6 +207,8 @@ class _Beside:
                     raise Conflict(msg)
                 for table, values in rows:
                     insert_many(connection, self._tables[table], values)
+            if self._seen is not None:
+                self._seen(facts)
             self.size = stop
             if self._has_keys:
                 self._forget()
