@@ -17,7 +17,8 @@ from provenance.content import make_development_credential
 from provenance.events import LEAF_RULE, VOCABULARIES, Draft, new_event
 from provenance.keys import PartyKey
 from provenance.ledger import ProvenanceLedger
-from provenance.sequencer import Signers, format_time
+from provenance.moments import format_time
+from provenance.sequencer import Signers
 from provenance.statement import sign_statement
 
 __all__ = ["SEALED", "begin"]

@@ -33,7 +33,7 @@ from provenance.drafts import (
     work_draft,
 )
 from provenance.events import Draft
-from provenance.sequencer import format_time
+from provenance.moments import format_time
 from provenance.session import joins_async
 from provenance.staging import Request
 from provenance.ticket import Ticket

@@ -13,9 +13,10 @@ from typing import Any
 from ledger.checkpoint import Checkpoint
 from ledger.errors import LedgerError
 from ledger.log import Log
+from provenance.moments import milliseconds
 from provenance.notes import Notes
 from provenance.observe import UNOBSERVED, Observer
-from provenance.sequencer import Sequencer, milliseconds
+from provenance.sequencer import Sequencer
 from provenance.worker import BEAT
 
 __all__ = ["PUBLISHED", "WORKER", "Publisher", "read_note"]

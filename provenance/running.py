@@ -15,12 +15,13 @@ from ledger.rounds import Report, Rounds
 from provenance.health import Checkup, Health, Standing
 from provenance.identity import Parties, Party, party_of
 from provenance.index import IndexStore
+from provenance.moments import format_time
 from provenance.notes import MemoryNotes, Notes
 from provenance.observe import UNOBSERVED, Observer
 from provenance.publishing import Publisher
 from provenance.queue import Queue
 from provenance.recall import Recall
-from provenance.sequencer import BATCH, Sequencer, Signers, format_time
+from provenance.sequencer import BATCH, Sequencer, Signers
 from provenance.staging import Staging
 from provenance.statement import Statement
 from provenance.vault import Vault

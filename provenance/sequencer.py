@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import orjson
@@ -31,6 +31,7 @@ from provenance.events import new_event
 from provenance.index import Facts, IndexStore, facts_of
 from provenance.index.rebuild import read_rows
 from provenance.keys import PartyKey
+from provenance.moments import format_time, parse_time
 from provenance.observe import UNOBSERVED, Observer
 from provenance.once import Place
 from provenance.queue import Queue, Staged
@@ -45,9 +46,6 @@ __all__ = [
     "Signers",
     "contents_of",
     "facts_of_staged",
-    "format_time",
-    "milliseconds",
-    "parse_time",
 ]
 
 BATCH = 4096
@@ -67,22 +65,6 @@ class Signers(NamedTuple):
 
     log: PartyKey
     market: PartyKey
-
-
-def format_time(time: datetime) -> str:
-    """RFC 3339 in UTC, whole seconds: 2026-11-23T07:15:00Z."""
-    utc = time if time.tzinfo is UTC else time.astimezone(UTC)
-    return f"{utc.year:04}-{utc.month:02}-{utc.day:02}T{utc.hour:02}:{utc.minute:02}:{utc.second:02}Z"
-
-
-def parse_time(text: str) -> datetime:
-    """The inverse of `format_time`."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-
-
-def milliseconds(time: datetime) -> int:
-    """Milliseconds since 1970."""
-    return round(time.timestamp() * 1000)
 
 
 class Sequencer:

@@ -17,11 +17,11 @@ from provenance.drafts import Named, draft_facts, fingerprint, submitted
 from provenance.errors import EventRejected, Reason
 from provenance.events import Draft
 from provenance.index import Facts, IndexStore
+from provenance.moments import milliseconds
 from provenance.once import Place
 from provenance.queue import Name, Queue, Staged
 from provenance.recall import Recall
 from provenance.rules import Act, Before, check_acts, check_refs, targets
-from provenance.sequencer import milliseconds
 from provenance.ticket import Ticket
 
 if TYPE_CHECKING:

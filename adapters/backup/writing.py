@@ -36,7 +36,7 @@ from ledger.policy import Policy
 from ledger.storage import Checkpoints, ReadsObjects, Row
 from ledger.stored import Stored
 from ledger.tile import WIDTH
-from provenance.sequencer import format_time
+from provenance.moments import format_time
 from provenance.vault import Vault
 
 __all__ = ["Backup", "backup"]

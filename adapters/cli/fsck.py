@@ -23,7 +23,7 @@ from ledger.rounds import Report
 from ledger.storage import Objects
 from ledger.tile import CHECKPOINT
 from provenance.report import safe_text
-from provenance.sequencer import format_time
+from provenance.moments import format_time
 from provenance.verdict import Record
 
 __all__ = ["add_to"]

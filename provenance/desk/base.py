@@ -15,10 +15,11 @@ from provenance.foreign import open_foreign
 from provenance.holdings import VaultItems
 from provenance.index import Facts, Index
 from provenance.item import Item
+from provenance.moments import format_time
 from provenance.queue import Staged
 from provenance.rules import Before
 from provenance.running import RunningLedger
-from provenance.sequencer import BATCH, format_time
+from provenance.sequencer import BATCH
 from provenance.session import in_caller, joins_async
 from provenance.staging import Request
 from provenance.ticket import Receipt, Ticket

@@ -167,6 +167,13 @@ class Index:
         rows = self._run(self._then(query, entries.c.idx))
         return [(_entry(row), row.kind) for row in rows]
 
+    def issuer_of(self, idx: int) -> bytes | None:
+        """Party id (32 bytes) of whoever signed an entry: a registration, or the genesis event for the log itself."""
+        if self._until is not None and idx >= self._until:
+            return None
+        row = self._run(_ISSUER_OF, {"idx": idx}).first()
+        return bytes(row.event_id) if row else None
+
     def digest_of(self, idx: int, kind: str = "content") -> bytes | None:
         """The digest of this kind that the entry names."""
         row = self._run(select(digests.c.digest).where(digests.c.idx == idx, digests.c.kind == kind).limit(1)).first()
@@ -343,6 +350,14 @@ _ENTRY_AT = select(*_COLUMNS).where(entries.c.idx == bindparam("idx"))
 _FIND = (
     select(*_COLUMNS)
     .where(entries.c.key == bindparam("key"), entries.c.event_id == bindparam("event_id"))
+    .order_by(entries.c.idx)
+    .limit(1)
+)
+_SIGNED = entries.alias("signed")
+_ISSUER_OF = (
+    select(entries.c.event_id)
+    .join(_SIGNED, _SIGNED.c.issuer == entries.c.key)
+    .where(_SIGNED.c.idx == bindparam("idx"), entries.c.type.in_(("party.register", "log.genesis")))
     .order_by(entries.c.idx)
     .limit(1)
 )

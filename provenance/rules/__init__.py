@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from provenance.before import Act, Before
 from provenance.errors import Reason
 from provenance.rules import grants, privacy, works
-from provenance.rules.before import Act, Before
 from provenance.rules.refs import PARTIES, ROLES, WORKS, check_refs, targets
 
 __all__ = ["PARTIES", "ROLES", "RULES", "WORKS", "Act", "Before", "check_acts", "check_refs", "targets"]

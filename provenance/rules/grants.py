@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from provenance.before import Act, Before
 from provenance.errors import Reason
-from provenance.rules.before import Act, Before
 from provenance.rules.works import may_act
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from provenance.before import Act, Before
 from provenance.errors import Reason
-from provenance.rules.before import Act, Before
 
 if TYPE_CHECKING:
     from provenance.rules import Rule

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from provenance.before import Act, Before
 from provenance.errors import Reason
-from provenance.rules.before import Act, Before
+from provenance.shares import speaks_for
 
 if TYPE_CHECKING:
     from provenance.rules import Rule
@@ -17,15 +18,11 @@ __all__ = ["RULES", "may_act"]
 
 def may_act(act: Act, before: Before) -> Iterator[Reason]:
     """`work.owner`: what is said of a work comes from the market, its creators, or whoever registered it."""
-    if act.issuer == before.market:
-        return
-    for work in act.refs("work"):
-        event: dict[str, Any] = before.event(work) or {"actor": "", "refs": []}
-        creators = {ref["id"] for ref in event["refs"] if ref["role"] == "creator" and isinstance(ref["id"], str)}
-        if not creators.isdisjoint({act.issuer.hex(), act.actor.hex()}) or event["actor"] == act.actor.hex():
-            continue
-        text = f"{act.issuer.hex()} neither made nor registered the work {work.hex()}, and is not the market"
-        yield Reason("work.owner", text, (act.id, work.hex()))
+    for role in ("work", "of", "child"):
+        for work in act.refs(role):
+            if not speaks_for(work, act.issuer, act.actor, before):
+                text = f"{act.issuer.hex()} neither made nor registered the work {work.hex()}, and is not the market"
+                yield Reason("work.owner", text, (act.id, work.hex()))
 
 
 def _same_bytes_as_ancestor(act: Act, before: Before) -> Iterator[Reason]:

@@ -23,7 +23,7 @@ from adapters.sql.notes import SqlNotes
 from adapters.sql.store import SqlStore
 from ledger import rounds
 from ledger.rounds import Pass, Report
-from provenance.sequencer import format_time
+from provenance.moments import format_time
 
 PROGRAM = [sys.executable, "-c", "import sys; from adapters.cli import main; sys.exit(main())"]
 

@@ -111,6 +111,16 @@ class Before:
         value = orjson.loads(data)
         return value if isinstance(value, dict) else None
 
+    def at(self, size: int) -> Before:
+        """The same as of an earlier size of the log: what waits, or is accepted with the act, is not in it."""
+        index = self.index.at(size)
+        time = index.time_of(size - 1) if size else ""
+        return Before(index, self._read, market=self.market, time=time)
+
+    def issuer_of(self, idx: int) -> bytes:
+        """Party id of whoever signed an entry, as its statement says; b"" for an entry that is not there."""
+        return self.index.issuer_of(idx) or b""
+
     def holder(self, rule: str, key: bytes) -> bytes | None:
         """Who took this place (`provenance.once`): an event in the log or one that waits for it; None while free."""
         return None if self._holder is None else self._holder(rule, key)

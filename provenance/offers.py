@@ -1,0 +1,56 @@
+"""Under which terms a work is on offer at some place of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from provenance.assent import judge
+from provenance.before import Before
+from provenance.shares import majorities, speaks_for
+
+__all__ = ["Offer", "offers_of"]
+
+
+class Offer(NamedTuple):
+    """A standing offer: ids of its events (64 hex digits), and what its terms say."""
+
+    id: str
+    terms: str
+    license: str
+    machine: Mapping[str, Any]
+    price: Mapping[str, str] | None
+    audience: str
+
+
+def offers_of(work: bytes, before: Before) -> list[Offer]:
+    """The offers of a work that stand: made by somebody who may, agreed to where it is owned in shares, not detached.
+
+    Earliest first. An offer whose terms cannot be read is left out: nobody can act on it.
+    """
+    found = []
+    for offer_id in before.pointing(work, "work", "offer.attach"):
+        event, entry = before.event(offer_id), before.index.find(offer_id)
+        if event is None or entry is None or next(before.pointing(offer_id, "offer", "offer.detach"), None) is not None:
+            continue
+        then = before.at(entry.idx)
+        if not speaks_for(work, before.issuer_of(entry.idx), bytes.fromhex(event["actor"]), then):
+            continue
+        if judge(offer_id, event, list(majorities(event, then)), before).state != "effective":
+            continue
+        terms_id = next(refs_of(event, "terms"), b"")
+        terms = before.event(terms_id)
+        if terms is None:
+            continue
+        body, said = event["body"], terms["body"]
+        found.append(
+            Offer(
+                id=offer_id.hex(),
+                terms=terms_id.hex(),
+                license=str(said["license"]),
+                machine=said.get("machine", {}),
+                price=body.get("price"),
+                audience=str(body.get("audience", "public")),
+            )
+        )
+    return found
