@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from provenance.identity import Mandate, Party, party_of, read_mandates, read_party
 from provenance.index import Facts, Index
 
 __all__ = ["Act", "Before"]
@@ -73,7 +74,7 @@ class Before:
 
     `market` is the id of the market's party. `acts` are what is accepted with it, all or none. `time` is the log time
     that windows are measured by (RFC 3339, "" before the first); None takes the index's last. At staging `holder` also
-    knows what waits; who judges a log passes nothing.
+    knows what waits; without it the index answers.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Before:
         acts: Sequence[Act] = (),
         time: str | None = None,
         holder: Holder | None = None,
+        parties: Callable[[bytes], Party | None] | None = None,
     ) -> None:
         self.index = index
         self.market = market
@@ -92,6 +94,7 @@ class Before:
         self._acts = {act.fact.event_id: act for act in acts}
         self._time = time
         self._holder = holder
+        self._parties = parties
 
     @cached_property
     def time(self) -> str:
@@ -115,7 +118,29 @@ class Before:
         """The same as of an earlier size of the log: what waits, or is accepted with the act, is not in it."""
         index = self.index.at(size)
         time = index.time_of(size - 1) if size else ""
-        return Before(index, self._read, market=self.market, time=time)
+        return Before(index, self._read, market=self.market, time=time, parties=self._parties)
+
+    @cached_property
+    def place(self) -> int:
+        """Entries before the act, but for what waits."""
+        return self.index.size
+
+    def party(self, party_id: bytes) -> Party | None:
+        """A party with its keys, None when there is none with this id; one that waits stands at `place`."""
+        if self._parties is None:
+            found = read_party(party_id, self.index, self.data)
+        else:
+            found = self._parties(party_id)
+        if found is None or found.index >= self.place:
+            event = self.event(party_id)
+            if event is None or event["type"] != "party.register":
+                return None
+            found = party_of(party_id, self.place, self.data(party_id) or b"")
+        return found
+
+    def mandates(self, principal: bytes, agent: bytes) -> Iterator[Mandate]:
+        """What the principal granted the agent, earliest first, also what has ended."""
+        return read_mandates(self, principal=principal, agent=agent)
 
     def issuer_of(self, idx: int) -> bytes:
         """Party id of whoever signed an entry, as its statement says; b"" for an entry that is not there."""
@@ -123,7 +148,7 @@ class Before:
 
     def holder(self, rule: str, key: bytes) -> bytes | None:
         """Who took this place (`provenance.once`): an event in the log or one that waits for it; None while free."""
-        return None if self._holder is None else self._holder(rule, key)
+        return self.index.taken(rule, key) if self._holder is None else self._holder(rule, key)
 
     def pointing(self, event_id: bytes, role: str, *types: str) -> Iterator[bytes]:
         """Ids of the logged events of these types that point to `event_id` in this role, earliest first."""

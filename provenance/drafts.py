@@ -149,10 +149,9 @@ def is_event_id(text: str) -> bool:
     return _EVENT_ID.fullmatch(text) is not None
 
 
-def draft_facts(draft: Draft, *, sealed: bool = False) -> Facts:
-    """What the index will keep of it."""
-    actor = draft.model.actor
-    issuer = draft.id.hex() if actor == "self" else actor
+def draft_facts(draft: Draft, *, market: bytes, sealed: bool = False) -> Facts:
+    """What the index will keep of it, once `market` (party id) has signed it."""
+    issuer = draft.id.hex() if draft.model.actor == "self" else market.hex()
     return facts_of(event_id=draft.id, type=draft.type, issuer=issuer, sealed=sealed, event=draft.data)
 
 

@@ -268,7 +268,7 @@ class ProvenanceLedger(Desk):
         draft = terms_draft(self.draft, str(terms)) if not is_event_id(str(terms)) else None
         if draft is None:
             return [offer_draft(self.draft, work, str(terms), **details)]
-        content = next(digest for digest, kind in draft_facts(draft).digests if kind == "terms")
+        content = next(digest for digest, kind in draft_facts(draft, market=self.market).digests if kind == "terms")
         known = self._index.on().by_digest(content)
         if known:
             return [offer_draft(self.draft, work, known[0][0].event_id.hex(), **details)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from provenance.assent import judge
+from provenance.assent import judge, refs_of
 from provenance.before import Before
 from provenance.shares import majorities, speaks_for
 

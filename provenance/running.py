@@ -74,6 +74,7 @@ class RunningLedger:
         )
         self._sequencer.follow()  # also finishes what a crash interrupted
         self.market = self._find_market(signers().market.public.thumbprint[:8] if signers else None)
+        self._sequencer.market = self.market
         self._staging = Staging(
             queue=queue, index=index, recall=self._recall, sealed=sealed, market=self.market, clock=clock
         )

@@ -91,6 +91,8 @@ class Sequencer:
         self._lock = threading.Lock()
         self._stamps: list[int] = []  # when events were staged that are sequenced now; only while somebody watches
         self.observer: Observer = UNOBSERVED
+        self.market = b""
+        """Party id of whoever signs what comes without a signature; known once the log was read."""
 
     def sequence_once(self, limit: int = BATCH) -> int:
         """Sequence at most `limit` waiting events and return how many; durable when this returns.
@@ -105,7 +107,7 @@ class Sequencer:
             staged = parents_first(self._queue.peek(limit))
             done = len(staged)
             if staged:
-                self._batch(staged, [facts_of_staged(event) for event in staged], [event.event_id for event in staged])
+                self._batch(staged, [facts_of_staged(event, market=self.market) for event in staged], [event.event_id for event in staged])
 
         # What waits stays visible until a batch has committed, so that nothing visible means nothing under way.
         if self._queue.peek(1) or self._behind():
@@ -328,13 +330,9 @@ class Sequencer:
         return Row(statement, draft.data), facts
 
 
-def facts_of_staged(event: Staged) -> Facts:
-    """What the index will keep of an event that waits."""
-    if event.statement is not None:
-        issuer = Statement.parse(event.statement).issuer  # an agent's, perhaps
-    else:
-        actor = orjson.loads(event.event)["actor"]
-        issuer = event.event_id.hex() if actor == "self" else actor
+def facts_of_staged(event: Staged, *, market: bytes) -> Facts:
+    """What the index will keep of an event that waits, once `market` (party id) has signed those of its own."""
+    issuer = market.hex() if event.statement is None else Statement.parse(event.statement).issuer
     return facts_of(event_id=event.event_id, type=event.type, issuer=issuer, sealed=event.sealed, event=event.event)
 
 

@@ -83,7 +83,7 @@ class Staging:
             request = asked if isinstance(asked, Request) else asked(self.before(connection))
             now = milliseconds(self._clock())
             staged = [self.staged(draft, now) for draft in request.drafts]
-            facts = [draft_facts(draft) for draft in request.drafts]
+            facts = [draft_facts(draft, market=self._market) for draft in request.drafts]
             try:
                 self.check(facts, [event.event for event in staged], connection)
                 ticket = self.stage(connection, staged, facts, request.name, request.ticket)

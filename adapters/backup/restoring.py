@@ -323,5 +323,5 @@ def _put_names(parts: Parts, source: Checked) -> tuple[int, int, int, int]:
     put_files(parts.store, read_lines(root, held.files))
     for lines in portions(read_lines(root, held.queue)):
         staged = [parse_line(Waiting, line).staged for line in lines]
-        retake(parts.queue, map(facts_of_staged, staged))
+        retake(parts.queue, [facts_of_staged(event, market=b"") for event in staged])
     return waiting, sequenced, names, nameless

@@ -22,8 +22,8 @@ from ledger.repair import Repaired
 from ledger.rounds import Report
 from ledger.storage import Objects
 from ledger.tile import CHECKPOINT
-from provenance.report import safe_text
 from provenance.moments import format_time
+from provenance.report import safe_text
 from provenance.verdict import Record
 
 __all__ = ["add_to"]

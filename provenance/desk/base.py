@@ -80,7 +80,8 @@ class Desk(RunningLedger):
         portion: list[tuple[Staged, Facts]] = []
         for draft in drafts:
             # The model ends here: thousands of them would keep the garbage collector busy.
-            portion.append((self._staging.staged(draft), draft_facts(draft, sealed=draft.type in self._sealed)))
+            facts = draft_facts(draft, market=self.market, sealed=draft.type in self._sealed)
+            portion.append((self._staging.staged(draft), facts))
             if len(portion) == BATCH:
                 tickets += self._record_portion(portion)
                 portion = []
@@ -101,17 +102,19 @@ class Desk(RunningLedger):
         refs: Sequence[Mapping[str, Any]] = (),
         personal: Mapping[str, str | None] | None = None,
         strength: str = "observed",
+        actor: Named | None = None,
         claimed_at: str | None = None,
     ) -> Draft:
         """Build and check an event of the market's own, without recording it: for `record_many`.
 
-        What the market says of others it has `observed`. Values of `personal` that are None are left out. `claimed_at`
-        (RFC 3339, UTC, whole seconds) is when it is said to have been, by default now.
+        What the market says of others it has `observed`. Values of `personal` that are None are left out. `actor` is in
+        whose name it is said: by default the market's own, else that of a custodial party or of one that gave the
+        market a mandate. `claimed_at` (RFC 3339, UTC, whole seconds) is when it is said to have been, by default now.
         """
         return new_event(
             type,
             ledger=self.log.origin,
-            actor=self.market.hex(),
+            actor=self.market.hex() if actor is None else str(actor),
             strength=strength,
             claimed_at=claimed_at or format_time(self._clock()),
             body=body,

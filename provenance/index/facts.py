@@ -16,6 +16,7 @@ __all__ = ["Facts", "facts_of", "key_of"]
 _DIGESTS = {"file_digest": "file", "store_digest": "store"}
 _DETAILS = ("relation", "as", "basis")  # what a ref says of itself in one word, the first that is there
 _UNITS = ("rate", "units", "amount")
+_OF_ACTOR = {"mandate.grant": "principal", "party.link": "party"}  # asked for by the party that said it
 _NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
@@ -32,7 +33,7 @@ class Facts(NamedTuple):
     digests: tuple[tuple[bytes, str], ...]  # (digest, kind)
     time: str  # of a log.time, else ""
     erased: tuple[bytes, ...] = ()  # addresses that an erasure names
-    places: tuple[tuple[str, bytes], ...] = ()  # that it takes (`provenance.once`); the index does not keep them
+    places: tuple[tuple[str, bytes], ...] = ()  # that it takes (`provenance.once`)
 
 
 def key_of(digest: bytes) -> int:
@@ -55,6 +56,8 @@ def facts_of(*, event_id: bytes, type: str, issuer: str, sealed: bool, event: by
     actor = _digest(value.get("actor"))
     if actor is not None and actor.hex() != issuer:
         links = (*links, ("actor", actor, "", "", None))  # an agent signed for it
+    if actor is not None and type in _OF_ACTOR:
+        links = (*links, (_OF_ACTOR[type], actor, "", "", None))
     return Facts(
         event_id,
         type,

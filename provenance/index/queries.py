@@ -25,7 +25,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from provenance.index.bulk import among, insert_many, schema_options
 from provenance.index.facts import Facts, key_of, outside_key
-from provenance.index.tables import digests, entries, erased, links, metadata, times
+from provenance.index.tables import digests, entries, erased, links, metadata, places, times
 
 __all__ = ["Entry", "Index", "Link", "forget_in", "rows_of"]
 
@@ -216,6 +216,18 @@ class Index:
             found.update({bytes(address): int(idx) for address, idx in rows if bytes(address) in wanted})
         return found
 
+    def taken(self, rule: str, place: bytes) -> bytes | None:
+        """Id of the earliest event that took a place (`provenance.once`), None while it is free."""
+        query = (
+            select(entries.c.event_id)
+            .join(places, places.c.idx == entries.c.idx)
+            .where(places.c.key == key_of(place), places.c.place == place, places.c.rule == rule)
+            .order_by(entries.c.idx)
+            .limit(1)
+        )
+        row = self._run(self._then(query, entries.c.idx)).first()
+        return bytes(row.event_id) if row else None
+
     def _then(self, query: Select[Any], place: ColumnElement[int]) -> Select[Any]:
         """Narrowed to what was indexed by then."""
         return query if self._until is None else query.where(place < self._until)
@@ -304,6 +316,7 @@ def rows_of(first: int, facts: Sequence[Facts]) -> list[tuple[Table, list[tuple[
     digest_rows: list[tuple[Any, ...]] = []
     time_rows: list[tuple[Any, ...]] = []
     erased_rows: list[tuple[Any, ...]] = []
+    place_rows: list[tuple[Any, ...]] = []
     for idx, fact in enumerate(facts, first):
         event_id = fact.event_id
         issuer = key_of(fact.issuer)
@@ -316,12 +329,14 @@ def rows_of(first: int, facts: Sequence[Facts]) -> list[tuple[Table, list[tuple[
         if fact.time:
             time_rows.append((idx, fact.time))
         erased_rows += [(idx, key_of(address), address) for address in fact.erased]
+        place_rows += [(idx, rule, key_of(place), place) for rule, place in fact.places]
     return [
         (entries, rows),
         (links, link_rows),
         (digests, digest_rows),
         (times, time_rows),
         (erased, erased_rows),
+        (places, place_rows),
     ]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Column, Identity, Index, Integer, MetaData, T
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-__all__ = ["digests", "entries", "erased", "links", "metadata", "times"]
+__all__ = ["digests", "entries", "erased", "links", "metadata", "places", "times"]
 
 metadata = MetaData()
 
@@ -98,6 +98,21 @@ class _Erased(_Private, table=True):
     address: bytes
 
 
+class _Place(_Private, table=True):
+    """One place that an event takes (`provenance.once`): the earliest row of each is the one who has it."""
+
+    __tablename__ = "provenance_index_places"
+    __table_args__ = (
+        Index("provenance_index_places_key", "key"),
+        Index("provenance_index_places_idx", "idx"),
+    )
+    id: int | None = _id()
+    idx: int = _big()
+    rule: str
+    key: int = _big()
+    place: bytes
+
+
 def _table(model: type[SQLModel]) -> Table:
     return metadata.tables[str(model.__tablename__)]
 
@@ -107,3 +122,4 @@ links = _table(_Link)
 digests = _table(_Digest)
 times = _table(_Time)
 erased = _table(_Erased)
+places = _table(_Place)

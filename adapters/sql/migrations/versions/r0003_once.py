@@ -40,6 +40,17 @@ def upgrade() -> None:
     )
     op.create_index("provenance_index_erased_key", "provenance_index_erased", ["key"], schema=schema)
     op.create_index("provenance_index_erased_idx", "provenance_index_erased", ["idx"], schema=schema)
+    op.create_table(
+        "provenance_index_places",
+        sa.Column("id", _BIG, sa.Identity(), primary_key=True, nullable=False),
+        sa.Column("idx", _BIG, nullable=False),
+        sa.Column("rule", sa.String(), nullable=False),
+        sa.Column("key", _BIG, nullable=False),
+        sa.Column("place", sa.LargeBinary(), nullable=False),
+        schema=schema,
+    )
+    op.create_index("provenance_index_places_key", "provenance_index_places", ["key"], schema=schema)
+    op.create_index("provenance_index_places_idx", "provenance_index_places", ["idx"], schema=schema)
 
 
 def downgrade() -> None:
@@ -47,6 +58,7 @@ def downgrade() -> None:
     schema = context.config.attributes["schema"]
     op.drop_table("provenance_once", schema=schema)
     if _has_index():
+        op.drop_table("provenance_index_places", schema=schema)
         op.drop_table("provenance_index_erased", schema=schema)
         op.drop_column("provenance_index_links", "units", schema=schema)
 
