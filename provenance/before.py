@@ -87,6 +87,7 @@ class Before:
         time: str | None = None,
         holder: Holder | None = None,
         parties: Callable[[bytes], Party | None] | None = None,
+        settled: set[bytes] | None = None,
     ) -> None:
         self.index = index
         self.market = market
@@ -95,6 +96,7 @@ class Before:
         self._time = time
         self._holder = holder
         self._parties = parties
+        self._settled = set() if settled is None else settled
 
     @cached_property
     def time(self) -> str:
@@ -103,6 +105,8 @@ class Before:
 
     def data(self, event_id: bytes) -> bytes | None:
         """Bytes of an earlier event, None when it is unknown or cannot be read here."""
+        if not event_id:
+            return None  # what points nowhere
         act = self._acts.get(event_id)
         return act.data if act is not None else self._read(event_id)
 
@@ -149,6 +153,14 @@ class Before:
     def holder(self, rule: str, key: bytes) -> bytes | None:
         """Who took this place (`provenance.once`): an event in the log or one that waits for it; None while free."""
         return self.index.taken(rule, key) if self._holder is None else self._holder(rule, key)
+
+    def is_settled(self, event_id: bytes) -> bool:
+        """Whether this act is known to lack nobody's word."""
+        return event_id in self._settled
+
+    def settle(self, event_id: bytes) -> None:
+        """Remember that it does."""
+        self._settled.add(event_id)
 
     def pointing(self, event_id: bytes, role: str, *types: str) -> Iterator[bytes]:
         """Ids of the logged events of these types that point to `event_id` in this role, earliest first."""

@@ -56,8 +56,17 @@ class Queue(Protocol):
         Raises `StorageError` when what would be written could survive a rollback of the caller.
         """
 
-    def stage(self, connection: Connection, events: Sequence[Staged], *, name: Name | None = None) -> bool:
-        """Add rows and take the market's `name` for them, or add nothing and return False when the name is taken.
+    def stage(
+        self,
+        connection: Connection,
+        events: Sequence[Staged],
+        *,
+        name: Name | None = None,
+        unless: Sequence[tuple[str, bytes]] = (),
+    ) -> bool:
+        """Add rows and take the market's `name` for them; or add nothing and return False when the name is taken.
+
+        Nor when one of the places `unless` is, as (rule, key): what speaks against the events would be there.
 
         Durable when the transaction of `connection` commits; gone when it does not. Raises `Conflict` for an event
         that is staged already.

@@ -16,12 +16,13 @@ from ledger.errors import Conflict
 from provenance.drafts import Named, draft_facts, fingerprint, submitted
 from provenance.errors import EventRejected, Reason
 from provenance.events import Draft
+from provenance.identity import Party
 from provenance.index import Facts, IndexStore
 from provenance.moments import milliseconds
 from provenance.once import Place
 from provenance.queue import Name, Queue, Staged
 from provenance.recall import Recall
-from provenance.rules import Act, Before, check_acts, check_refs, targets
+from provenance.rules import Act, Before, barriers, check_acts, check_refs, in_force, targets
 from provenance.ticket import Ticket
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Staging:
         sealed: frozenset[str],
         market: bytes,
         clock: Callable[[], datetime],
+        parties: Callable[[bytes], Party | None] | None = None,
     ) -> None:
         self._queue = queue
         self._index = index
@@ -76,6 +78,8 @@ class Staging:
         self._sealed = sealed
         self._market = market
         self._clock = clock
+        self._settled: set[bytes] = set()  # offers that everybody agreed to
+        self._parties = parties
 
     def record(self, asked: Request | Callable[[Before], Request], session: Any) -> Ticket:
         """Accept the market's own events. The same ref with the same content returns the first ticket."""
@@ -124,7 +128,9 @@ class Staging:
             lambda event_id: self._recall.read(event_id, connection),
             market=self._market,
             acts=acts,
+            parties=self._parties,
             holder=lambda rule, key: self._queue.holder(connection or self._queue.reading, rule, key),
+            settled=self._settled,
         )
 
     def stage(
@@ -143,10 +149,22 @@ class Staging:
         taken = self._queue.take(connection, places) if places else None
         if taken is not None:
             self._refuse_taken(connection, taken)
-        if self._queue.stage(connection, staged, name=name) or name is None:
+        acts = [Act(fact, event.event) for fact, event in zip(facts, staged, strict=True)]
+        unless = [place for act in acts for place in barriers(act)]
+        if self._queue.stage(connection, staged, name=name, unless=unless):
             return ticket
+        first = None if name is None else self._queue.named(connection, name.verb, name.ref)
+        if first is None and unless:
+            before = self.before(connection, acts)
+            reasons = [reason for act in acts for reason in in_force(act, before)]
+            if reasons:
+                raise EventRejected(*reasons)
+            if self._queue.stage(connection, staged, name=name):
+                return ticket
         if places:
             self._queue.give_back(connection, [event.event_id for event in staged])
+        if name is None:
+            return ticket
         return self._first_ticket(connection, name, ticket)
 
     def _refuse_taken(self, connection: Connection, place: Place) -> None:

@@ -56,21 +56,31 @@ class SqlQueue:
             self._refuse_unsafe(connection)
             yield connection
 
-    def stage(self, connection: Connection, events: Sequence[Staged], *, name: Name | None = None) -> bool:
-        """As `Queue.stage`: one statement, on SQLite two with a name."""
+    def stage(
+        self,
+        connection: Connection,
+        events: Sequence[Staged],
+        *,
+        name: Name | None = None,
+        unless: Sequence[tuple[str, bytes]] = (),
+    ) -> bool:
+        """As `Queue.stage`: one statement, but on SQLite or without a name, where a look costs little."""
         schema = self._store.schema
         rows = [_values(event) for event in events]
+        at_once = connection.dialect.name == "postgresql"
+        if (name is None or not at_once) and any(self.holder(connection, rule, key) for rule, key in unless):
+            return False
         if name is None:
             staged = insert_missing(connection, queue, rows, schema=schema)
-        elif connection.dialect.name == "postgresql":
-            staged = stage_named(connection, name, rows, schema=schema)
+        elif at_once:
+            staged = stage_named(connection, name, rows, unless, schema=schema)
         else:
             staged = insert_missing(connection, queue, rows) if insert_missing(connection, refs, [name]) else 0
         if staged == len(rows):
             return True
         if name is not None:
             if self.named(connection, name.verb, name.ref) != name:
-                return False
+                return False  # another event has it, or one of `unless` is taken
             values = {"verb": name.verb, "ref": name.ref}
             connection.execute(_UNNAME, values, execution_options=self._options)
         msg = f"queue: {len(rows) - staged} of {len(rows)} events are staged already"

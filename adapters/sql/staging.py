@@ -10,34 +10,48 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, bindparam, cast, literal_column, select, union_all
+from sqlalchemy import Connection, Dialect, bindparam, cast, exists, literal_column, select, union_all
 from sqlalchemy.dialects.postgresql import insert
 
-from adapters.sql.tables import queue, refs
+from adapters.sql.tables import once, queue, refs
 from provenance.index.bulk import columns_of, in_schema
 
 __all__ = ["stage_named"]
 
 
 def stage_named(
-    connection: Connection, name: Sequence[Any], events: Sequence[tuple[Any, ...]], *, schema: str | None
+    connection: Connection,
+    name: Sequence[Any],
+    events: Sequence[tuple[Any, ...]],
+    unless: Sequence[tuple[str, bytes]],
+    *,
+    schema: str | None,
 ) -> int:
     """Insert a row of `refs` and, if it is new, rows of `queue`, but for those that are there; how many of `queue`.
 
-    It waits for another transaction that is taking the same name, and never fails on a value that is not new.
+    Nothing is inserted while a row of `once` has one of the places `unless`. It waits for another transaction that is taking the same name, and never fails on a value that is not new.
     """
-    sql, order = _statement(connection.dialect, schema, len(events))
-    given = [*name, *(value for event in events for value in event)]
-    values = dict(zip(_parameters(len(events)), given, strict=True))
+    sql, order = _statement(connection.dialect, schema, len(events), len(unless))
+    given = [*name, *(value for place in unless for value in place), *(value for event in events for value in event)]
+    values = dict(zip(_parameters(len(events), len(unless)), given, strict=True))
     return connection.exec_driver_sql(sql, values if order is None else tuple(values[part] for part in order)).rowcount
 
 
 @lru_cache(maxsize=64)
-def _statement(dialect: Dialect, schema: str | None, count: int) -> tuple[str, tuple[str, ...] | None]:
+def _statement(dialect: Dialect, schema: str | None, count: int, barriers: int) -> tuple[str, tuple[str, ...] | None]:
     """The statement as this driver spells it, and the order of its parameters where they are positional."""
-    names, events = in_schema(refs, schema), in_schema(queue, schema)
-    row = {column: bindparam(column, type_=names.c[column].type) for column in columns_of(refs)}
-    name = insert(names).values(row).on_conflict_do_nothing().returning(literal_column("1").label("one")).cte("name")
+    names, events, places = in_schema(refs, schema), in_schema(queue, schema), in_schema(once, schema)
+    row = [cast(bindparam(column), names.c[column].type) for column in columns_of(refs)]
+    taken = [
+        exists().where(
+            places.c.rule == bindparam(f"rule_{at}", type_=places.c.rule.type),
+            places.c.key == bindparam(f"key_{at}", type_=places.c.key.type),
+        )
+        for at in range(barriers)
+    ]
+    free = select(*row).where(*(~each for each in taken))
+    added = insert(names).from_select(columns_of(refs), free).on_conflict_do_nothing()
+    name = added.returning(literal_column("1").label("one")).cte("name")
     columns = columns_of(queue)
     rows = [
         # A NULL alone would be taken for text.
@@ -50,5 +64,6 @@ def _statement(dialect: Dialect, schema: str | None, count: int) -> tuple[str, t
 
 
 @lru_cache(maxsize=64)
-def _parameters(count: int) -> tuple[str, ...]:
-    return (*columns_of(refs), *(f"{column}_{at}" for at in range(count) for column in columns_of(queue)))
+def _parameters(count: int, barriers: int) -> tuple[str, ...]:
+    places = (f"{part}_{at}" for at in range(barriers) for part in ("rule", "key"))
+    return (*columns_of(refs), *places, *(f"{column}_{at}" for at in range(count) for column in columns_of(queue)))

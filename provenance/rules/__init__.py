@@ -11,10 +11,23 @@ from types import MappingProxyType
 
 from provenance.before import Act, Before
 from provenance.errors import Reason
-from provenance.rules import grants, privacy, works
+from provenance.rules import grants, parties, privacy, works
+from provenance.rules.grants import barriers, in_force
 from provenance.rules.refs import PARTIES, ROLES, WORKS, check_refs, targets
 
-__all__ = ["PARTIES", "ROLES", "RULES", "WORKS", "Act", "Before", "check_acts", "check_refs", "targets"]
+__all__ = [
+    "PARTIES",
+    "ROLES",
+    "RULES",
+    "WORKS",
+    "Act",
+    "Before",
+    "barriers",
+    "check_acts",
+    "check_refs",
+    "in_force",
+    "targets",
+]
 
 Rule = Callable[[Act, Before], Iterator[Reason]]
 """Yields what is wrong with an act, given everything before it."""
@@ -28,12 +41,12 @@ def _merged(*families: Mapping[str, Sequence[Rule]]) -> Mapping[str, tuple[Rule,
     return MappingProxyType(found)
 
 
-RULES: Mapping[str, tuple[Rule, ...]] = _merged(works.RULES, grants.RULES, privacy.RULES)
+RULES: Mapping[str, tuple[Rule, ...]] = _merged(works.RULES, grants.RULES, parties.RULES, privacy.RULES)
 """The rules of each type of event that looks into earlier ones."""
 
 
 def check_acts(acts: Sequence[Act], before: Before) -> Iterator[Reason]:
     """Apply the rules of each act's type. Those that precede it in `acts` count as earlier; `before` knows them."""
     for act in acts:
-        for rule in RULES.get(act.type, ()):
+        for rule in (parties.speaks, *RULES.get(act.type, ())):
             yield from rule(act, before)

@@ -1,4 +1,4 @@
-"""Offers, and grants against them."""
+"""Offers, grants against them, and what becomes of a grant."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from provenance.acts import standing
+from provenance.assent import refs_of
 from provenance.before import Act, Before
 from provenance.errors import Reason
 from provenance.rules.works import may_act
+from provenance.shares import speaks_for
+from provenance.standings import grant_status, status_of
 
 if TYPE_CHECKING:
     from provenance.rules import Rule
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "barriers", "in_force"]
 
 
 def _fits_offer(act: Act, before: Before) -> Iterator[Reason]:
@@ -38,6 +42,46 @@ def _fits_offer(act: Act, before: Before) -> Iterator[Reason]:
         got = f"{paid.get('amount', '0')} {paid.get('currency', '')}".strip()
         want = f"at least {int(asked['amount']) * quantity} {asked['currency']}"
         yield Reason("grant.price", f"the price is {got}, want {want} (minor units)", (act.id, offer.hex()))
+    expires = act.body.get("expires", "")
+    if expires and expires <= before.time:
+        yield Reason("grant.expires", f"the grant expires at {expires}, which is past at {before.time}", (act.id,))
+
+
+def _agreed(act: Act, before: Before) -> Iterator[Reason]:
+    """`grant.offer`: an offer of a work that is owned in shares stands once enough of them have agreed."""
+    offer = act.ref("offer")
+    if offer is None or before.is_settled(offer):
+        return
+    found = standing(offer, before)
+    if found is None:
+        return  # it waits: its owners have not been asked yet, and it was accepted a moment ago
+    if found.state == "effective":
+        before.settle(offer)
+        return
+    text = f"the offer is {found.state}: it lacks the word of {', '.join(found.missing) or 'enough owners'}"
+    yield Reason("grant.offer", text, (act.id, *found.events))
+
+
+def in_force(act: Act, before: Before) -> Iterator[Reason]:
+    """`grant.detached`, `grant.status`: the offer was not withdrawn, and its work is not suspended or gone.
+
+    Asked only where one of `barriers` is taken: a sale under a standing offer pays for no look.
+    """
+    offer, work = act.ref("offer"), act.ref("work")
+    detached = None if offer is None else before.holder("offer.detach", offer)
+    if offer is not None and detached is not None:
+        yield Reason("grant.detached", f"the offer {offer.hex()} was withdrawn", (act.id, detached.hex()))
+    status = None if work is None else status_of(work, before)
+    if work is not None and status is not None and status.state != "active":
+        text = f"the work {work.hex()} is {status.state}: nothing is licensed of it"
+        yield Reason("grant.status", text, (act.id, *status.events))
+
+
+def barriers(act: Act) -> Iterator[tuple[str, bytes]]:
+    """Places (`provenance.once`) that stay free as long as nothing speaks against this grant."""
+    if act.type == "grant.issue":
+        yield from (("offer.detach", offer) for offer in act.refs("offer"))
+        yield from (("work.status", work) for work in act.refs("work"))
 
 
 @lru_cache(maxsize=1024)
@@ -47,9 +91,74 @@ def _offered(offer: bytes) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     return tuple(ref["id"] for ref in value["refs"] if ref["role"] == "work"), value["body"].get("price", {})
 
 
+def _withdraws_own(act: Act, before: Before) -> Iterator[Reason]:
+    """`offer.detach.actor`: whoever may offer the work may withdraw the offer."""
+    offer = act.ref("offer")
+    event = None if offer is None else before.event(offer)
+    if offer is None or event is None:
+        yield Reason("offer.detach.offer", "the offer cannot be read here", (act.id,))
+        return
+    if act.issuer != before.market and event["actor"] != act.actor.hex():
+        text = f"{act.issuer.hex()} did not make the offer {offer.hex()}, and is not the market"
+        yield Reason("offer.detach.actor", text, (act.id, offer.hex()))
+
+
+def _usable(act: Act, before: Before) -> Iterator[Reason]:
+    """`grant.holder`, `grant.standing`: only who holds a grant uses it, and only while it stands."""
+    grant = act.ref("grant")
+    if grant is None:
+        return
+    found = grant_status(grant, before)
+    if found.state != "standing":
+        yield Reason("grant.standing", f"the grant {grant.hex()} is {found.state}", (act.id, *found.events))
+    if act.issuer != before.market and act.actor.hex() != found.holder:
+        text = f"{act.issuer.hex()} does not hold the grant {grant.hex()}, {found.holder or 'nobody known'} does"
+        yield Reason("grant.holder", text, (act.id, *found.events))
+
+
+def _transferable(act: Act, before: Before) -> Iterator[Reason]:
+    """`grant.transferable`: only a grant that says so is passed on."""
+    grant = act.ref("grant")
+    event = None if grant is None else before.event(grant)
+    if grant is not None and event is not None and not event["body"]["transferable"]:
+        text = f"the grant {grant.hex()} is not transferable"
+        yield Reason("grant.transferable", text, (act.id, grant.hex()))
+
+
+def _numbered(act: Act, before: Before) -> Iterator[Reason]:
+    """`grant.consume.number`: a grant for three uses is consumed as number 1, 2 and 3."""
+    grant = act.ref("grant")
+    event = None if grant is None else before.event(grant)
+    if grant is not None and event is not None and act.body["number"] > event["body"]["quantity"]:
+        text = f"number {act.body['number']} of a grant for {event['body']['quantity']}"
+        yield Reason("grant.consume.number", text, (act.id, grant.hex()))
+
+
+def _revocable(act: Act, before: Before) -> Iterator[Reason]:
+    """`grant.revoke.actor`: the licensor's side or the market revokes. `grant.revoke.terms`: unless terms forbid it."""
+    grant = act.ref("grant")
+    event = None if grant is None else before.event(grant)
+    if grant is None or event is None:
+        return
+    work = next(refs_of(event, "work"), b"")
+    if event["actor"] != act.actor.hex() and not speaks_for(work, act.issuer, act.actor, before):
+        text = f"{act.issuer.hex()} did not issue the grant {grant.hex()}, nor owns its work"
+        yield Reason("grant.revoke.actor", text, (act.id, grant.hex()))
+    offer = before.event(next(refs_of(event, "offer"), b""))
+    terms_id = b"" if offer is None else next(refs_of(offer, "terms"), b"")
+    terms = before.event(terms_id)
+    if terms is not None and terms["body"]["machine"].get("revocable") is False:
+        text = f"the terms {terms_id.hex()} say that what was granted stays granted"
+        yield Reason("grant.revoke.terms", text, (act.id, terms_id.hex()))
+
+
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
         "offer.attach": (may_act,),
-        "grant.issue": (may_act, _fits_offer),
+        "offer.detach": (_withdraws_own,),
+        "grant.issue": (may_act, _fits_offer, _agreed),
+        "grant.transfer": (_usable, _transferable),
+        "grant.consume": (_usable, _numbered),
+        "grant.revoke": (_revocable,),
     }
 )

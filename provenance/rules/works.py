@@ -1,4 +1,4 @@
-"""Who may act on a work, and works that would be their own ancestors."""
+"""Who may act on a work, works that would be their own ancestors, and the states that a work may be in."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 from provenance.before import Act, Before
 from provenance.errors import Reason
 from provenance.shares import speaks_for
+from provenance.standings import status_of
 
 if TYPE_CHECKING:
     from provenance.rules import Rule
 
 __all__ = ["RULES", "may_act"]
+
+_OF_THE_HOST = frozenset({"suspended", "takendown"})
+"""States that whoever hosts a work puts it into, and alone takes it out of."""
 
 
 def may_act(act: Act, before: Before) -> Iterator[Reason]:
@@ -37,9 +41,58 @@ def _same_bytes_as_ancestor(act: Act, before: Before) -> Iterator[Reason]:
         yield Reason("G2.cycle", text, (act.id, twin.hex()))
 
 
+def _no_cycle(act: Act, before: Before) -> Iterator[Reason]:
+    """`G2.cycle`: a parent that is found out late must not derive from its own child."""
+    child = act.ref("child")
+    if child is not None and child in before.index.ancestors(act.refs("parent")):
+        text = f"the child {child.hex()} is among the ancestors of its parents: the derivation would be a cycle"
+        yield Reason("G2.cycle", text, (act.id, child.hex()))
+
+
+def _amended_by(act: Act, before: Before) -> Iterator[Reason]:
+    """`derive.amend.cause`: what was judged names the judgment, what was found out comes from the child's side."""
+    judgment = act.ref("judgment")
+    if act.body["cause"] == "judged":
+        event = None if judgment is None else before.event(judgment)
+        if event is None or event["body"].get("decision") != "upheld":
+            yield Reason(
+                "derive.amend.cause", "cause is judged, but no judgment that upheld a dispute is named", (act.id,)
+            )
+    else:
+        yield from may_act(act, before)
+
+
+def _other_bytes(act: Act, before: Before) -> Iterator[Reason]:
+    """`work.version.digest`: a version has bytes of its own."""
+    of = act.ref("of")
+    own = {digest for digest, kind in act.fact.digests if kind == "content"}
+    entry = None if of is None else before.index.find(of)
+    if entry is not None and before.index.digest_of(entry.idx) in own:
+        text = f"the version has the bytes of the work {entry.event_id.hex()} itself; an alias says that"
+        yield Reason("work.version.digest", text, (act.id, entry.event_id.hex()))
+
+
+def _status(act: Act, before: Before) -> Iterator[Reason]:
+    """`work.status.host`: only the host suspends, takes down, and undoes that. `work.status.deleted`: that is final."""
+    work = act.ref("work")
+    if work is None:
+        return
+    now, to = status_of(work, before), act.body["state"]
+    if act.issuer != before.market and ({now.state, to} & _OF_THE_HOST):
+        text = f"from {now.state} to {to}: only the market that hosts the work says so"
+        yield Reason("work.status.host", text, (act.id, *now.events))
+    if now.state == "deleted" and to != "deleted":
+        yield Reason("work.status.deleted", f"the work is deleted, which {to} cannot undo", (act.id, *now.events))
+
+
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
+        "work.alias": (may_act,),
+        "work.version": (may_act, _other_bytes),
         "work.derive": (_same_bytes_as_ancestor,),
         "work.manifest": (may_act,),
+        "work.status": (may_act, _status),
+        "derive.amend": (_amended_by, _no_cycle),
+        "attribution.set": (may_act,),
     }
 )
