@@ -131,10 +131,7 @@ class Before:
 
     def party(self, party_id: bytes) -> Party | None:
         """A party with its keys, None when there is none with this id; one that waits stands at `place`."""
-        if self._parties is None:
-            found = read_party(party_id, self.index, self.data)
-        else:
-            found = self._parties(party_id)
+        found = read_party(party_id, self.index, self.data) if self._parties is None else self._parties(party_id)
         if found is None or found.index >= self.place:
             event = self.event(party_id)
             if event is None or event["type"] != "party.register":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from provenance.canonical import address
 from provenance.errors import EventRejected, Reason
 from provenance.events import Unknown, read_event
-from provenance.identity import Parties, party_of, verify_by
+from provenance.identity import KeyEvent, Parties, party_of, verify_by
 from provenance.index import Facts, facts_of
 from provenance.item import Item
 from provenance.queue import Staged
@@ -26,9 +26,10 @@ def open_foreign(
     parties: Parties,
     index: int,
 ) -> tuple[Staged, Facts]:
-    """Return what can be staged: a statement over exactly this event, for this log, by its actor's own valid key.
+    """Return what can be staged: a statement over exactly this event, for this log, by its signer's own valid key.
 
-    `sealed` are the types that the log's policy seals, `index` is the position from which the signature is judged.
+    Whether the signer may speak for the event's actor is for `provenance.rules.parties`. `sealed` are the types that
+    the log's policy seals, `index` is the position from which the signature is judged.
     Raises `MalformedError`, `InvalidSignature`, `UnknownKey`, `EventRejected`.
     """
     signed = Statement.parse(statement)
@@ -41,7 +42,7 @@ def open_foreign(
             ("log", signed.origin, origin),
             ("event's log", read.ledger, origin),
             ("type", signed.type, read.type),
-            ("actor", signed.issuer, own.hex() if read.actor == "self" else read.actor),
+            ("actor", signed.issuer, own.hex() if read.actor == "self" else signed.issuer),
             ("seal", signed.sealed, signed.type in sealed),
         )
         if got != want
@@ -57,6 +58,8 @@ def open_foreign(
         raise EventRejected(*reasons)
     if read.actor == "self":
         verify_by(party_of(own, index, event), signed)
+    elif read.type == "party.keys":
+        _verify_keys(KeyEvent.read(own, event), signed, parties, index)
     else:
         parties.verify(signed, index)
     commits = set(read.commits.values())
@@ -66,3 +69,14 @@ def open_foreign(
             raise EventRejected(Reason("items.match", text, (own.hex(),)))
     staged = Staged(0, own, read.type, event, tuple(items), statement, signed.sealed)
     return staged, facts_of(event_id=own, type=read.type, issuer=signed.issuer, sealed=signed.sealed, event=event)
+
+
+def _verify_keys(said: KeyEvent, signed: Statement, parties: Parties, index: int) -> None:
+    """Verify a change of keys by the keys that may sign it. What needs no key for it is for the rules."""
+    parties.verify(signed, index, said)
+    issuer = bytes.fromhex(signed.issuer)
+    party = parties.get(issuer)
+    found = () if party is None else party.objections(said, issuer=issuer, index=index, time="", signer=signed.kid)
+    reasons = [reason for reason in found if reason.rule in {"party.keys.signer", "party.keys.rank"}]
+    if reasons:
+        raise EventRejected(*reasons)

@@ -6,10 +6,11 @@ What it finds is indexed in memory, so that the same queries answer an auditor a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -17,7 +18,18 @@ from ledger.client import Client
 from ledger.errors import LedgerError, MalformedError, UnknownKey
 from ledger.tile import WIDTH
 from provenance.events import Unknown, read_event
-from provenance.identity import Parties, party_of
+from provenance.identity import (
+    ENDED,
+    KeyEvent,
+    Mandate,
+    Mandates,
+    Parties,
+    Party,
+    Revoked,
+    may_speak,
+    party_of,
+    works_of,
+)
 from provenance.index import Facts, Index, facts_of
 from provenance.item import Item
 from provenance.keys import PublicKey
@@ -32,6 +44,7 @@ operator's fault) · other bytes are there · its bundle is behind the checkpoin
 
 Progress = Callable[[int, int], None]
 _INDEX_EVERY = 16 * WIDTH
+_LATE = frozenset({"party.keys.deactivated", "party.keys.prev", "party.keys.window"})  # may have held when accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,7 @@ class History:
         self._unread: set[str] = set()  # parties whose keys only a later version can read
         self._index = Index.in_memory()
         self._parties = Parties(lambda _: None)
+        self._mandates = Mandates()
         keys = (PublicKey.from_ed25519(key.public) for key in log.policy.keys(log.checkpoint.origin))
         self._keys = {key.kid: key for key in keys}
         self._opened = lru_cache(maxsize=64)(self._open_bundle)
@@ -103,6 +117,7 @@ class History:
                 if progress is not None:
                     progress(first, size)
         history._index.write(first, facts)
+        history._flag_suspects()
         if progress is not None:
             progress(size, size)
         return history
@@ -201,7 +216,7 @@ class History:
         )
         if reading.event is not None:
             self._judge_event(idx, statement, reading.event, facts)
-        self._judge_signature(idx, statement)
+        self._judge_signature(idx, statement, reading.event)
         if idx and statement.sealed != (statement.type in self._sealed):
             word = "sealed" if statement.sealed else "not sealed"
             self._find(idx, "statement.sealed", f"statement #{idx} is {word}, against the policy in the genesis event")
@@ -221,18 +236,13 @@ class History:
         else:
             for reason in event.broken_rules():
                 self._find(idx, reason.rule, f"event #{idx}: {reason.sentence}")
-        issuer = statement.event_id.hex() if event.actor == "self" else event.actor
         for what, got, want in (
             ("type", statement.type, event.type),
             ("log", event.ledger, self.log.checkpoint.origin),
-            ("issuer", statement.issuer, issuer),
         ):
             if got != want:
-                self._find(
-                    idx,
-                    "statement.actor" if what == "issuer" else f"statement.{what}",
-                    f"statement #{idx}: {what} is {got}, the event has {want}",
-                )
+                self._find(idx, f"statement.{what}", f"statement #{idx}: {what} is {got}, the event has {want}")
+        speaks = self._judge_speaker(idx, statement, data, event.actor)
         wanted = targets([facts])
         known = self._index.known(wanted) | {i: self._pending[i] for i in wanted & self._pending.keys()}
         for reason in check_refs([facts], known):
@@ -246,6 +256,8 @@ class History:
             if facts.time < self._last_time:
                 self._find(idx, "log.time", f"log time #{idx} is {facts.time}, after {self._last_time}")
             self._last_time = facts.time
+        if event.type in {"mandate.grant", "mandate.revoke"} and speaks:
+            self._add_mandate(idx, statement.event_id, data)
         if event.type == "party.register":
             self._add_party(idx, statement.event_id, data, known=not isinstance(event, Unknown))
 
@@ -264,7 +276,66 @@ class History:
         if party.kind == "market" and not self.market:
             self.market = event_id.hex()
 
-    def _judge_signature(self, idx: int, statement: Statement) -> None:
+    def _judge_speaker(self, idx: int, statement: Statement, data: bytes, actor: str) -> bool:
+        """Whether the signer is the event's actor, or may speak for it."""
+        if statement.issuer == (statement.event_id.hex() if actor == "self" else actor):
+            return True
+        if actor == "self" or idx == 0 or statement.type.startswith("log."):
+            self._find(idx, "statement.actor", f"statement #{idx}: issuer is {statement.issuer}, the event has {actor}")
+            return False
+        known = _Known(idx, self._last_time, self._parties, self._mandates)
+        works = list(works_of(orjson.loads(data)))
+        reason = may_speak(bytes.fromhex(statement.issuer), bytes.fromhex(actor), statement.type, works, known)
+        if reason is not None:
+            text = f"statement #{idx}: {reason.sentence} ({reason.rule})"
+            self._find(idx, "statement.actor", text, altered=reason.rule not in ENDED)
+        return reason is None
+
+    def _add_mandate(self, idx: int, event_id: bytes, data: bytes) -> None:
+        """A mandate, or the end of one, that was said by whoever may. What cannot be read was found before."""
+        event = orjson.loads(data)
+        with suppress(MalformedError):
+            if event["type"] == "mandate.grant":
+                self._mandates.grant(Mandate.read(event_id, idx, data))
+        for ref in event["refs"]:
+            if ref["role"] == "mandate" and isinstance(ref["id"], str):
+                self._mandates.revoke(bytes.fromhex(ref["id"]), Revoked(event_id, idx), bytes.fromhex(event["actor"]))
+
+    def _change_keys(self, idx: int, statement: Statement, said: KeyEvent) -> None:
+        for reason in self._parties.change(said, statement, idx, self._last_time):
+            self._find(idx, reason.rule, f"event #{idx}: {reason.sentence}", altered=reason.rule not in _LATE)
+
+    def _key_event(self, idx: int, statement: Statement, event: bytes | None) -> KeyEvent | None:
+        """What a party.keys says. One that a later version wrote may have keys that nobody here can read."""
+        if statement.type != "party.keys" or event is None:
+            return None
+        try:
+            return KeyEvent.read(statement.event_id, event)
+        except MalformedError as error:
+            known = not isinstance(read_event(event), Unknown)
+            self._find(idx, "party.keys", f"event #{idx}: {error}", altered=known)
+            self._unread.add(statement.issuer)
+            return None
+
+    def _flag_suspects(self) -> None:
+        """Flag what was signed with keys that turned out, later in the log, to be compromised or void."""
+        parties = {party.id.hex(): party for party in self._parties.changed()}
+        since = [first for party in parties.values() if (first := party.suspect_since) is not None]
+        if not since:
+            return
+        for reading in self.readings(min(since), self.log.checkpoint.size):
+            said = reading.statement
+            party = None if said is None else parties.get(said.issuer)
+            if said is None or party is None or said.type == "party.keys":
+                continue
+            verdict = party.judge(said.kid, reading.index)
+            if verdict.word == "suspect":
+                text = f"statement #{reading.index}: {verdict.text}"
+                self._find(reading.index, "statement.suspect-key", text, altered=False)
+        self.findings.sort(key=lambda finding: finding.index)
+
+    def _judge_signature(self, idx: int, statement: Statement, event: bytes | None) -> None:
+        said = self._key_event(idx, statement, event)
         try:
             if idx == 0 or statement.type.startswith("log."):
                 if statement.type == "log.genesis" and idx:
@@ -280,12 +351,32 @@ class History:
                 text = f"statement #{idx}: this version cannot read the keys of its issuer {statement.issuer}"
                 self._find(idx, "statement.signature", text, altered=False)
             else:
-                self._parties.verify(statement, idx)
+                verdict = self._parties.judge(statement, idx, said)
+                if verdict.word == "retired":
+                    text = f"statement #{idx}: {verdict.text}"
+                    self._find(idx, "statement.retired-key", text, altered=False)
+                if said is not None:
+                    self._change_keys(idx, statement, said)
         except LedgerError as error:
             self._find(idx, "statement.signature", str(error))
 
     def _find(self, idx: int, rule: str, detail: str, altered: bool = True) -> None:
         self.findings.append(Finding(idx, rule, detail, altered))
+
+
+class _Known(NamedTuple):
+    """Parties and mandates just before an entry: what `may_speak` asks."""
+
+    place: int
+    time: str
+    parties: Parties
+    granted: Mandates
+
+    def party(self, party_id: bytes) -> Party | None:
+        return self.parties.get(party_id)
+
+    def mandates(self, principal: bytes, agent: bytes) -> list[Mandate]:
+        return self.granted.between(principal, agent)
 
 
 def _check_party(body: dict[str, Any]) -> None:

@@ -113,6 +113,12 @@ def _period(event: dict[str, Any]) -> Iterator[bytes]:
         yield _key("revenue", work.hex(), event["body"]["source_key"], event["body"]["from"])
 
 
+def _succession(event: dict[str, Any]) -> Iterator[bytes]:
+    prev = _ref(event, "prev")
+    if prev is not None and event["body"]["reason"] != "recover":  # that goes back to an event with a successor
+        yield prev
+
+
 def _table(event: dict[str, Any]) -> Iterator[bytes]:
     yield _key(event["type"], event["body"]["vocabulary"], event["body"]["version"])
 
@@ -127,7 +133,6 @@ CHAINS: Mapping[str, tuple[str, Start]] = MappingProxyType(
         "generation.run": ("generation", _nowhere),
         "grant.transfer": ("grant.holder", _at("grant")),
         "log.keys": ("log.keys", _nowhere),
-        "party.keys": ("party.keys", _nowhere),
         "reservation.declare": ("reservation", _nowhere),
         "split.declare": ("split", _at("work")),
         "split.transfer": ("split", _at("work")),
@@ -151,6 +156,7 @@ ONCE: Mapping[str, tuple[str, Keys]] = MappingProxyType(
         "hold.release": ("hold.release", _one("hold")),
         "mandate.revoke": ("mandate.revoke", _one("mandate")),
         "offer.detach": ("offer.detach", _one("offer")),
+        "party.keys": ("party.keys", _succession),
         "party.unlink": ("party.unlink", _one("link")),
         "revenue.report": ("revenue.period", _period),
         "syndicate.withdraw": ("syndicate.withdraw", _one("placement")),

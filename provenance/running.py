@@ -13,7 +13,7 @@ from ledger.errors import NotFound, UnknownKey
 from ledger.log import Log
 from ledger.rounds import Report, Rounds
 from provenance.health import Checkup, Health, Standing
-from provenance.identity import Parties, Party, party_of
+from provenance.identity import Parties, Party, has_changed, read_party
 from provenance.index import IndexStore
 from provenance.moments import format_time
 from provenance.notes import MemoryNotes, Notes
@@ -62,7 +62,7 @@ class RunningLedger:
         sealed = frozenset(orjson.loads(genesis.opened)["body"]["sealed"])
         self._sealed: frozenset[str] = sealed
         self._recall = Recall(log=log, queue=queue, vault=vault, index=index)
-        self._parties = Parties(self._find_party)
+        self._parties = Parties(self._find_party, newer=lambda party: has_changed(party, self._index.on()))
         self._sequencer = Sequencer(
             log=log,
             queue=queue,
@@ -75,8 +75,15 @@ class RunningLedger:
         self._sequencer.follow()  # also finishes what a crash interrupted
         self.market = self._find_market(signers().market.public.thumbprint[:8] if signers else None)
         self._sequencer.market = self.market
+        self._sequencer.may_sign, self._sequencer.late = self._check_market_key, self._is_late
         self._staging = Staging(
-            queue=queue, index=index, recall=self._recall, sealed=sealed, market=self.market, clock=clock
+            queue=queue,
+            index=index,
+            recall=self._recall,
+            sealed=sealed,
+            market=self.market,
+            clock=clock,
+            parties=self._parties.get,
         )
         self._observer: Observer = UNOBSERVED
         self._worker: Worker | None = None  # the one that was made last
@@ -163,20 +170,45 @@ class RunningLedger:
     # Parties
 
     def _find_party(self, party_id: bytes) -> Party | None:
-        entry = self._index.on().find(party_id)
-        if entry is None or entry.type != "party.register":
-            return None
-        return party_of(party_id, entry.idx, self.log.row(entry.idx).opened)
+        return read_party(party_id, self._index.on(), self._recall.read, self._signed)
+
+    def _signed(self, idx: int) -> Statement:
+        if idx >= self.log.size:
+            self.log.refresh()  # another process sequenced it
+        return Statement.parse(self.log.row(idx).entry)
 
     def _find_market(self, kid: bytes | None) -> bytes:
-        """The registered party that has this key; without one, the first that is registered as a market."""
+        """The registered party that has this key now; without one, the first that is registered as a market."""
         for entry in self._index.on().of_type("party.register"):
             party = self._parties.get(entry.event_id)
-            if party is not None and (kid in party.keys if kid else party.kind == "market"):
+            if party is None:
+                continue
+            if kid in party.state.keys if kid else party.kind == "market":
                 return party.id
+            if kid and party.kind == "market" and party.judge(kid, self.log.size).word == "retired":
+                raise UnknownKey(self._retired(party, kid))
         what = f"the key {kid.hex()}; is this the right market key?" if kid else "the kind market; is it the right log?"
         msg = f"{self.log.origin}: no party in this log has {what}"
         raise UnknownKey(msg)
+
+    def _check_market_key(self, kid: bytes) -> None:
+        """Raise `UnknownKey` unless the market may sign the next entry with this key."""
+        party = self._parties.get(self.market)
+        if party is not None and party.judge(kid, self.log.size).word != "valid":
+            raise UnknownKey(self._retired(party, kid))
+
+    def _retired(self, party: Party, kid: bytes) -> str:
+        now = ", ".join(sorted(known.hex() for known in party.state.keys)) or "none"
+        return (
+            f"{self.log.origin}: market key {kid.hex()}: {party.judge(kid, self.log.size).text}, valid is {now}; "
+            "connect with that key, and what waits is sequenced"
+        )
+
+    def _is_late(self, statement: Statement, index: int) -> str | None:
+        """What to say of a statement that was accepted and is logged at `index` when its key is retired; else None."""
+        party = self._parties.get(bytes.fromhex(statement.issuer))
+        verdict = None if party is None else party.judge(statement.kid, index)
+        return verdict.text if verdict is not None and verdict.word == "retired" else None
 
 
 def _no_signers() -> Signers:

@@ -93,6 +93,10 @@ class Sequencer:
         self.observer: Observer = UNOBSERVED
         self.market = b""
         """Party id of whoever signs what comes without a signature; known once the log was read."""
+        self.may_sign: Callable[[bytes], None] = lambda _: None
+        """Raises `UnknownKey` unless the market's key with this id is valid for the next entry."""
+        self.late: Callable[[Statement, int], str | None] = lambda _, __: None
+        """What is wrong with the key of a statement that was accepted before and is logged at this entry, else None."""
 
     def sequence_once(self, limit: int = BATCH) -> int:
         """Sequence at most `limit` waiting events and return how many; durable when this returns.
@@ -104,7 +108,7 @@ class Sequencer:
 
         def act() -> None:
             nonlocal done
-            staged = parents_first(self._queue.peek(limit))
+            staged = _until_keys(parents_first(self._queue.peek(limit)))
             done = len(staged)
             if staged:
                 self._batch(staged, [facts_of_staged(event, market=self.market) for event in staged], [event.event_id for event in staged])
@@ -158,6 +162,7 @@ class Sequencer:
 
     def _batch(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes]) -> None:
         began = time.monotonic()
+        late = self._late(staged)
         with self.observer.step("sequence") as seen:
             self._append(staged, facts, ids)
             seen.events(len(staged))
@@ -166,6 +171,19 @@ class Sequencer:
         seconds = round(time.monotonic() - began, 6)
         extra = {"origin": self._log.origin, "size": self._log.size, "batch": len(staged), "seconds": seconds}
         logger.info("%s: %d events sequenced", self._log.origin, len(staged), extra=extra)
+        for event_id, text in late:
+            extra = {"origin": self._log.origin, "event": event_id.hex()}
+            logger.warning("%s: %s is logged late: %s", self._log.origin, event_id.hex(), text, extra=extra)
+
+    def _late(self, staged: Sequence[Staged]) -> list[tuple[bytes, str]]:
+        """Events that others signed with keys which were valid then and are not now: logged, and told."""
+        found = []
+        for event in staged:
+            if event.statement is not None and event.type not in {"party.register", "party.keys"}:
+                text = self.late(Statement.parse(event.statement), self._log.size)
+                if text is not None:
+                    found.append((event.event_id, text))
+        return found
 
     def _append(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes]) -> None:
         began = self._index.on().size  # before it is asked what it knows
@@ -289,6 +307,8 @@ class Sequencer:
     def _rows(self, fresh: Sequence[tuple[Staged, Facts]]) -> list[Row]:
         """The log entries, signed now where they are the market's own."""
         market = self._signers().market
+        if any(event.statement is None for event, _ in fresh):
+            self.may_sign(market.kid)
         return [
             Row(
                 event.statement
@@ -328,6 +348,14 @@ class Sequencer:
         )
         facts = facts_of(event_id=draft.id, type="log.time", issuer=self._genesis.hex(), sealed=False, event=draft.data)
         return Row(statement, draft.data), facts
+
+
+def _until_keys(staged: list[Staged]) -> list[Staged]:
+    """The events up to and with the first that changes keys: what comes behind it may need others to sign it."""
+    for number, event in enumerate(staged, 1):
+        if event.type == "party.keys":
+            return staged[:number]
+    return staged
 
 
 def facts_of_staged(event: Staged, *, market: bytes) -> Facts:
