@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -30,8 +31,8 @@ from ledger.stored import Stored
 from ledger.tile import CHECKPOINT, WIDTH
 from provenance.erasures import ERASURE, targets_of
 from provenance.holdings import Contents, check_entries, check_unpublished
-from provenance.identity import Party, party_of
-from provenance.index.compare import find_exactly, of_type_exactly, surplus
+from provenance.identity import KeyEvent, Party, party_of
+from provenance.index.compare import find_exactly, of_type_exactly, sources_exactly, surplus
 from provenance.notes import FsckMemory
 from provenance.signatures import Signatures
 from provenance.statement import Statement
@@ -307,14 +308,33 @@ class Holdings:
         return Stored(source).bundle(number, min(WIDTH, size - number * WIDTH))
 
     def _find(self, party_id: bytes) -> Party | None:
-        entry = find_exactly(self._parts.index.on(), party_id)
+        index = self._parts.index.on()
+        entry = find_exactly(index, party_id)
         event = None if entry is None else self._event_at(entry[0])
         if entry is None or event is None or sha256(event).digest() != party_id:
             return None
         try:
-            return party_of(party_id, entry[0], event)
+            party = party_of(party_id, entry[0], event)
+            for idx, signed in sorted(self._key_changes(party_id).items()):
+                said = KeyEvent.read(signed.event_id, self._event_at(idx) or b"")
+                issuer, time = bytes.fromhex(signed.issuer), index.time_of(idx)
+                party, _ = party.follow(said, issuer=issuer, index=idx, time=time, signer=signed.kid)
         except MalformedError:
             return None
+        return party
+
+    def _key_changes(self, party_id: bytes) -> dict[int, Statement]:
+        """The statements, by entry, that go back to a registration and change its keys."""
+        found: dict[int, Statement] = {}
+        ahead = [party_id]
+        while ahead:
+            for idx in sources_exactly(self._parts.index.on(), ahead.pop(), "prev"):
+                with suppress(IndexError, MalformedError, NotFound):
+                    signed = Statement.parse(self._bundle(idx // WIDTH)[idx % WIDTH].entry)
+                    if signed.type == "party.keys" and idx not in found:
+                        found[idx] = signed
+                        ahead.append(signed.event_id)
+        return found
 
 
 def open_holdings(

@@ -368,7 +368,10 @@ def _hashes(body: Mapping[str, Any]) -> frozenset[bytes]:
 def _too_late(voided: KeyState, time: str, events: tuple[str, ...]) -> Iterator[Reason]:
     if not time or not voided.time:
         return
-    passed = datetime.fromisoformat(time) - datetime.fromisoformat(voided.time)
+    try:
+        passed = datetime.fromisoformat(time) - datetime.fromisoformat(voided.time)
+    except ValueError:
+        return  # no time at all: whoever said it broke another rule
     if passed > RECOVERY:
         hours = int(RECOVERY.total_seconds() // 3600)
         text = f"#{voided.index} stands since {voided.time}, now it is {time}: more than {hours} hours of log time"

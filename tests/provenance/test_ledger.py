@@ -341,7 +341,7 @@ def test_a_foreign_statement_that_does_not_fit_is_refused(market: Market, wrong:
     size = market.ledger.log.size
     with pytest.raises((EventRejected, Exception)) as refused:
         market.ledger.submit(draft.data, statement)  # type: ignore[attr-defined]
-    assert type(refused.value).__name__ == ("UnknownKey" if wrong in {"key", "custodial"} else "EventRejected")
+    assert type(refused.value).__name__ == ("UnknownKey" if wrong in {"key", "actor", "custodial"} else "EventRejected")
     assert market.ledger.log.size == size
 
 
