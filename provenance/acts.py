@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from provenance.assent import Group, Standing, judge, refs_of
+from provenance.assent import Agreement, Group, judge, refs_of
 from provenance.before import Before
 from provenance.offers import offers_of
 from provenance.shares import majorities, owners_of, split_groups
 
-__all__ = ["groups_of", "standing"]
+__all__ = ["agreement", "groups_of"]
 
 
 def groups_of(event: Mapping[str, Any], before: Before) -> list[Group]:
@@ -23,7 +23,7 @@ def groups_of(event: Mapping[str, Any], before: Before) -> list[Group]:
     return [] if asks is None else [group for group in asks(event, before) if group.weights]
 
 
-def standing(event_id: bytes, before: Before) -> Standing | None:
+def agreement(event_id: bytes, before: Before) -> Agreement | None:
     """Where an act stands at the place of `before`; None for an event that is not in the log, or cannot be read."""
     entry = before.index.find(event_id)
     event = before.event(event_id)

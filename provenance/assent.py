@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from provenance.before import Before
 from provenance.moments import later
 
-__all__ = ["PATIENCE", "Group", "Standing", "is_custodial_of", "judge", "refs_of"]
+__all__ = ["PATIENCE", "Agreement", "Group", "is_custodial_of", "judge", "refs_of"]
 
 PATIENCE = timedelta(days=30)
 """How long, in log time, an act waits for the words that it lacks."""
@@ -38,7 +38,7 @@ class Group(NamedTuple):
         return cls(why, weights, len(weights))
 
 
-class Standing(NamedTuple):
+class Agreement(NamedTuple):
     """Where an act stands. Parties and events are ids in 64 hex digits; `until` is log time, "" when it lacks nothing.
 
     `events` are the act and every answer to it that counted, in log order: what the answer rests on.
@@ -52,12 +52,12 @@ class Standing(NamedTuple):
     events: tuple[str, ...]
 
 
-def judge(event_id: bytes, event: Mapping[str, Any], groups: Sequence[Group], before: Before) -> Standing:
+def judge(event_id: bytes, event: Mapping[str, Any], groups: Sequence[Group], before: Before) -> Agreement:
     """Where a logged event stands at the place of `before`, given the `groups` whose word it needs."""
     own = event_id.hex()
     entry = before.index.find(event_id)
     if not groups or entry is None:
-        return Standing("effective", (), (), (), "", (own,))
+        return Agreement("effective", (), (), (), "", (own,))
     then = before.at(entry.idx)
     signer = before.issuer_of(entry.idx)
     actor = own if event["actor"] == "self" else event["actor"]
@@ -85,7 +85,7 @@ def judge(event_id: bytes, event: Mapping[str, Any], groups: Sequence[Group], be
     elif not enough and until and before.time > until:
         state = "expired"
     asked = {party for group in groups for party in group.weights}
-    return Standing(
+    return Agreement(
         state,
         tuple(sorted(party.hex() for party in yes.keys() & asked)),
         tuple(sorted(party.hex() for party in no)),

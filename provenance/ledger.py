@@ -20,7 +20,11 @@ from typing import Any
 import orjson
 
 from provenance.attach import attach_manifest
-from provenance.desk import Desk
+from provenance.desk.claims import ClaimVerbs
+from provenance.desk.data import DataVerbs
+from provenance.desk.money import MoneyVerbs
+from provenance.desk.rights import RightsVerbs
+from provenance.desk.works import WorkVerbs
 from provenance.drafts import (
     External,
     Money,
@@ -41,7 +45,7 @@ from provenance.ticket import Ticket
 __all__ = ["Money", "ProvenanceLedger"]
 
 
-class ProvenanceLedger(Desk):
+class ProvenanceLedger(WorkVerbs, RightsVerbs, DataVerbs, ClaimVerbs, MoneyVerbs):
     """One market's ledger. Safe to share between threads; make it with `adapters.connect`."""
 
     # Verbs

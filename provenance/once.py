@@ -16,7 +16,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-__all__ = ["CHAINS", "ONCE", "Place", "consent_start", "places_of", "subject_start"]
+__all__ = ["CHAINS", "ONCE", "Place", "consent_start", "consume_place", "places_of"]
 
 _EVENT_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -53,9 +53,9 @@ def consent_start(subject: str, controller: str) -> bytes:
     return _key("consent", subject, controller)
 
 
-def subject_start(event_id: str) -> bytes:
-    """Where a chain about one event begins: at the event itself."""
-    return bytes.fromhex(event_id)
+def consume_place(grant: str, number: int) -> bytes:
+    """Key of the place that the `number`th use of a grant (event id, 64 hex digits) takes."""
+    return _key("grant.consume", grant, str(number))
 
 
 def _ref(event: dict[str, Any], role: str) -> bytes | None:
@@ -94,7 +94,7 @@ def _one(role: str) -> Callable[[dict[str, Any]], Iterator[bytes]]:
 def _numbered(event: dict[str, Any]) -> Iterator[bytes]:
     grant = _ref(event, "grant")
     if grant is not None:
-        yield _key("grant.consume", grant.hex(), str(event["body"]["number"]))
+        yield consume_place(grant.hex(), event["body"]["number"])
 
 
 def _evidence(event: dict[str, Any]) -> Iterator[bytes]:

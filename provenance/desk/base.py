@@ -15,7 +15,7 @@ from provenance.foreign import open_foreign
 from provenance.holdings import VaultItems
 from provenance.index import Facts, Index
 from provenance.item import Item
-from provenance.moments import format_time
+from provenance.moments import Moment, format_time, size_at
 from provenance.queue import Staged
 from provenance.rules import Before
 from provenance.running import RunningLedger
@@ -176,6 +176,14 @@ class Desk(RunningLedger):
     def disclosures(self) -> Mapping[bytes, bytes]:
         """All vault items and sealed events by SHA-256, for a report that may show everything; read as asked for."""
         return VaultItems(self._vault)
+
+    def before(self, at: Moment = None) -> Before:
+        """Everything that was logged by a moment, as rules are given it; None is now. Raises as `moments.size_at`."""
+        index = self._index.on()
+        size = size_at(index, at)
+        index = index.at(size)
+        time = index.time_of(size - 1) if size else ""
+        return Before(index, self._recall.read, market=self.market, time=time)
 
     # A source for `provenance.lineage`
 

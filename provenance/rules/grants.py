@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from provenance.acts import standing
+from provenance.acts import agreement
 from provenance.assent import refs_of
 from provenance.before import Act, Before
 from provenance.errors import Reason
 from provenance.rules.works import may_act
 from provenance.shares import speaks_for
-from provenance.standings import grant_status, status_of
+from provenance.states import grant_status, status_of
 
 if TYPE_CHECKING:
     from provenance.rules import Rule
@@ -52,7 +52,7 @@ def _agreed(act: Act, before: Before) -> Iterator[Reason]:
     offer = act.ref("offer")
     if offer is None or before.is_settled(offer):
         return
-    found = standing(offer, before)
+    found = agreement(offer, before)
     if found is None:
         return  # it waits: its owners have not been asked yet, and it was accepted a moment ago
     if found.state == "effective":

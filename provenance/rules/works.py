@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from provenance.before import Act, Before
 from provenance.errors import Reason
 from provenance.shares import speaks_for
-from provenance.standings import status_of
+from provenance.states import status_of
 
 if TYPE_CHECKING:
     from provenance.rules import Rule
