@@ -12,11 +12,19 @@ from provenance.index.bulk import among
 from provenance.index.exact import read_exactly
 from provenance.index.facts import Facts, key_of
 from provenance.index.queries import Index, rows_of
-from provenance.index.tables import digests, entries, erased, links, places, times
+from provenance.index.tables import digests, entries, erased, kin, links, places, times
 
 __all__ = ["differing", "find_exactly", "of_type_exactly", "sources_exactly", "surplus"]
 
-_PLACES = {entries.name: "idx", links.name: "source", digests.name: "idx", times.name: "idx", erased.name: "idx", places.name: "idx"}
+_PLACES = {
+    entries.name: "idx",
+    links.name: "source",
+    digests.name: "idx",
+    times.name: "idx",
+    erased.name: "idx",
+    places.name: "idx",
+    kin.name: "idx",
+}
 
 Rows = dict[int, list[tuple[Any, ...]]]
 
@@ -74,7 +82,7 @@ def sources_exactly(index: Index, event_id: bytes, role: str) -> list[int]:
 def surplus(index: Index, size: int) -> list[tuple[str, int]]:
     """Tables with rows of entries that a log of `size` entries does not have, each with the first such index."""
     found = []
-    for table in (entries, links, digests, times, erased, places):
+    for table in (entries, links, digests, times, erased, places, kin):
         at = table.c[_PLACES[table.name]]
         where = (at < 0) | (at >= size)
         first = index._run(select(func.min(at)).where(where)).scalar_one()  # noqa: SLF001 - its package

@@ -11,12 +11,14 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Executable,
+    LargeBinary,
     Select,
     Table,
     bindparam,
     create_engine,
     delete,
     func,
+    literal,
     select,
     update,
 )
@@ -25,11 +27,11 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from provenance.index.bulk import among, insert_many, schema_options
 from provenance.index.facts import Facts, key_of, outside_key
-from provenance.index.tables import digests, entries, erased, links, metadata, places, times
+from provenance.index.tables import BIG, digests, entries, erased, kin, links, metadata, places, times
 
-__all__ = ["Entry", "Index", "Link", "forget_in", "rows_of"]
+__all__ = ["Entry", "Index", "Kin", "Link", "forget_in", "rows_of"]
 
-_MOST_ANCESTORS = 100_000
+_MOST_KIN = 1_000_000
 
 
 class Entry(NamedTuple):
@@ -52,6 +54,17 @@ class Link(NamedTuple):
     outside: str
     detail: str
     units: int | None  # rate, share or amount of the ref
+
+
+class Kin(NamedTuple):
+    """One derivation, said by the entry `idx`: `parent` is b"" where it is something `outside`."""
+
+    idx: int
+    child: bytes
+    parent: bytes
+    outside: str
+    relation: str
+    units: int | None
 
 
 class Index:
@@ -118,7 +131,7 @@ class Index:
 
         So an index that saw them and one made afterwards are the same.
         """
-        forget_in(self._connection, event_ids, entries, links, digests, options=self._options)
+        forget_in(self._connection, event_ids, entries, links, digests, kin, places, options=self._options)
 
     # Asking
 
@@ -233,22 +246,29 @@ class Index:
         return query if self._until is None else query.where(place < self._until)
 
     def ancestors(self, event_ids: Iterable[bytes]) -> set[bytes]:
-        """These works and all they derive from inside this log, by one recursive query."""
-        start = list(event_ids)
-        found = set(start)
-        for where in among(self._connection, entries.c.key, [key_of(event_id) for event_id in start]):
-            begin = self._then(select(entries.c.idx, entries.c.event_id).where(where), entries.c.idx)
+        """These works and all they derive from inside this log."""
+        start = set(event_ids)
+        return start | {each.parent for each in self.derivations(start) if each.parent}
+
+    def derivations(self, event_ids: Iterable[bytes], *, down: bool = False, most: int = _MOST_KIN) -> list[Kin]:
+        """All derivations by which these works come from others, or (`down`) others from them, in log order.
+
+        One recursive query that costs what it finds, not what the log holds. At most `most` of them.
+        """
+        here, there = (kin.c.parent, kin.c.child) if down else (kin.c.child, kin.c.parent)
+        here_id, there_id = (kin.c.parent_id, kin.c.child_id) if down else (kin.c.child_id, kin.c.parent_id)
+        found: dict[int, Kin] = {}
+        for event_id in dict.fromkeys(event_ids):
+            key = literal(key_of(event_id), BIG).label("key")
+            begin = select(key, literal(event_id, LargeBinary).label("event_id"))
             walk = begin.cte("walk", recursive=True)
-            parent = entries.alias("parent")
-            walk = walk.union(
-                select(parent.c.idx, parent.c.event_id)
-                .join(links, links.c.target == parent.c.key)
-                .join(walk, links.c.source == walk.c.idx)
-                .where(links.c.role == "parent", links.c.event_id == parent.c.event_id)
-            )
-            rows = self._run(select(walk.c.event_id).limit(_MOST_ANCESTORS))
-            found.update(bytes(row.event_id) for row in rows)
-        return found
+            step = select(there, there_id).join(walk, here == walk.c.key)
+            step = self._then(step.where(here_id == walk.c.event_id, there_id != b""), kin.c.idx)
+            walk = walk.union(step)
+            query = select(kin).join(walk, here == walk.c.key).where(here_id == walk.c.event_id)
+            for row in self._run(self._then(query, kin.c.idx).limit(most)):
+                found[row.id] = _kin(row)
+        return [found[number] for number in sorted(found, key=lambda number: (found[number].idx, number))]
 
     def differences(self, other: Index) -> list[int]:
         """Entries that this index and another describe differently, as far as the other goes; in order."""
@@ -290,6 +310,8 @@ def forget_in(
     entries: Table,
     links: Table,
     digests: Table,
+    kin: Table,
+    places: Table,
     *,
     options: Mapping[str, Any] | None = None,
 ) -> None:
@@ -305,6 +327,8 @@ def forget_in(
                 update(entries).where(entries.c.idx.in_(gone)).values(strength="", claimed_at=""),
                 delete(links).where(links.c.source.in_(gone)),
                 delete(digests).where(digests.c.idx.in_(gone)),
+                delete(kin).where(kin.c.idx.in_(gone)),
+                delete(places).where(places.c.idx.in_(gone)),
             ):
                 connection.execute(statement, execution_options=options or {})
 
@@ -317,13 +341,19 @@ def rows_of(first: int, facts: Sequence[Facts]) -> list[tuple[Table, list[tuple[
     time_rows: list[tuple[Any, ...]] = []
     erased_rows: list[tuple[Any, ...]] = []
     place_rows: list[tuple[Any, ...]] = []
+    kin_rows: list[tuple[Any, ...]] = []
     for idx, fact in enumerate(facts, first):
         event_id = fact.event_id
         issuer = key_of(fact.issuer)
         rows.append((idx, key_of(event_id), event_id, fact.type, issuer, fact.sealed, fact.strength, fact.claimed_at))
+        child = event_id
         for role, target, outside, detail, units in fact.links:
             key = key_of(target) if target else outside_key(outside)
             link_rows.append((idx, role, key, target, outside, detail, units))
+            if role == "child":
+                child = target
+            elif role == "parent":
+                kin_rows.append((idx, key_of(child), child, key, target, outside, detail, units))
         for digest, kind in fact.digests:
             digest_rows.append((key_of(digest), digest, idx, kind))
         if fact.time:
@@ -337,6 +367,7 @@ def rows_of(first: int, facts: Sequence[Facts]) -> list[tuple[Table, list[tuple[
         (times, time_rows),
         (erased, erased_rows),
         (places, place_rows),
+        (kin, kin_rows),
     ]
 
 
@@ -347,6 +378,10 @@ def _entry(row: Any) -> Entry:
 def _first(rows: Any) -> Entry | None:
     row = rows.first()
     return _entry(row) if row else None
+
+
+def _kin(row: Any) -> Kin:
+    return Kin(row.idx, bytes(row.child_id), bytes(row.parent_id), row.outside, row.relation, row.units)
 
 
 def _link(row: Any) -> Link:

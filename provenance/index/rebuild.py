@@ -24,7 +24,7 @@ from provenance.index.bulk import insert_many
 from provenance.index.facts import Facts, facts_of
 from provenance.index.place import schema_of
 from provenance.index.queries import Index, forget_in, rows_of
-from provenance.index.tables import digests, entries, links, metadata
+from provenance.index.tables import digests, entries, kin, links, metadata, places
 from provenance.signatures import Signatures
 from provenance.statement import Headers, Statement
 from provenance.vault import ReadsMany, Vault
@@ -224,7 +224,9 @@ class _Beside:
         if self._erased:
             self._vault.erase(self._erased)
             with self._begin() as connection:
-                forget_in(connection, self._erased, *(self._tables[table] for table in (entries, links, digests)))
+                forget_in(
+                    connection, self._erased, *(self._tables[table] for table in (entries, links, digests, kin, places))
+                )
             self._erased = []
 
     def add_keys(self) -> None:

@@ -11,20 +11,20 @@ from sqlalchemy import BigInteger, Column, Identity, Index, Integer, MetaData, T
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-__all__ = ["digests", "entries", "erased", "links", "metadata", "places", "times"]
+__all__ = ["BIG", "digests", "entries", "erased", "kin", "links", "metadata", "places", "times"]
 
 metadata = MetaData()
 
 # A row number of SQLite is an INTEGER and nothing else; PostgreSQL's INTEGER ends at 2^31.
-_BIG = BigInteger().with_variant(Integer, "sqlite")
+BIG = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _id() -> Any:
-    return Field(default=None, sa_column=Column(_BIG, Identity(), primary_key=True))
+    return Field(default=None, sa_column=Column(BIG, Identity(), primary_key=True))
 
 
 def _big(**options: Any) -> Any:
-    return Field(sa_type=_BIG, **options)
+    return Field(sa_type=BIG, **options)
 
 
 class _Private(SQLModel, registry=registry(metadata=metadata)):
@@ -61,7 +61,7 @@ class _Link(_Private, table=True):
     event_id: bytes  # b"" when outside
     outside: str  # "scheme:id" or "origin#event"
     detail: str  # relation of a parent, credit of a creator, basis of an input
-    units: int | None = Field(sa_column=Column(_BIG, nullable=True))  # rate, share or amount of the ref
+    units: int | None = Field(sa_column=Column(BIG, nullable=True))  # rate, share or amount of the ref
 
 
 class _Digest(_Private, table=True):
@@ -113,6 +113,29 @@ class _Place(_Private, table=True):
     place: bytes
 
 
+class _Kin(_Private, table=True):
+    """One derivation, said by entry `idx`: a child, and its parent in this log or outside of it.
+
+    It repeats what stands in links, so that ancestors and descendants are found without looking at anything else.
+    """
+
+    __tablename__ = "provenance_index_kin"
+    __table_args__ = (
+        Index("provenance_index_kin_child", "child"),
+        Index("provenance_index_kin_parent", "parent"),
+        Index("provenance_index_kin_idx", "idx"),
+    )
+    id: int | None = _id()
+    idx: int = _big()
+    child: int = _big()
+    child_id: bytes
+    parent: int = _big()
+    parent_id: bytes  # b"" when outside
+    outside: str
+    relation: str
+    units: int | None = Field(sa_column=Column(BIG, nullable=True))  # rate owed to the parent
+
+
 def _table(model: type[SQLModel]) -> Table:
     return metadata.tables[str(model.__tablename__)]
 
@@ -123,3 +146,4 @@ digests = _table(_Digest)
 times = _table(_Time)
 erased = _table(_Erased)
 places = _table(_Place)
+kin = _table(_Kin)

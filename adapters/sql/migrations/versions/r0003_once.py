@@ -51,6 +51,21 @@ def upgrade() -> None:
     )
     op.create_index("provenance_index_places_key", "provenance_index_places", ["key"], schema=schema)
     op.create_index("provenance_index_places_idx", "provenance_index_places", ["idx"], schema=schema)
+    op.create_table(
+        "provenance_index_kin",
+        sa.Column("id", _BIG, sa.Identity(), primary_key=True, nullable=False),
+        sa.Column("idx", _BIG, nullable=False),
+        sa.Column("child", _BIG, nullable=False),
+        sa.Column("child_id", sa.LargeBinary(), nullable=False),
+        sa.Column("parent", _BIG, nullable=False),
+        sa.Column("parent_id", sa.LargeBinary(), nullable=False),
+        sa.Column("outside", sa.String(), nullable=False),
+        sa.Column("relation", sa.String(), nullable=False),
+        sa.Column("units", _BIG, nullable=True),
+        schema=schema,
+    )
+    for column in ("child", "parent", "idx"):
+        op.create_index(f"provenance_index_kin_{column}", "provenance_index_kin", [column], schema=schema)
 
 
 def downgrade() -> None:
@@ -58,6 +73,7 @@ def downgrade() -> None:
     schema = context.config.attributes["schema"]
     op.drop_table("provenance_once", schema=schema)
     if _has_index():
+        op.drop_table("provenance_index_kin", schema=schema)
         op.drop_table("provenance_index_places", schema=schema)
         op.drop_table("provenance_index_erased", schema=schema)
         op.drop_column("provenance_index_links", "units", schema=schema)
