@@ -44,6 +44,7 @@ _COORDINATE = 32
 _PREFIX = "provenance-party-key:"
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _P25519 = 2**255 - 19
+_D = -121665 * pow(121666, -1, _P25519) % _P25519  # of the curve -x² + y² = 1 + d x² y² (RFC 8032 §5.1)
 # y of the eight points whose order divides 8: 0, 1, -1 and the two of order 8
 _Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 _SMALL_ORDER = frozenset({0, 1, _P25519 - 1, _Y8, _P25519 - _Y8})
@@ -194,6 +195,10 @@ def _ed25519(x: bytes, y: bytes) -> tuple[Ed25519PublicKey, bytes]:
         raise MalformedError(msg)
     if ordinate in _SMALL_ORDER:
         msg = "Ed25519 key: a point of small order, under which anybody can sign"
+        raise MalformedError(msg)
+    square = ordinate * ordinate
+    if pow((square - 1) * (_D * square + 1), (_P25519 - 1) // 2, _P25519) != 1:
+        msg = "Ed25519 key: not a point of the curve"
         raise MalformedError(msg)
     return Ed25519PublicKey.from_public_bytes(x), b"\xa3\x01\x01\x20\x06\x21\x58\x20" + x
 

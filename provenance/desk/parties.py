@@ -44,7 +44,7 @@ class PartyVerbs(Desk):
         """Build an event for `actor` to sign; nothing is recorded.
 
         `actor` is a party, or "self" for a registration with keys of its own. The signer, which is the actor or its
-        agent, signs `draft.id` with `sign_statement`; `submit` takes `draft.data`, the statement and the bytes of `draft.items`.
+        agent, signs `draft.id` with `sign_statement`; `submit` takes `draft.data`, the statement and the items.
         """
         return self.draft(type, body=body, refs=refs, personal=personal, strength=strength, actor=actor)
 

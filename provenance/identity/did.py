@@ -22,7 +22,7 @@ __all__ = ["did_key", "keys_of_certificate", "keys_of_document", "parse_did_key"
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _ED25519 = b"\xed\x01"  # multicodec 0xed as an unsigned varint
 _P256 = b"\x80\x24"  # multicodec 0x1200
-_LONGEST_KEY = 100  # characters
+_LONGEST_KEY = 200  # characters
 _LARGEST = 65_536  # bytes of a document or certificate
 _PREFIX = "did:key:"
 
