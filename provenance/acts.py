@@ -11,7 +11,7 @@ from provenance.before import Before
 from provenance.offers import offers_of
 from provenance.shares import majorities, owners_of, split_groups
 
-__all__ = ["agreement", "groups_of"]
+__all__ = ["agreement", "groups_of", "needs_assent"]
 
 
 def groups_of(event: Mapping[str, Any], before: Before) -> list[Group]:
@@ -31,6 +31,11 @@ def agreement(event_id: bytes, before: Before) -> Agreement | None:
         return None
     then = before.at(entry.idx)
     return judge(event_id, event, groups_of(event, then), before)
+
+
+def needs_assent() -> tuple[str, ...]:
+    """The types of event that may need the word of others."""
+    return tuple(_NEEDS)
 
 
 # Whose word each type needs

@@ -11,7 +11,7 @@ from ledger.errors import NotFound
 if TYPE_CHECKING:
     from provenance.index import Index
 
-__all__ = ["Moment", "format_time", "later", "milliseconds", "parse_time", "size_at"]
+__all__ = ["Moment", "earlier", "format_time", "later", "milliseconds", "parse_time", "size_at"]
 
 Moment = int | Checkpoint | datetime | None
 """A log size, a checkpoint, a log time (aware), or None for now: everything that is indexed."""
@@ -36,6 +36,11 @@ def milliseconds(time: datetime) -> int:
 def later(time: str, by: timedelta) -> str:
     """A log time so much later; "" stays "", for what is before the first log time."""
     return format_time(parse_time(time) + by) if time else ""
+
+
+def earlier(time: str, by: timedelta) -> str:
+    """A log time so much earlier; "" stays ""."""
+    return later(time, -by)
 
 
 def size_at(index: Index, at: Moment) -> int:

@@ -16,6 +16,7 @@ from provenance.holdings import VaultItems
 from provenance.index import Facts, Index
 from provenance.item import Item
 from provenance.moments import Moment, format_time, size_at
+from provenance.questions import Asks
 from provenance.queue import Staged
 from provenance.rules import Before
 from provenance.running import RunningLedger
@@ -33,7 +34,7 @@ def follows(before: Before, family: str, start: bytes) -> list[dict[str, str]]:
     return [] if newest is None else [{"role": "prev", "id": newest.hex()}]
 
 
-class Desk(RunningLedger):
+class Desk(RunningLedger, Asks):
     """Accepts events, all or none of a verb's, and finds them again. The verbs of each family are built on it."""
 
     # Accepting

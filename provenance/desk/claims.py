@@ -8,10 +8,9 @@ from typing import Any
 
 from provenance.desk.base import Desk
 from provenance.drafts import Named
-from provenance.moments import Moment, format_time
+from provenance.moments import format_time
 from provenance.session import joins_async
 from provenance.staging import Request
-from provenance.states import DisputeStatus, dispute_status
 from provenance.ticket import Ticket
 
 __all__ = ["ClaimVerbs"]
@@ -137,10 +136,6 @@ class ClaimVerbs(Desk):
         refs = [] if subject is None else [{"role": "subject", "id": str(subject)}]
         draft = self.draft("conformance.result", body=body, refs=refs, personal={"ref": ref})
         return self._record(Request("conform", [draft], ref), session)
-
-    def dispute_status(self, dispute: Named, *, at: Moment = None) -> DisputeStatus:
-        """Where a dispute stands at a moment: open, upheld, dismissed, resolved or cancelled."""
-        return dispute_status(bytes.fromhex(str(dispute)), self.before(at))
 
     def _about(
         self,

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from provenance.acts import agreement
-from provenance.assent import Agreement
 from provenance.before import Before
 from provenance.desk.base import Desk, follows
 from provenance.drafts import Named
-from provenance.moments import Moment
 from provenance.once import consume_place
 from provenance.session import joins_async
 from provenance.staging import Request
-from provenance.states import GrantStatus, WorkStatus, grant_status, status_of
 from provenance.ticket import Ticket
 
 __all__ = ["RightsVerbs"]
@@ -162,17 +158,3 @@ class RightsVerbs(Desk):
         refs = [{"role": "placement", "id": str(placement)}]
         draft = self.draft("syndicate.withdraw", body={}, refs=refs, personal={"ref": ref})
         return self._record(Request("withdraw_placement", [draft], ref), session)
-
-    # Asking
-
-    def agreement(self, act: Named, *, at: Moment = None) -> Agreement | None:
-        """Where an act stands at a moment: effective, pending (and for whose word), refused or expired."""
-        return agreement(bytes.fromhex(str(act)), self.before(at))
-
-    def grant_status(self, grant: Named, *, at: Moment = None) -> GrantStatus:
-        """Whether a grant can be used at a moment, by whom, and how often."""
-        return grant_status(bytes.fromhex(str(grant)), self.before(at))
-
-    def work_status(self, work: Named, *, at: Moment = None) -> WorkStatus:
-        """The state of a work at a moment, and the event that says so."""
-        return status_of(bytes.fromhex(str(work)), self.before(at))

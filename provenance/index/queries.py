@@ -180,6 +180,31 @@ class Index:
         rows = self._run(self._then(query, entries.c.idx))
         return [(_entry(row), row.kind) for row in rows]
 
+    def entries_of(self, event_ids: Iterable[bytes]) -> dict[bytes, Entry]:
+        """The earliest entry of each of these events that is in the log."""
+        wanted = set(event_ids)
+        found: dict[bytes, Entry] = {}
+        for where in among(self._connection, entries.c.key, [key_of(event_id) for event_id in wanted]):
+            query = select(*_COLUMNS).where(where).order_by(entries.c.idx.desc())
+            for row in self._run(self._then(query, entries.c.idx)):
+                entry = _entry(row)
+                if entry.event_id in wanted:
+                    found[entry.event_id] = entry
+        return found
+
+    def event_ids(self, places: Iterable[int]) -> dict[int, bytes]:
+        """Event id of each of these entries."""
+        found: dict[int, bytes] = {}
+        for where in among(self._connection, entries.c.idx, list(dict.fromkeys(places))):
+            rows = self._run(self._then(select(entries.c.idx, entries.c.event_id).where(where), entries.c.idx))
+            found.update({int(idx): bytes(event_id) for idx, event_id in rows})
+        return found
+
+    def issued_by(self, party: bytes) -> list[Entry]:
+        """Entries that a party (32 bytes) signed, earliest first; its own registration is one where it signed it."""
+        query = select(*_COLUMNS).where(entries.c.issuer == key_of(party)).order_by(entries.c.idx)
+        return [_entry(row) for row in self._run(self._then(query, entries.c.idx))]
+
     def issuer_of(self, idx: int) -> bytes | None:
         """Party id (32 bytes) of whoever signed an entry: a registration, or the genesis event for the log itself."""
         if self._until is not None and idx >= self._until:
@@ -214,9 +239,9 @@ class Index:
         rows = self._run(self._then(query.order_by(links.c.source, links.c.id), links.c.source))
         return [_link(row) for row in rows]
 
-    def of_type(self, *types: str) -> list[Entry]:
-        """Entries of these types, earliest first."""
-        query = select(*_COLUMNS).where(entries.c.type.in_(types)).order_by(entries.c.idx)
+    def of_type(self, *types: str, start: int = 0) -> list[Entry]:
+        """Entries of these types from the entry `start` on, earliest first."""
+        query = select(*_COLUMNS).where(entries.c.type.in_(types), entries.c.idx >= start).order_by(entries.c.idx)
         return [_entry(row) for row in self._run(self._then(query, entries.c.idx))]
 
     def erased(self, addresses: Iterable[bytes]) -> dict[bytes, int]:

@@ -35,7 +35,11 @@ class _Entry(_Private, table=True):
     """One log entry: what its statement says, which is public even when the event is sealed or erased."""
 
     __tablename__ = "provenance_index_entries"
-    __table_args__ = (Index("provenance_index_entries_key", "key"),)
+    __table_args__ = (
+        Index("provenance_index_entries_key", "key"),
+        Index("provenance_index_entries_type", "type", "idx"),
+        Index("provenance_index_entries_issuer", "issuer", "idx"),
+    )
     idx: int = _big(primary_key=True, sa_column_kwargs={"autoincrement": False})
     key: int = _big()
     event_id: bytes

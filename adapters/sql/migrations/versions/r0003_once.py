@@ -29,6 +29,9 @@ def upgrade() -> None:
     place = "" if schema is None else f"{dialect.identifier_preparer.quote(schema)}."
     for table in _INDEX:
         op.execute(f"{'TRUNCATE' if dialect.name == 'postgresql' else 'DELETE FROM'} {place}{table}")
+    for column in ("type", "issuer"):
+        name = f"provenance_index_entries_{column}"
+        op.create_index(name, "provenance_index_entries", [column, "idx"], schema=schema)
     op.add_column("provenance_index_links", sa.Column("units", _BIG, nullable=True), schema=schema)
     op.create_table(
         "provenance_index_erased",
@@ -76,6 +79,10 @@ def downgrade() -> None:
         op.drop_table("provenance_index_kin", schema=schema)
         op.drop_table("provenance_index_places", schema=schema)
         op.drop_table("provenance_index_erased", schema=schema)
+        # By what they are over: a rebuild gives keys other names.
+        for key in sa.inspect(op.get_bind()).get_indexes(_INDEX[0], schema=schema):
+            if key["column_names"][0] in {"type", "issuer"}:
+                op.drop_index(str(key["name"]), _INDEX[0], schema=schema)
         op.drop_column("provenance_index_links", "units", schema=schema)
 
 

@@ -1,0 +1,134 @@
+"""The questions as methods, for whoever has a log: a market has its ledger, an auditor a published log's history."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+
+from provenance.acts import agreement
+from provenance.assent import Agreement
+from provenance.before import Before
+from provenance.moments import Moment, format_time
+from provenance.offers import Offer, offers_of
+from provenance.questions import census, kinship, training
+from provenance.questions.answer import Answer
+from provenance.questions.census import Acting, Due, Listed, Open
+from provenance.questions.kinship import Kinship, Rate
+from provenance.questions.training import Conflict, Training
+from provenance.shares import shares_of
+from provenance.states import DisputeStatus, GrantStatus, WorkStatus, dispute_status, grant_status, status_of
+from provenance.ticket import Ticket
+
+__all__ = ["Asks"]
+
+Named = Ticket | str
+
+
+class Asks:
+    """Every question takes `at=`: a log size, a checkpoint or a log time; None is now, as far as the index goes.
+
+    Raises `NotFound` for a size that the index has not reached. What is sealed from the one who asks, or erased,
+    counts as far as its statement says: type, signer and place.
+    """
+
+    @abstractmethod
+    def before(self, at: Moment = None) -> Before:
+        """Everything that was logged by a moment."""
+
+    # Creators
+
+    def descendants(self, work: Named, *, depth: int | None = None, at: Moment = None) -> Answer[Kinship]:
+        """Who derived from a work, nearest first, at most `depth` derivations away."""
+        return kinship.descendants(_id(work), self.before(at), depth=depth)
+
+    def ancestors(self, work: Named, *, depth: int | None = None, at: Moment = None) -> Answer[Kinship]:
+        """What a work derives from, in this log and outside of it, nearest first."""
+        return kinship.ancestors(_id(work), self.before(at), depth=depth)
+
+    def rates(self, work: Named, *, at: Moment = None) -> Answer[Rate]:
+        """What a work owes to each of its ancestors, in units of 10^-8, over all paths."""
+        return kinship.rates(_id(work), self.before(at))
+
+    def trained_on(
+        self, work: Named, *, members: Mapping[str, AbstractSet[str]] | None = None, at: Moment = None
+    ) -> Answer[Training]:
+        """Which models were trained on a work, on what basis, and what was reserved or withdrawn before or since.
+
+        `members` are the SHA-256 (hex) of what snapshots hold, by snapshot, as far as they are known.
+        """
+        return training.trained_on(_id(work), self.before(at), members=members)
+
+    def about(self, thing: Named, *, at: Moment = None) -> Answer[Listed]:
+        """Everything that points to a party, work, model, dataset or any other event, and what a party signed."""
+        return census.about(_id(thing), self.before(at))
+
+    def credited(self, party: Named, *, at: Moment = None) -> Answer[Listed]:
+        """Where a party is credited."""
+        found = census.about(_id(party), self.before(at))
+        rows = tuple(row for row in found.rows if row.role == "creator")
+        return Answer(rows, found.size, found.time, tuple(row.id for row in rows))
+
+    # Auditors
+
+    def counts(self, *, at: Moment = None) -> dict[str, int]:
+        """Number of entries of each type, sealed ones included: an auditor can count the same in the public log."""
+        return census.counts(self.before(at))
+
+    def listed(self, *types: str, at: Moment = None) -> Answer[Listed]:
+        """Every entry of these types."""
+        return census.listed(types, self.before(at))
+
+    def training_conflicts(
+        self, model: Named, *, members: Mapping[str, Sequence[str]] | None = None, at: Moment = None
+    ) -> Answer[Conflict]:
+        """Works that a model was trained on against a reservation, a withdrawal, or its own verdict."""
+        return training.training_conflicts(_id(model), self.before(at), members=members)
+
+    # Operators
+
+    def pending(self, *, at: Moment = None) -> Answer[Acting]:
+        """Acts that wait for somebody's word."""
+        return census.pending(self.before(at))
+
+    def open_disputes(self, *, at: Moment = None) -> Answer[Open]:
+        """Disputes that are not over, each with every work that it tags."""
+        return census.open_disputes(self.before(at))
+
+    def expiring(self, by: datetime, *, at: Moment = None) -> Answer[Due]:
+        """Grants that stand and end by then."""
+        return census.expiring(format_time(by), self.before(at))
+
+    # States
+
+    def agreement(self, act: Named, *, at: Moment = None) -> Agreement | None:
+        """Where an act of several signers stands: effective, pending (and for whose word), refused or expired.
+
+        None for an event that is not in the log yet, or cannot be read here.
+        """
+        return agreement(_id(act), self.before(at))
+
+    def offers_of(self, work: Named, *, at: Moment = None) -> list[Offer]:
+        """The offers of a work that stand, earliest first."""
+        return offers_of(_id(work), self.before(at))
+
+    def shares_of(self, work: Named, *, at: Moment = None) -> dict[str, int]:
+        """Units of a work by party id (hex), which come to 100,000,000; empty while no split is effective."""
+        return {party.hex(): units for party, units in shares_of(_id(work), self.before(at)).items()}
+
+    def work_status(self, work: Named, *, at: Moment = None) -> WorkStatus:
+        """The state of a work, and the event that says so."""
+        return status_of(_id(work), self.before(at))
+
+    def grant_status(self, grant: Named, *, at: Moment = None) -> GrantStatus:
+        """Whether a grant can be used, by whom, and how often."""
+        return grant_status(_id(grant), self.before(at))
+
+    def dispute_status(self, dispute: Named, *, at: Moment = None) -> DisputeStatus:
+        """Where a dispute stands: open, upheld, dismissed, resolved or cancelled."""
+        return dispute_status(_id(dispute), self.before(at))
+
+
+def _id(named: Named) -> bytes:
+    return bytes.fromhex(str(named))
