@@ -42,6 +42,14 @@ _VERBS: dict[str, str | None] = {
     "offer": "offer.attach",
     "license": "grant.issue",
     "attach": "work.manifest",
+    "rotate_keys": "party.keys",
+    "mark_compromised": "party.keys",
+    "deactivate": "party.keys",
+    "claim": "party.keys",
+    "mandate": "mandate.grant",
+    "revoke_mandate": "mandate.revoke",
+    "link": "party.link",
+    "unlink": "party.unlink",
     "submit": None,
 }
 
@@ -173,6 +181,7 @@ class Rows:
                     sealed=sealed_types,
                     parties=self._parties,
                     index=self._index.size,
+                    late=True,
                 )
             except LedgerError as error:
                 yield Fault(place, f"{place}: {error}")

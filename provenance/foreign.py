@@ -25,11 +25,13 @@ def open_foreign(
     sealed: frozenset[str],
     parties: Parties,
     index: int,
+    late: bool = False,
 ) -> tuple[Staged, Facts]:
     """Return what can be staged: a statement over exactly this event, for this log, by its signer's own valid key.
 
     Whether the signer may speak for the event's actor is for `provenance.rules.parties`. `sealed` are the types that
-    the log's policy seals, `index` is the position from which the signature is judged.
+    the log's policy seals, `index` is the position from which the signature is judged; with `late`, for what was
+    accepted before, by a key that was valid earlier.
     Raises `MalformedError`, `InvalidSignature`, `UnknownKey`, `EventRejected`.
     """
     signed = Statement.parse(statement)
@@ -60,6 +62,8 @@ def open_foreign(
         verify_by(party_of(own, index, event), signed)
     elif read.type == "party.keys":
         _verify_keys(KeyEvent.read(own, event), signed, parties, index)
+    elif late:
+        parties.judge(signed, index)
     else:
         parties.verify(signed, index)
     commits = set(read.commits.values())
