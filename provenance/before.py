@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import orjson
 
+from ledger.errors import MalformedError
+from provenance.events import Unknown, read_event
 from provenance.identity import Mandate, Party, party_of, read_mandates, read_party
 from provenance.index import Facts, Index
 
@@ -111,12 +113,12 @@ class Before:
         return act.data if act is not None else self._read(event_id)
 
     def event(self, event_id: bytes) -> dict[str, Any] | None:
-        """An earlier event, None when it is unknown or cannot be read here."""
+        """An earlier event; None when it is not known, cannot be read here, or says what only a later version knows.
+
+        So no decision rests on what this version does not understand: it is unknown.
+        """
         data = self.data(event_id)
-        if data is None:
-            return None
-        value = orjson.loads(data)
-        return value if isinstance(value, dict) else None
+        return None if data is None else _known(data)
 
     def at(self, size: int) -> Before:
         """The same as of an earlier size of the log: what waits, or is accepted with the act, is not in it."""
@@ -137,7 +139,7 @@ class Before:
             if event is None or event["type"] != "party.register":
                 return None
             found = party_of(party_id, self.place, self.data(party_id) or b"")
-        return found
+        return found.until(self.place)
 
     def mandates(self, principal: bytes, agent: bytes) -> Iterator[Mandate]:
         """What the principal granted the agent, earliest first, also what has ended."""
@@ -176,3 +178,14 @@ class Before:
         while (after := self.holder(family, at)) is not None:
             found = at = after
         return found
+
+
+@lru_cache(maxsize=4096)
+def _known(data: bytes) -> dict[str, Any] | None:
+    try:
+        if isinstance(read_event(data), Unknown):
+            return None
+    except MalformedError:
+        return None
+    value: dict[str, Any] = orjson.loads(data)
+    return value

@@ -175,6 +175,12 @@ class Party:
         """The newest state."""
         return self.changes[-1] if self.changes else self.registered
 
+    def until(self, size: int) -> Party:
+        """The party as of this size of the log: later changes are not known."""
+        if not self.changes or self.changes[-1].index < size:
+            return self
+        return replace(self, changes=tuple(state for state in self.changes if state.index < size))
+
     def guardian(self, index: int) -> bytes | None:
         """Who acts for it at `index` because it has no keys and never had: its custodian, until it is claimed."""
         return None if any(state.index < index for state in self.changes) else self.custodian

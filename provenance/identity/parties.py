@@ -79,9 +79,7 @@ class Parties:
         and `InvalidSignature`.
         """
         issuer = bytes.fromhex(statement.issuer)
-        party = self._known.get(issuer)
-        if party is None:
-            party = self.get(issuer)
+        party = self.get(issuer)
         if party is None or party.index > index:
             msg = f"statement at #{index}: its issuer {statement.issuer} is not registered before it"
             raise UnknownKey(msg)
