@@ -9,6 +9,7 @@ from ledger.checkpoint import Checkpoint
 from ledger.client import Client
 from ledger.fsck import fsck
 from provenance.history import Finding, History, ItemStatus
+from provenance.judging import against_rules
 from provenance.verdict import Record
 
 __all__ = ["Audit", "audit"]
@@ -25,6 +26,7 @@ class Audit:
     counts: Mapping[str, int]  # entries by type: complete, because types of sealed events are public
     statuses: Mapping[ItemStatus, int]
     findings: tuple[Finding, ...]
+    against_rules: tuple[Finding, ...]  # logged, intact, and of no effect: see `provenance.judging`
     history: History
 
     @property
@@ -45,13 +47,14 @@ def audit(
     """Audit everything under the newest checkpoint, which must extend `since` where that is given.
 
     Trusts the log's policy and nothing else. `disclosed` are sealed events and vault items by SHA-256 that the auditor
-    was given. Raises `TileMismatch`, `MalformedError`, `NotFound` at the first byte that is not the log's own, `Fork`
+    was given. Every event that can be read is also judged by the rules of its type, as of its place. Raises `TileMismatch`, `MalformedError`, `NotFound` at the first byte that is not the log's own, `Fork`
     or `Rollback` against what was seen before; what was logged against the rules is listed in the result.
     """
     checkpoint = log.latest(since=since)
     fsck(log, checkpoint, progress=_named(progress, "tiles"))
     history = History.read(log, disclosed=disclosed, progress=_named(progress, "events"))
-    return Audit(checkpoint, history.index.counts(), history.statuses, tuple(history.findings), history)
+    broken = tuple(against_rules(history, progress=_named(progress, "rules")))
+    return Audit(checkpoint, history.index.counts(), history.statuses, tuple(history.findings), broken, history)
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:

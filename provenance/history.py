@@ -17,6 +17,7 @@ import orjson
 from ledger.client import Client
 from ledger.errors import LedgerError, MalformedError, UnknownKey
 from ledger.tile import WIDTH
+from provenance.before import Before
 from provenance.events import Unknown, read_event
 from provenance.identity import (
     ENDED,
@@ -33,6 +34,8 @@ from provenance.identity import (
 from provenance.index import Facts, Index, facts_of
 from provenance.item import Item
 from provenance.keys import PublicKey
+from provenance.moments import Moment, size_at
+from provenance.questions import Asks
 from provenance.rules import check_refs, targets
 from provenance.statement import Statement
 
@@ -69,7 +72,7 @@ class Reading:
     problem: str = ""
 
 
-class History:
+class History(Asks):
     """Everything that a log says up to one checkpoint; made by `History.read`.
 
     `findings` are what is wrong with what was logged, in its order; `statuses` counts what became of the events.
@@ -121,6 +124,16 @@ class History:
         if progress is not None:
             progress(size, size)
         return history
+
+    def before(self, at: Moment = None) -> Before:
+        """Everything that was logged by a moment, as far as it was disclosed; None is the checkpoint."""
+        index = self._index.at(size_at(self._index, at))
+        time = index.time_of(index.size - 1) if index.size else ""
+        return Before(index, self._event_of, market=bytes.fromhex(self.market), time=time)
+
+    def _event_of(self, event_id: bytes) -> bytes | None:
+        entry = self._index.find(event_id)
+        return None if entry is None else self.event_at(entry.idx)
 
     # A source for `provenance.lineage`
 

@@ -256,6 +256,7 @@ def _audit_value(report: Audit) -> dict[str, Any]:
         "types": dict(report.counts),
         "events": dict(report.statuses),
         "findings": [dataclasses.asdict(finding) for finding in report.findings],
+        "against_rules": [dataclasses.asdict(finding) for finding in report.against_rules],
     }
 
 
@@ -270,6 +271,9 @@ def _audit_text(report: Audit) -> str:
     lines += [f"{'✕' if f.altered else '?'} #{f.index} {f.rule}: {f.detail}" for f in report.findings[:_SHOWN]]
     if len(report.findings) > _SHOWN:
         lines.append(f"… and {len(report.findings) - _SHOWN} more: --json lists all")
+    lines += [f"· #{f.index} {f.rule}: {f.detail}" for f in report.against_rules[:_SHOWN]]
+    if report.against_rules:
+        lines.append(f"{len(report.against_rules)} broken rules: those events are in the log, and count for nothing")
     lines.append(f"Record: {report.record}")
     return "\n".join(lines)
 
