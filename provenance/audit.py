@@ -47,8 +47,9 @@ def audit(
     """Audit everything under the newest checkpoint, which must extend `since` where that is given.
 
     Trusts the log's policy and nothing else. `disclosed` are sealed events and vault items by SHA-256 that the auditor
-    was given. Every event that can be read is also judged by the rules of its type, as of its place. Raises `TileMismatch`, `MalformedError`, `NotFound` at the first byte that is not the log's own, `Fork`
-    or `Rollback` against what was seen before; what was logged against the rules is listed in the result.
+    was given. Raises `TileMismatch`, `MalformedError`, `NotFound` at the first byte that is not the log's own, `Fork`
+    or `Rollback` against what was seen before; what was logged against the rules is listed in the result, each event
+    judged as of its place.
     """
     checkpoint = log.latest(since=since)
     fsck(log, checkpoint, progress=_named(progress, "tiles"))
