@@ -170,7 +170,7 @@ class _BareRows:
     def inserts(self) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
         """Statements and their values."""
         yield "INSERT INTO provenance_index_entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._entries
-        yield "INSERT INTO provenance_index_links VALUES (NULL, ?, ?, ?, ?, ?, ?)", self._links
+        yield "INSERT INTO provenance_index_links VALUES (NULL, ?, ?, ?, ?, ?, ?, NULL)", self._links
         yield "INSERT INTO provenance_index_digests VALUES (NULL, ?, ?, ?, ?)", self._digests
         yield "INSERT INTO provenance_vault VALUES (NULL, ?, ?, ?)", self._items
 
