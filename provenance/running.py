@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,7 +62,8 @@ class RunningLedger:
         sealed = frozenset(orjson.loads(genesis.opened)["body"]["sealed"])
         self._sealed: frozenset[str] = sealed
         self._recall = Recall(log=log, queue=queue, vault=vault, index=index)
-        self._parties = Parties(self._find_party, newer=lambda party: has_changed(party, self._index.on()))
+        self._parties = Parties(self._find_party, changes=self._key_changes, newer=self._has_changed)
+        self._changes_seen = 0
         self._sequencer = Sequencer(
             log=log,
             queue=queue,
@@ -75,7 +76,7 @@ class RunningLedger:
         self._sequencer.follow()  # also finishes what a crash interrupted
         self.market = self._find_market(signers().market.public.thumbprint[:8] if signers else None)
         self._sequencer.market = self.market
-        self._sequencer.may_sign, self._sequencer.late = self._check_market_key, self._is_late
+        self._sequencer.may_sign, self._sequencer.late = self._check_market_key, self._find_late
         self._staging = Staging(
             queue=queue,
             index=index,
@@ -204,11 +205,27 @@ class RunningLedger:
             "connect with that key, and what waits is sequenced"
         )
 
-    def _is_late(self, statement: Statement, index: int) -> str | None:
-        """What to say of a statement that was accepted and is logged at `index` when its key is retired; else None."""
-        party = self._parties.get(bytes.fromhex(statement.issuer))
-        verdict = None if party is None else party.judge(statement.kid, index)
-        return verdict.text if verdict is not None and verdict.word == "retired" else None
+    def _key_changes(self) -> int:
+        """Entries of the log up to and with the last one that changes keys."""
+        for entry in self._index.on().of_type("party.keys", start=self._changes_seen):
+            self._changes_seen = max(self._changes_seen, entry.idx + 1)
+        return self._changes_seen
+
+    def _has_changed(self, party: Party) -> bool:
+        return has_changed(party, self._index.on())
+
+    def _find_late(self, statements: Iterable[Statement]) -> list[tuple[bytes, str]]:
+        """Of statements that are logged next, those whose key was retired since they were accepted: (event id, how)."""
+        if not self._key_changes():
+            return []
+        found, parties, index = [], {}, self.log.size
+        for statement in statements:
+            if statement.issuer not in parties:
+                parties[statement.issuer] = self._parties.get(bytes.fromhex(statement.issuer))
+            party = parties[statement.issuer]
+            if party is not None and (verdict := party.judge(statement.kid, index)).word == "retired":
+                found.append((statement.event_id, verdict.text))
+        return found
 
 
 def _no_signers() -> Signers:

@@ -95,8 +95,8 @@ class Sequencer:
         """Party id of whoever signs what comes without a signature; known once the log was read."""
         self.may_sign: Callable[[bytes], None] = lambda _: None
         """Raises `UnknownKey` unless the market's key with this id is valid for the next entry."""
-        self.late: Callable[[Statement, int], str | None] = lambda _, __: None
-        """What is wrong with the key of a statement that was accepted before and is logged at this entry, else None."""
+        self.late: Callable[[Sequence[Statement]], list[tuple[bytes, str]]] = lambda _: []
+        """Of statements that are logged next: the events whose key is retired by now, and since when."""
 
     def sequence_once(self, limit: int = BATCH) -> int:
         """Sequence at most `limit` waiting events and return how many; durable when this returns.
@@ -111,7 +111,8 @@ class Sequencer:
             staged = _until_keys(parents_first(self._queue.peek(limit)))
             done = len(staged)
             if staged:
-                self._batch(staged, [facts_of_staged(event, market=self.market) for event in staged], [event.event_id for event in staged])
+                facts = [facts_of_staged(event, market=self.market) for event in staged]
+                self._batch(staged, facts, [event.event_id for event in staged])
 
         # What waits stays visible until a batch has committed, so that nothing visible means nothing under way.
         if self._queue.peek(1) or self._behind():
@@ -177,13 +178,12 @@ class Sequencer:
 
     def _late(self, staged: Sequence[Staged]) -> list[tuple[bytes, str]]:
         """Events that others signed with keys which were valid then and are not now: logged, and told."""
-        found = []
-        for event in staged:
-            if event.statement is not None and event.type not in {"party.register", "party.keys"}:
-                text = self.late(Statement.parse(event.statement), self._log.size)
-                if text is not None:
-                    found.append((event.event_id, text))
-        return found
+        foreign = [
+            Statement.parse(event.statement)
+            for event in staged
+            if event.statement is not None and event.type not in {"party.register", "party.keys"}
+        ]
+        return self.late(foreign) if foreign else []
 
     def _append(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes]) -> None:
         began = self._index.on().size  # before it is asked what it knows

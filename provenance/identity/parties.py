@@ -22,17 +22,24 @@ class Parties:
     """Looks parties up and judges signatures by the keys valid at a log position.
 
     `find` returns the party with this id, or None, with all its keys so far; it may read the log. What it returns is
-    kept; `newer` says whether the log has more about it by now, for who follows a log that grows.
+    kept. For a log that grows meanwhile, `changes` is how much of it was looked at for changes of keys: where that has
+    become more, `newer` says whether any of them is this party's.
 
     Who reads a log from its first entry on has nothing to find: he tells what is registered (`add`) and how keys change
     (`change`) as it comes.
     """
 
     def __init__(
-        self, find: Callable[[bytes], Party | None], *, newer: Callable[[Party], bool] = lambda _: False
+        self,
+        find: Callable[[bytes], Party | None],
+        *,
+        changes: Callable[[], int] | None = None,
+        newer: Callable[[Party], bool] = lambda _: False,
     ) -> None:
         self._find = find
+        self._changes = changes
         self._newer = newer
+        self._fresh: dict[bytes, int] = {}  # `changes` when a party was looked at last
         self._known: dict[bytes, Party] = {}
         self._chains: dict[bytes, bytes] = {}  # party by the id of each of its key events
 
@@ -43,10 +50,13 @@ class Parties:
     def get(self, party_id: bytes) -> Party | None:
         """The party with this id, or None."""
         party = self._known.get(party_id)
-        if party is None or self._newer(party):
-            party = self._find(party_id)
-            if party is not None:
-                self._known[party_id] = party
+        if self._changes is None:
+            return self._found(party_id) if party is None else party
+        changes = self._changes()
+        if party is None or (self._fresh.get(party_id) != changes and self._newer(party)):
+            party = self._found(party_id)
+        if party is not None:
+            self._fresh[party_id] = changes
         return party
 
     def changed(self) -> list[Party]:
@@ -118,6 +128,12 @@ class Parties:
         if verdict.word == "retired":
             msg = f"statement of {statement.issuer}: {verdict.text}; sign it with the key that is valid now"
             raise UnknownKey(msg)
+
+    def _found(self, party_id: bytes) -> Party | None:
+        party = self._find(party_id)
+        if party is not None:
+            self._known[party_id] = party
+        return party
 
     def _of_chain(self, said: KeyEvent) -> Party | None:
         for party_id in (self._chains.get(said.prev), said.prev, said.actor):
