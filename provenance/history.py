@@ -89,6 +89,7 @@ class History(Asks):
         self._last_time = ""
         self._pending: dict[bytes, str] = {}  # types of the events that were judged and are not indexed yet
         self._unread: set[str] = set()  # parties whose keys only a later version can read
+        self._unclear: set[str] = set()  # parties of which some change of keys or mandate cannot be read
         self._index = Index.in_memory()
         self._parties = Parties(lambda _: None)
         self._mandates = Mandates()
@@ -269,8 +270,8 @@ class History(Asks):
             if facts.time < self._last_time:
                 self._find(idx, "log.time", f"log time #{idx} is {facts.time}, after {self._last_time}")
             self._last_time = facts.time
-        if event.type in {"mandate.grant", "mandate.revoke"} and speaks:
-            self._add_mandate(idx, statement.event_id, data)
+        if event.type in {"mandate.grant", "mandate.revoke"} and speaks and event.actor != "self":
+            self._add_mandate(idx, statement.event_id, data, known=not isinstance(event, Unknown))
         if event.type == "party.register":
             self._add_party(idx, statement.event_id, data, known=not isinstance(event, Unknown))
 
@@ -301,15 +302,23 @@ class History(Asks):
         reason = may_speak(bytes.fromhex(statement.issuer), bytes.fromhex(actor), statement.type, works, known)
         if reason is not None:
             text = f"statement #{idx}: {reason.sentence} ({reason.rule})"
-            self._find(idx, "statement.actor", text, altered=reason.rule not in ENDED)
+            unclear = actor in self._unclear  # what it granted cannot be read here
+            self._find(idx, "statement.actor", text, altered=not unclear and reason.rule not in ENDED)
         return reason is None
 
-    def _add_mandate(self, idx: int, event_id: bytes, data: bytes) -> None:
-        """A mandate, or the end of one, that was said by whoever may. What cannot be read was found before."""
+    def _add_mandate(self, idx: int, event_id: bytes, data: bytes, *, known: bool) -> None:
+        """A mandate, or the end of one, that was said by whoever may.
+
+        What a later version wrote may be narrower than it looks: it grants nothing here, and its agent is not blamed.
+        """
         event = orjson.loads(data)
-        with suppress(MalformedError):
-            if event["type"] == "mandate.grant":
+        if event["type"] == "mandate.grant":
+            if not known:
+                self._unclear.add(event["actor"])
+                return
+            with suppress(MalformedError):
                 self._mandates.grant(Mandate.read(event_id, idx, data))
+            return
         for ref in event["refs"]:
             if ref["role"] == "mandate" and isinstance(ref["id"], str):
                 self._mandates.revoke(bytes.fromhex(ref["id"]), Revoked(event_id, idx), bytes.fromhex(event["actor"]))
@@ -320,7 +329,10 @@ class History(Asks):
 
     def _key_event(self, idx: int, statement: Statement, event: bytes | None) -> KeyEvent | None:
         """What a party.keys says. One that a later version wrote may have keys that nobody here can read."""
-        if statement.type != "party.keys" or event is None:
+        if statement.type != "party.keys":
+            return None
+        if event is None:
+            self._unclear.add(statement.issuer)  # that it is not here was found before
             return None
         try:
             return KeyEvent.read(statement.event_id, event)
@@ -371,7 +383,8 @@ class History(Asks):
                 if said is not None:
                     self._change_keys(idx, statement, said)
         except LedgerError as error:
-            self._find(idx, "statement.signature", str(error))
+            unclear = isinstance(error, UnknownKey) and statement.issuer in self._unclear
+            self._find(idx, "statement.signature", str(error), altered=not unclear)
 
     def _find(self, idx: int, rule: str, detail: str, altered: bool = True) -> None:
         self.findings.append(Finding(idx, rule, detail, altered))

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from provenance.history import History
+from provenance.identity import key_events
 from provenance.index import Entry
 from provenance.statement import Statement
 
@@ -15,8 +16,9 @@ __all__ = ["write_proof"]
 def write_proof(folder: str | os.PathLike[str], name: str, history: History, entry: Entry) -> list[Path]:
     """Write `NAME.tlog-proof`, `NAME.entry` and, where the event is readable, `NAME.event.json`; return the paths.
 
-    The same three with `NAME.signer` prove the registration of whoever signed. SHA-256 of the event file is the event
-    id inside the entry.
+    The same three with `NAME.signer` prove the registration of whoever signed, and with `NAME.signer.keys1`,
+    `NAME.signer.keys2`, … each change of its keys before the entry, in their order. SHA-256 of the event file is the
+    event id inside the entry.
     """
     where = Path(folder)
     where.mkdir(parents=True, exist_ok=True)
@@ -25,6 +27,11 @@ def write_proof(folder: str | os.PathLike[str], name: str, history: History, ent
     signer = history.index.find(bytes.fromhex(statement.issuer))
     if signer is not None and signer.idx != entry.idx:
         written += _write(where, f"{name}.signer", history, signer)
+        changes = sorted(idx for idx, _ in key_events(signer.event_id, history.index) if idx < entry.idx)
+        for number, idx in enumerate(changes, 1):
+            change = history.index.entry(idx)
+            if change is not None:
+                written += _write(where, f"{name}.signer.keys{number}", history, change)
     return written
 
 

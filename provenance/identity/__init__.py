@@ -4,7 +4,7 @@ from provenance.identity.chain import RECOVERY, KeyEvent, KeySpan, KeyState, Key
 from provenance.identity.did import did_key, parse_did_key
 from provenance.identity.links import Documents, PartyLink, link_message, link_objections, links_of, sign_link
 from provenance.identity.mandates import ENDED, Mandate, Mandates, Revoked, may_speak, read_mandates, works_of
-from provenance.identity.parties import Parties, has_changed, read_party, registration_of, verify_by
+from provenance.identity.parties import Parties, has_changed, key_events, read_party, registration_of, verify_by
 
 __all__ = [
     "ENDED",
@@ -22,6 +22,7 @@ __all__ = [
     "Revoked",
     "did_key",
     "has_changed",
+    "key_events",
     "link_message",
     "link_objections",
     "links_of",

@@ -13,7 +13,7 @@ from provenance.statement import Statement
 if TYPE_CHECKING:
     from provenance.index import Index
 
-__all__ = ["Parties", "has_changed", "read_party", "registration_of", "verify_by"]
+__all__ = ["Parties", "has_changed", "key_events", "read_party", "registration_of", "verify_by"]
 
 _LONGEST = 100_000  # events of one party's chain
 
@@ -180,7 +180,7 @@ def read_party(
     if entry is None or event is None:
         return None
     party = party_of(party_id, entry.idx, event)
-    for idx, event_id in sorted(_changes(party_id, index)):
+    for idx, event_id in sorted(key_events(party_id, index)):
         event = data(event_id)
         if event is None:
             continue
@@ -192,8 +192,8 @@ def read_party(
     return party
 
 
-def _changes(party_id: bytes, index: Index) -> Iterator[tuple[int, bytes]]:
-    """Index and id of every key event that goes back to this registration."""
+def key_events(party_id: bytes, index: Index) -> Iterator[tuple[int, bytes]]:
+    """Entry and id of every `party.keys` that goes back to this registration, whether it counts or not."""
     seen, ahead = {party_id}, [party_id]
     while ahead:
         for link in index.links_to(ahead.pop(), "prev"):
