@@ -21,7 +21,7 @@ from provenance.drafts import Money
 from provenance.ledger import ProvenanceLedger
 from provenance.ticket import Ticket
 
-__all__ = ["add_to", "named"]
+__all__ = ["add_to", "named", "recorded"]
 
 Kind = Literal["person", "org", "market", "software", "model-provider", "collective"]
 Ref = Annotated[str | None, typer.Option("--ref", help="your own name for it, such as order:7731")]
@@ -80,7 +80,7 @@ def register(
     ledger = where.open()
     ticket = ledger.register_party(kind, name=name, ref=ref)
     then = f"provenance create FILE --creator {shlex.quote(ref or ticket.id)}"
-    _show(ledger, ticket, as_json, command("status", *where.options), f"with a file of theirs: {then}")
+    recorded(ledger, ticket, as_json, command("status", *where.options), f"with a file of theirs: {then}")
 
 
 def create_work(
@@ -109,7 +109,7 @@ def create_work(
             source_type=source_type,
             ref=ref,
         )
-    _show(ledger, ticket, as_json, _attaching(ticket, file, where))
+    recorded(ledger, ticket, as_json, _attaching(ticket, file, where))
 
 
 def derive(
@@ -142,7 +142,7 @@ def derive(
             source_type=source_type,
             ref=ref,
         )
-    _show(ledger, ticket, as_json, _attaching(ticket, file, where))
+    recorded(ledger, ticket, as_json, _attaching(ticket, file, where))
 
 
 def offer(
@@ -161,7 +161,7 @@ def offer(
     asked = ["--price", format_money(money).replace(" ", "")] if money else []
     sell = command("license", work, "--offer", ref or ticket.id, *asked, "--to")
     lines = (f"price {format_money(money) if money else 'none'}", f"to sell it: {sell} PARTY")
-    _show(ledger, ticket, as_json, command("status", *where.options), *lines)
+    recorded(ledger, ticket, as_json, command("status", *where.options), *lines)
 
 
 def license_(
@@ -187,7 +187,7 @@ def license_(
         ref=ref,
     )
     next_ = where.own_command("proof", ticket.id, *where.reading)
-    _show(ledger, ticket, as_json, next_, *([f"price {format_money(money)}"] if money else []))
+    recorded(ledger, ticket, as_json, next_, *([f"price {format_money(money)}"] if money else []))
 
 
 def attach(
@@ -203,7 +203,7 @@ def attach(
     ledger = where.open()
     with working(f"signing {destination.name}"):
         ticket = ledger.attach(named(ledger, work, _WORK), source, destination, ref=ref)
-    _show(ledger, ticket, as_json, command("verify", str(destination), *where.reading))
+    recorded(ledger, ticket, as_json, command("verify", str(destination), *where.reading))
 
 
 def publish(*, where: Where, as_json: AsJson = False) -> None:
@@ -226,6 +226,19 @@ def named(ledger: ProvenanceLedger, name: str, verbs: Sequence[str] = ()) -> Tic
     return ledger.find(name)
 
 
+def recorded(ledger: ProvenanceLedger, ticket: Ticket, as_json: bool, next_: str, *more: str) -> None:
+    """Show what was recorded, where it stands, and the next command."""
+    receipt = ledger.receipt(ticket)
+    value = {"event": ticket.id, "type": ticket.type, "ref": ticket.ref, "index": receipt.index}
+    lines = (
+        f"{ticket.type} {ticket.id}",
+        f"#{receipt.index} published at size {ledger.log.checkpoint.size}",
+        *more,
+        f"next: {next_}",
+    )
+    show(value, as_json=as_json, text="\n".join(lines))
+
+
 def _attaching(ticket: Ticket, file: Path, where: Where) -> str:
     signed = file.with_name(f"{file.stem}.signed{file.suffix}")
     return command("attach", ticket.id, str(file), str(signed), *where.options)
@@ -238,15 +251,3 @@ def _money(price: str | None) -> Money | None:
         return parse_money(price)
     except MalformedError as error:
         raise typer.BadParameter(str(error)) from error
-
-
-def _show(ledger: ProvenanceLedger, ticket: Ticket, as_json: bool, next_: str, *more: str) -> None:
-    receipt = ledger.receipt(ticket)
-    value = {"event": ticket.id, "type": ticket.type, "ref": ticket.ref, "index": receipt.index}
-    lines = (
-        f"{ticket.type} {ticket.id}",
-        f"#{receipt.index} published at size {ledger.log.checkpoint.size}",
-        *more,
-        f"next: {next_}",
-    )
-    show(value, as_json=as_json, text="\n".join(lines))
