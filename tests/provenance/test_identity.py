@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import MalformedError
-from provenance.canonical import dumps
+from provenance.before import Before
+from provenance.canonical import address, dumps
 from provenance.identity import (
     RECOVERY,
     KeyEvent,
     Mandate,
     Mandates,
+    Parties,
     Party,
     Revoked,
+    has_changed,
+    key_events,
     may_speak,
     party_of,
+    read_party,
     works_of,
 )
+from provenance.index import Index, facts_of
 from provenance.keys import PartyKey, PublicKey
 from provenance.moments import format_time
+from provenance.statement import Statement, sign_statement
 
 KEYS = [PartyKey.from_seed(bytes([number]) * 32).public for number in range(6)]
 NAMES = {key.kid: number for number, key in enumerate(KEYS)}
@@ -170,6 +177,55 @@ def test_random_histories_agree_with_a_list(first: frozenset[int], rotation: lis
 
 def sorted_keys(numbers: frozenset[int]) -> list[PublicKey]:
     return sorted((KEYS[number] for number in numbers), key=lambda key: key.kid)
+
+
+SECRETS = [PartyKey.from_seed(bytes([number]) * 32) for number in range(6)]
+
+
+@given(st.lists(st.integers(0, 5), max_size=3, unique=True), st.lists(steps, max_size=12), st.integers(0, 40))
+def test_an_index_and_a_reader_of_the_whole_log_agree(rotation: list[int], history: list[Step], size: int) -> None:
+    index, events, statements = Index.in_memory(), dict[bytes, bytes](), list[Statement]()
+
+    def log(type_: str, issuer: bytes | None, signer: int, **event: Any) -> tuple[bytes, Statement]:
+        data = dumps({"type": type_, "salt": f"{len(statements):064x}", "refs": [], **event})
+        own = address(data)
+        who = (issuer or own).hex()
+        entry = sign_statement(SECRETS[signer], issuer=who, type=type_, origin="a.example/log", event_id=own)
+        fact = facts_of(event_id=own, type=type_, issuer=who, sealed=False, event=data)
+        index.write(len(statements), [fact])
+        events[own] = data
+        statements.append(Statement.parse(entry))
+        return own, statements[-1]
+
+    body = {"kind": "person", "keys": [KEYS[0].jwk()], "rotation_keys": [KEYS[key].jwk() for key in rotation]}
+    own, _ = log("party.register", None, 0, actor="self", body=body)
+    told = Parties(lambda _: None)
+    told.add(party_of(own, 0, events[own]))
+    chain, hours, time = [own], 0, ""
+    for step in history:
+        hours += step.hours
+        if step.hours:
+            time = at(hours)
+            log("log.time", None, 0, actor="self", body={"time": time})
+        prev = chain[max(0, len(chain) - 1 - step.prev)]
+        body = {
+            "reason": step.reason,
+            "keys": [KEYS[key].jwk() for key in sorted(step.keys)],
+            "rotation_keys": [KEYS[key].jwk() for key in step.rotation],
+            "next_key_hashes": [],
+        }
+        refs = [{"role": "prev", "id": prev.hex()}]
+        event_id, statement = log("party.keys", own, step.signer, actor=own.hex(), body=body, refs=refs)
+        told.change(KeyEvent.read(event_id, events[event_id]), statement, len(statements) - 1, time)
+        chain.append(event_id)
+    found = read_party(own, index, events.get, statements.__getitem__)
+    assert found == told.get(own)
+    assert found is not None
+    assert has_changed(found, index) == (len(found.changes) < len(history))
+    size = min(size + 1, len(statements))
+    assert read_party(own, index.at(size), events.get, statements.__getitem__) == found.until(size)
+    assert Before(index, events.get, market=b"", parties=lambda _: found).at(size).party(own) == found.until(size)
+    assert sorted(key_events(own, index)) == [(index.find(one).idx, one) for one in chain[1:]]  # type: ignore[union-attr]
 
 
 # What makes a change count
