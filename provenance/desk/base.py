@@ -51,8 +51,9 @@ class Desk(RunningLedger, Asks):
     ) -> Ticket:
         """Accept an event that somebody else signed; `items` are the vault items it commits to.
 
-        Verified now: that the statement is over these bytes, for this log, by the event's actor with a key that is
-        valid now, sealed as this log's policy says, and that every rule holds. The same statement again is a no-op.
+        Verified now: that the statement is over these bytes, for this log, by the event's actor or an agent whose
+        mandate covers it, with a key that is valid now, sealed as this log's policy says, and that every rule holds.
+        The same statement again is a no-op.
         Raises `MalformedError`, `InvalidSignature`, `UnknownKey`, `EventRejected`, `Conflict`.
         """
         staged, facts = open_foreign(
