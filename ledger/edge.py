@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from ledger.errors import MalformedError
@@ -32,10 +32,22 @@ class Edge:
         self.size = size
         self.levels = [list(hashes) for hashes in levels]
         self.rows = list(rows)
+        self._redacted = False  # something in the last bundle: what is open beside it is written though it be nothing
 
     def copy(self) -> Edge:
         """An edge that grows on its own: a batch that fails leaves this one as it was."""
-        return Edge(self.size, self.levels, self.rows)
+        copied = Edge(self.size, self.levels, self.rows)
+        copied._redacted = self._redacted
+        return copied
+
+    def redact(self, indexes: Collection[int]) -> bool:
+        """Forget what is open beside those of these entries that are in the last bundle; whether anything was."""
+        first = self.size - len(self.rows)
+        places = [at for at in range(len(self.rows)) if first + at in indexes and self.rows[at].opened]
+        for at in places:
+            self.rows[at] = Row(self.rows[at].entry, b"")
+        self._redacted = self._redacted or bool(places)
+        return bool(places)
 
     def extend(self, rows: Sequence[Row]) -> tuple[Full, Full]:
         """Add entries. Returns what became full: (tiles, then entry bundles to put, open bundles to replace).
@@ -53,9 +65,10 @@ class Edge:
             if len(self.rows) == WIDTH:
                 index = self.size // WIDTH - 1
                 bundles.append((bundle_path(index), pack_bundle([row.entry for row in self.rows])))
-                if any(row.opened for row in self.rows):
+                if self._is_open():
                     opens.append((open_path(index), pack_open([row.opened for row in self.rows])))
                 self.rows = []
+                self._redacted = False
         return [*tiles, *bundles], opens
 
     def root(self) -> bytes:
@@ -69,9 +82,12 @@ class Edge:
         if self.rows:
             index = self.size // WIDTH
             puts.append((bundle_path(index, len(self.rows)), pack_bundle([row.entry for row in self.rows])))
-            if any(row.opened for row in self.rows):
+            if self._is_open():
                 opens.append((open_path(index), pack_open([row.opened for row in self.rows])))
         return puts, opens
+
+    def _is_open(self) -> bool:
+        return self._redacted or any(row.opened for row in self.rows)
 
     def _add(self, level: int, hashes: list[bytes], puts: Full) -> None:
         if level == len(self.levels):

@@ -32,6 +32,7 @@ class Pending:
     close: bool = False  # sign a checkpoint in any case
     refresh: bool = False  # look at the storage in any case
     at: int | None = None  # index that the first row must get
+    redact: frozenset[int] = frozenset()  # entries beside which nothing is open from then on
     first: int = -1
     error: BaseException | None = None
     leads: bool = False

@@ -19,7 +19,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
@@ -44,10 +44,11 @@ from ledger.publish import (
     publish_to,
 )
 from ledger.reader import MiddleNodes, TileReader
+from ledger.redact import newest_part, parts, redacted_bundle, show_redacted
 from ledger.staged import StagedBatches
 from ledger.storage import Checkpoints, Database, Head, Objects, Row, Transaction
 from ledger.stored import Stored
-from ledger.tile import CHECKPOINT, WIDTH, tile_path, tile_widths
+from ledger.tile import CHECKPOINT, WIDTH, open_path, parse_open, tile_path, tile_widths
 
 __all__ = ["Log", "Within"]
 
@@ -191,18 +192,52 @@ class Log:
         """
         return self.extend([Row(entry, b"")])
 
-    def extend(self, rows: Sequence[Row], *, within: Within | None = None, at: int | None = None) -> int:
+    def extend(
+        self,
+        rows: Sequence[Row],
+        *,
+        within: Within | None = None,
+        at: int | None = None,
+        redact: Collection[int] = (),
+    ) -> int:
         """Sequence entries in this order, all or none, and return the index of the first. Durable on return.
 
         `within` writes to the same transaction; only a `Database` has one. With `at` the first entry gets this index
-        or nothing is written: `Conflict` when the log has grown meanwhile, by whomever. Raises as `append`.
+        or nothing is written: `Conflict` when the log has grown meanwhile, by whomever. `redact` are earlier entries
+        that these are the reason to forget something of: it is gone from the log's own storage with the same batch, so
+        that no process that read it before writes it again. `redact()` must follow, which sees to all other places.
+        Raises as `append`, `NotFound` for entries to redact that the log does not have.
         """
         if within is not None and self._database is None:
             msg = "this storage has no transactions: nothing can be written within one"
             raise TypeError(msg)
         self._signing_key()
         check_rows(rows)
-        return self._group.submit(Pending(rows, within, at=at)) if rows or within else self.size
+        gone = newest_part(redact)  # older bundles are written by nobody else any more: `redact()` can do them
+        self._check_indexes(redact, self.size)
+        return self._group.submit(Pending(rows, within, at=at, redact=gone)) if rows or within else self.size
+
+    def redact(self, indexes: Collection[int]) -> None:
+        """Forget what is open beside these entries, in the log's own storage and wherever it publishes to.
+
+        The entries, all tiles and every proof stay as they are. Durable on return; may be repeated, and must be after
+        a crash, which leaves each of these either as it was or without it. Raises `NotFound` for entries that the log
+        does not have, `Unavailable` when something may still be there.
+
+        Who wants it never to come back gives the same to the `extend` that says why: another process that read the log
+        before could otherwise write again what it remembers of the last bundle.
+        """
+        if not indexes:
+            return
+        if max(indexes) >= self.size:
+            self.refresh()
+        self._check_indexes(indexes, self.size)
+        for some in parts(indexes):
+            self._group.submit(Pending((), None, redact=some))
+        with self._publishing:
+            for target, _ in self._targets:
+                for number in sorted({index // WIDTH for index in indexes}):
+                    show_redacted(target, number, self._opened)
 
     def refresh(self) -> int:
         """Take over what other processes have sequenced since, finish what a crash interrupted; return the size.
@@ -282,6 +317,7 @@ class Log:
     def _commit(self, group: list[Pending], *, create: bool = False) -> None:
         rows = [row for item in group for row in item.rows]
         if not create:
+            self._stale = self._stale or any(item.redact for item in group)  # what else is gone by now stays so
             self._refresh(asked=any(item.close or item.refresh or item.at is not None for item in group))
         if not rows and all(item.refresh for item in group):
             return
@@ -310,6 +346,10 @@ class Log:
         if signed is not self._signed[0]:
             self._adopt(signed, edge)
             self._closed_at = time.monotonic()
+        elif gone := frozenset(index for item in group for index in item.redact):
+            shown = self._signed[1].copy()
+            if shown.redact(gone):
+                self._signed = (signed, shown, self._signed[2])
 
     @contextmanager
     def _turn(self, attempt: int) -> Iterator[Transaction | None]:
@@ -337,15 +377,22 @@ class Log:
             first += len(item.rows)
         due = time.monotonic() - self._closed_at >= self._window or self._database is None
         close = create or (edge.size + len(rows) > checkpoint.size and (due or any(i.close for i in group)))
-        if not rows and not close and not any(item.within for item in group):
+        gone = frozenset(index for item in group for index in item.redact)
+        if not rows and not close and not gone and not any(item.within for item in group):
             return None
+        anew = edge.redact(gone)
         puts, opens = edge.extend(rows)
         signed = self._sign(edge) if close else checkpoint
         if self._database is None:
-            self._staged.write(checkpoint, signed, edge, puts, opens, create=create)
+            if signed is not checkpoint:
+                opens += self._redacted(gone)
+                self._staged.write(checkpoint, signed, edge, puts, opens, create=create)
+            if gone:
+                self._staged.redact(signed, edge, gone)
         else:
             with nullcontext(tx) if tx is not None else self._database.transaction() as own:
-                self._write(own, group, checkpoint, signed, edge, puts, opens, create=create)
+                opens += self._redacted(gone)  # read here, where nobody else writes
+                self._write(own, group, checkpoint, signed, edge, puts, opens, create=create, anew=anew)
         return edge, signed
 
     def _write(
@@ -359,14 +406,15 @@ class Log:
         opens: list[tuple[str, bytes]],
         *,
         create: bool,
+        anew: bool,
     ) -> None:
-        """A batch of a database: everything in one transaction."""
+        """A batch of a database: everything in one transaction. `anew` writes the rows that stay as well."""
         first, number = self._edge.size, edge.size - self._edge.size
-        trim = edge.size // WIDTH > first // WIDTH
+        trim = anew or edge.size // WIDTH > first // WIDTH
         kept = edge.rows if trim else edge.rows[len(edge.rows) - number :]
         if create:
             tx.create(self.origin, new.signed)
-        if number:
+        if number or anew:
             tx.extend(self.origin, first, edge.size, kept, trim=trim)
         for path, data in puts:
             tx.put(path, data)
@@ -377,6 +425,29 @@ class Log:
         for item in group:
             if item.within:
                 item.within(tx, item.first)
+
+    def _redacted(self, gone: Collection[int]) -> list[tuple[str, bytes]]:
+        """Open bundles to replace, of those that are full in storage, so that nothing is beside these entries."""
+        full = sorted({index // WIDTH for index in gone if index // WIDTH < self._edge.size // WIDTH})
+        found = [redacted_bundle(self._objects, number, gone) for number in full]
+        return [changed for changed in found if changed is not None]
+
+    def _opened(self, number: int) -> list[bytes]:
+        """What the log's own storage has open beside a bundle, now; [] where it cannot tell."""
+        if self._database is not None:
+            head, rows = self._head_and_rows()
+            if number == head.size // WIDTH:
+                return [row.opened for row in rows or ()]
+        try:
+            return parse_open(self._objects.get(open_path(number)))
+        except NotFound:
+            return [] if self._database is None else [b""] * WIDTH
+
+    def _check_indexes(self, indexes: Collection[int], size: int) -> None:
+        wrong = next((index for index in indexes if not 0 <= index < size), None)
+        if wrong is not None:
+            msg = f"{self.origin}: entry #{wrong} to be redacted, the log has {size}"
+            raise NotFound(msg)
 
     def _sign(self, edge: Edge) -> Checkpoint:
         return sign_checkpoint(Checkpoint(self.origin, edge.size, edge.root()), self._signing_key())
@@ -476,7 +547,7 @@ class Log:
             self._check_behind(published, "published")
             if published == checkpoint:
                 return
-        publish_to(target, published.size if published else 0, checkpoint, edge, self._objects, partials)
+        publish_to(target, published.size if published else 0, checkpoint, edge, self._objects, partials, self._opened)
 
     def _published(self) -> list[Checkpoint | None]:
         """What every place shows; without a database, the storage itself is one of them."""

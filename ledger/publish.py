@@ -6,11 +6,13 @@ import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 
 from ledger.checkpoint import Checkpoint
 from ledger.edge import Edge
 from ledger.errors import Fork, MalformedError, NotFound, ProofMismatch, Rollback, Unavailable
 from ledger.merkle import ReadNodes, tree_root
+from ledger.redact import Opened, agree
 from ledger.storage import ListsObjects, Objects, ReadsObjects
 from ledger.tile import (
     CHECKPOINT,
@@ -149,14 +151,22 @@ class Partials:
 
 
 def publish_to(
-    target: Objects, published: int, checkpoint: Checkpoint, edge: Edge, source: ReadsObjects, partials: Partials
+    target: Objects,
+    published: int,
+    checkpoint: Checkpoint,
+    edge: Edge,
+    source: ReadsObjects,
+    partials: Partials,
+    opened: Opened,
 ) -> None:
     """Write everything between size `published` and `checkpoint` to `target`, the checkpoint itself last.
 
     Full tiles and bundles come from `source`, partial ones from `edge`. May be repeated after a crash at any point:
-    only the last step makes anything visible, and every earlier one writes the same bytes again.
+    only the last step makes anything visible, and every earlier one writes the same bytes again. `opened` tells what
+    is open by now: others may have redacted something meanwhile.
     """
     size = checkpoint.size
+    written: dict[int, bytes] = {}
     partials.follow(published)
     full = [bundle_path(number) for number in range(published // WIDTH, size // WIDTH)]
     level = 0
@@ -170,12 +180,15 @@ def publish_to(
         path = open_path(number)
         with contextlib.suppress(NotFound):  # nothing in this bundle is open
             data = source.get(path)
-            if (items := len(parse_open(data))) < WIDTH:
+            if (items := len(found := parse_open(data))) < WIDTH and any(found):
                 msg = f"{path}: {items} items beside {WIDTH} entries, an older one; try again"
                 raise Unavailable(msg, path=path)
             target.replace(path, data)
+            written[number] = sha256(data).digest()
     puts, opens = edge.partial()
     write_all(target, partials.missing(puts), opens)
+    written.update((size // WIDTH, sha256(data).digest()) for _, data in opens)
+    agree(target, written, opened, edge.rows if opens else ())
     target.replace(CHECKPOINT, checkpoint.signed)
     partials.add(path for path, _ in puts)
     target.discard(*partials.take_stale(size))

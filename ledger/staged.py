@@ -5,14 +5,18 @@ Recovery is the normal path: whoever opens the log finishes what the newest batc
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.copies import get_or_none
 from ledger.edge import Edge
-from ledger.errors import Conflict, Unavailable
+from ledger.errors import Conflict, MalformedError, Unavailable
 from ledger.policy import Policy
 from ledger.publish import Partials, lost_batches, pack_batch, parse_batch, staging_path, write_all
-from ledger.storage import Checkpoints, Objects
-from ledger.tile import CHECKPOINT
+from ledger.redact import redacted_bundle, without
+from ledger.storage import Checkpoints, ListsObjects, Objects
+from ledger.tile import CHECKPOINT, WIDTH, open_path, pack_open, parse_open, parse_path
 
 __all__ = ["StagedBatches"]
 
@@ -77,7 +81,9 @@ class StagedBatches:
             )
             raise Unavailable(msg, path=self._last)
         if signs:
-            self._objects.discard(*lost_batches(self._objects, checkpoint.size))
+            lost = lost_batches(self._objects, checkpoint.size)
+            self._objects.discard(*lost)
+            self._follow_redactions({*self._left()} - {*lost, self._last}, dict(parse_batch(batch)[1]))
         puts, opens = parse_batch(batch)
         done = shown == checkpoint.signed and all(get_or_none(self._objects, path) == data for path, data in opens)
         if not done and signs:
@@ -85,6 +91,47 @@ class StagedBatches:
             if self._checkpoints.load(self._origin) != checkpoint.signed:
                 return None
         return dict([*(written for written in puts if ".p/" in written[0]), *opens])
+
+    def redact(self, checkpoint: Checkpoint, edge: Edge, indexes: Collection[int]) -> None:
+        """Forget what is open beside these entries, wherever it lies; `edge` is that of `checkpoint`, without it.
+
+        The batch files first: whoever finishes what a crash interrupted takes the bytes from there.
+        """
+        for path in {*self._left(), staging_path(checkpoint)}:
+            batch = get_or_none(self._objects, path)
+            with suppress(MalformedError):  # whatever it is, nobody can finish it
+                puts, opens = parse_batch(batch or b"")
+                good = pack_batch(puts, [(name, without(data, indexes, _number(name))) for name, data in opens])
+                if batch is not None and good != batch:
+                    self._objects.replace(path, good)
+        last = edge.size // WIDTH
+        for number in sorted({index // WIDTH for index in indexes}):
+            if number < last:
+                changed = redacted_bundle(self._objects, number, indexes)
+            else:
+                there = get_or_none(self._objects, open_path(number))
+                data = pack_open([row.opened for row in edge.rows])
+                changed = None if there in {None, data} else (open_path(number), data)
+            if changed is not None:
+                self._objects.replace(*changed)
+
+    def _follow_redactions(self, paths: Collection[str], newest: Mapping[str, bytes]) -> None:
+        """Redact batch files of writers who lost their swap, of which one may have begun before something else was."""
+        for path in paths:
+            batch = get_or_none(self._objects, path)
+            with suppress(MalformedError):
+                puts, opens = parse_batch(batch or b"")
+                good = []
+                for name, data in opens:
+                    number = _number(name)
+                    shown = parse_open(newest.get(name) or get_or_none(self._objects, name) or b"")
+                    gone = {number * WIDTH + at for at, item in enumerate(shown) if not item}
+                    good.append((name, without(data, gone, number)))
+                if good != opens:
+                    self._objects.replace(path, pack_batch(puts, good))
+
+    def _left(self) -> list[str]:
+        return list(self._objects.list("staging/")) if isinstance(self._objects, ListsObjects) else []
 
     def _finish(self, checkpoint: Checkpoint, batch: bytes) -> None:
         """Everything after the swap, in the normal path and in recovery alike.
@@ -99,3 +146,8 @@ class StagedBatches:
         earlier, self._last = self._last, staging_path(checkpoint)
         dropped = [path for path in (earlier,) if path not in {"", self._last}]
         self._objects.discard(*dropped, *self._partials.take_stale(checkpoint.size))
+
+
+def _number(path: str) -> int:
+    """The bundle that an open one lies beside."""
+    return parse_path(path.replace("events/", "tile/entries/", 1))[1]

@@ -42,7 +42,7 @@ class Objects(ReadsObjects, Protocol):
         """Write or overwrite whole, never half; last writer wins; durable when this returns.
 
         A call that failed may still be done a while later, but not over what was written after it. Only for
-        `checkpoint`, open bundles, and key and policy files.
+        `checkpoint`, open bundles, key and policy files, and a batch file that something is redacted in.
         """
 
     def discard(self, *paths: str) -> None:

@@ -54,7 +54,7 @@ class Stored:
             opened = parse_open(self._get(open_path(number)))
         except NotFound:
             opened = []
-        if opened and len(opened) < len(entries):
+        if any(opened) and len(opened) < len(entries):  # where all is redacted, nothing was open since
             msg = f"{open_path(number)}: {len(opened)} items beside {len(entries)} entries, an older one; try again"
             raise Unavailable(msg, path=open_path(number))
         opened += [b""] * (len(entries) - len(opened))

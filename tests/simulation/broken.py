@@ -67,7 +67,7 @@ def _publish_over_anything(self):
     with self._publishing:
         checkpoint, edge, _ = self._signed
         for target, partials in self._targets:
-            publish_to(target, 0, checkpoint, edge, self._objects, partials)
+            publish_to(target, 0, checkpoint, edge, self._objects, partials, self._opened)
     return checkpoint
 
 
@@ -76,8 +76,8 @@ def _shown_first(target, published, checkpoint, *rest):
     publish_to(target, published, checkpoint, *rest)
 
 
-def _any_place(self, rows, *, within=None, at=None, extend=Log.extend):
-    return extend(self, rows, within=within)
+def _any_place(self, rows, *, within=None, at=None, redact=(), extend=Log.extend):
+    return extend(self, rows, within=within, redact=redact)
 
 
 def _forget_first(self, known=None, follow=Sequencer._follow):
