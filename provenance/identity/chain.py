@@ -10,7 +10,7 @@ stole the keys of today cannot go on with them (did:webvh v1.0). *Recovery*: for
 make void what a weaker one did: its event has the reason `recover` and names as `prev` the last event that shall stay.
 What was signed with the keys that are void is flagged, and stays (did:plc v0.1). *Deactivation* takes all keys away; it
 is final but for such a recovery. *Compromise* names the entry from which on the keys that it takes away, and those
-taken away since, are suspect.
+taken away since, are suspect; a recovery may name one too.
 
 A *custodial* party has no keys: whoever registered it, its custodian, acts for it. One event with the reason `claim`,
 said by the custodian, hands it keys; from then on the custodian has no say.
@@ -309,7 +309,7 @@ class Party:
             signer or b"",
             said.prev,
             frozenset(state.event_id for state in live[at + 1 :]),
-            said.suspect_from if said.reason == "compromise" else None,
+            said.suspect_from if said.reason in _MARKING else None,
         )
         return replace(self, changes=(*self.changes, state)), ()
 
@@ -330,9 +330,9 @@ class Party:
         return None
 
     def _marker(self, said: KeyEvent, index: int, events: tuple[str, ...]) -> Iterator[Reason]:
-        if said.reason != "compromise":
-            return
         since = said.suspect_from
+        if said.reason not in _MARKING or (said.reason == "recover" and since is None):
+            return
         if since is None or not self.index <= since <= index:
             text = f"suspect_from is {since}, want an entry from #{self.index}, the registration, to #{index}"
             yield Reason("party.keys.suspect", text, events)
@@ -358,6 +358,7 @@ def party_of(event_id: bytes, index: int, event: bytes) -> Party:
     return Party(event_id, index, body["kind"], keys, rotation, hashes, custodian)
 
 
+_MARKING = ("compromise", "recover")  # reasons that may say from which entry on keys are suspect
 _NO_KEYS: dict[bytes, PublicKey] = {}
 _NO_HASHES: frozenset[bytes] = frozenset()
 

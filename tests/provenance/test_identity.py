@@ -282,6 +282,17 @@ def test_recovery_is_for_stronger_keys_and_three_days(signer: int, hours: float,
         assert follow(after, said(4, (5,), prev=2), 40, 5, hours)[1] == ["party.keys.prev"]
 
 
+def test_a_recovery_may_mark_keys_as_well() -> None:
+    subject, _ = follow(party((0, 5), (1, 2)), said(1, (4,), (2,)), 10, 2)
+    recovery = said(2, (5,), (1,), reason="recover", suspect=7)
+    after, rules = follow(subject, recovery, 20, 1)
+    assert rules == []
+    assert [after.judge(KEYS[number].kid, 8).word for number in (0, 5)] == ["suspect", "valid"]
+    assert after.judge(KEYS[0].kid, 6).word == "valid"
+    late = said(2, (5,), (1,), reason="recover", suspect=99)
+    assert follow(subject, late, 20, 1)[1] == ["party.keys.suspect"]
+
+
 def test_keys_that_a_void_change_kept_are_not_suspect() -> None:
     subject, _ = follow(party((0,), (1, 2)), said(1, (0, 3), (1, 2)), 10, 2)
     subject, rules = follow(subject, said(2, (0,), (1, 2), reason="recover"), 20, 1)
