@@ -117,6 +117,7 @@ class PartyVerbs(Desk):
         keys: Sequence[PublicKey],
         rotation_keys: Sequence[PublicKey] = (),
         next_keys: Sequence[PublicKey] = (),
+        recover_to: Named | None = None,
         by: PartyKey | None = None,
         ref: str | None = None,
         session: Any = None,
@@ -131,6 +132,7 @@ class PartyVerbs(Desk):
             rotation_keys=rotation_keys,
             next_keys=next_keys,
             since=since,
+            recover_to=recover_to,
             ref=ref if by is None else None,
         )
         return self._change_keys("mark_compromised", draft, by, ref, session)
