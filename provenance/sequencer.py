@@ -6,7 +6,8 @@ else can take, and the rest follows it: what the log has and the index has not i
 anything new is taken. A crash in between is finished by the next call, which does the same.
 
 What an erasure names is erased with the batch that sequences it: in the same transaction, or else by what follows the
-log.
+log. Open events among it leave the log's own storage with the very batch that says so, and the places where it is
+published before the index knows of the erasure.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -25,10 +26,11 @@ from ledger.errors import Conflict, MalformedError, Rollback
 from ledger.log import Log, Within
 from ledger.storage import Row, Transaction
 from provenance.canonical import address
-from provenance.erasures import ERASURE, erased_addresses, targets_of
+from provenance.erasures import ERASURE, can_be_erased, erased_addresses, named_in, targets_of
 from provenance.errors import EventRejected, Reason
 from provenance.events import new_event
-from provenance.index import Facts, IndexStore, facts_of
+from provenance.index import Facts, Index, IndexStore, facts_of
+from provenance.index.facts import facts_left
 from provenance.index.rebuild import read_rows
 from provenance.keys import PartyKey
 from provenance.moments import format_time, parse_time
@@ -203,8 +205,13 @@ class Sequencer:
         erased = [target for event, _ in fresh.values() if event.type == ERASURE for target in targets_of(event.event)]
         # What leaves the queue must be in the index: staging would find it in neither. And an erasure elsewhere must
         # not be forgotten by a crash: the index, which follows the log, is behind until then.
-        if not (self._log.has_transactions and self._index.joins) or (erased and not self._vault.joins):
-            self._apart(rows, found, items)
+        gone = [entry.idx for entry in self._index.on().redacted(erased)] if erased else []
+        whole = rows
+        if erased:
+            rows = [_unless_erased(row, fact, erased) for row, fact in zip(rows, found, strict=True)]
+        joins = self._log.has_transactions and self._index.joins
+        if not joins or gone or rows != whole or (erased and not self._vault.joins):
+            self._apart(rows, found, items, gone)
             if known:
                 with self._queue.joining(None) as connection:  # in the log before, and staged again
                     self._queue.forget(connection, known)
@@ -238,17 +245,21 @@ class Sequencer:
         if rows or ids:
             self._extend(rows, within=within)
 
-    def _extend(self, rows: list[Row], *, within: Within | None = None, at: int | None = None) -> int:
+    def _extend(
+        self, rows: list[Row], *, within: Within | None = None, at: int | None = None, redact: Collection[int] = ()
+    ) -> int:
         with self.observer.step("integrate") as seen:
-            first = self._log.extend(rows, within=within, at=at)
+            first = self._log.extend(rows, within=within, at=at, redact=redact)
             seen.events(len(rows))
         return first
 
-    def _apart(self, rows: list[Row], found: list[Facts], items: list[tuple[bytes, bytes]]) -> None:
+    def _apart(
+        self, rows: list[Row], found: list[Facts], items: list[tuple[bytes, bytes]], redact: Collection[int]
+    ) -> None:
         """A batch without a common transaction: vault first, then the log, then index and queue."""
         if rows:
             self._vault.put(items)
-            first = self._extend(rows, at=self._log.size)
+            first = self._extend(rows, at=self._log.size, redact=redact)
             self._follow((first, found))
 
     def _behind(self) -> bool:
@@ -265,17 +276,17 @@ class Sequencer:
         while self._behind():
             first = self._index.on().size
             stop = min(first + BATCH, self._log.size)
-            erased: list[bytes] = []
             if known is not None and known[0] == first:
                 facts = known[1]
-                for at, fact in enumerate(facts, first):
-                    if fact.type == ERASURE:
-                        erased += erased_addresses([self._log.row(at)])
+                rows = [self._log.row(at) for at, fact in enumerate(facts, first) if fact.type == ERASURE]
             else:
                 rows = list(self._log.rows(first, stop))
                 self._keep_waiting(rows)
-                erased += erased_addresses(rows)
                 facts = read_rows(rows, self._vault)
+            erased = list(erased_addresses(rows))
+            named = named_in(rows)
+            gone = self._gone(named, first, facts)
+            self._log.redact(gone)
             if not self._vault.joins:
                 self._vault.erase(erased)
             with self._queue.joining(None) as connection:
@@ -285,10 +296,35 @@ class Sequencer:
                     if index.size == first:
                         index.write(first, facts)
                     index.forget(erased)
+                    index.leave(self._left(index, gone, named, first))
                 for place in _places(facts):
                     self._queue.take(connection, [place])  # of what waited it is; of a refilled log it is made again
                 # The index first, should they not commit together: staging asks the queue, then the index.
                 self._queue.forget(connection, [fact.event_id for fact in facts])
+
+    def _gone(self, named: Mapping[bytes, bytes | None], first: int, facts: Sequence[Facts]) -> dict[int, bytes]:
+        """The entries, with their event ids, whose open events are among these: before `first`, and in these `facts`."""
+        if not named:
+            return {}
+        gone = {entry.idx: entry.event_id for entry in self._index.on().redacted(named) if entry.idx < first}
+        for idx, fact in enumerate(facts, first):
+            if fact.event_id in named and can_be_erased(fact.type, sealed=fact.sealed):
+                gone[idx] = fact.event_id
+        return gone
+
+    def _left(
+        self, index: Index, gone: Mapping[int, bytes], named: Mapping[bytes, bytes | None], first: int
+    ) -> dict[int, Facts]:
+        """What stays of them; where an erasure before the entry `first` named one, that has decided it."""
+        before = index.erased(gone.values()) if gone else {}
+        left = {}
+        for idx, event_id in gone.items():
+            if before.get(event_id, first) >= first:
+                said = Statement.parse(self._log.row(idx).entry)
+                left[idx] = facts_left(
+                    event_id=event_id, type=said.type, issuer=said.issuer, tombstone=named[event_id]
+                )
+        return left
 
     def _keep_waiting(self, rows: Sequence[Row]) -> None:
         """Put what still waits, and is among these rows of the log, into the vault.
@@ -362,6 +398,12 @@ def facts_of_staged(event: Staged, *, market: bytes) -> Facts:
     """What the index will keep of an event that waits, once `market` (party id) has signed those of its own."""
     issuer = market.hex() if event.statement is None else Statement.parse(event.statement).issuer
     return facts_of(event_id=event.event_id, type=event.type, issuer=issuer, sealed=event.sealed, event=event.event)
+
+
+def _unless_erased(row: Row, fact: Facts, erased: Collection[bytes]) -> Row:
+    """The row without its event where the same batch erases it."""
+    gone = fact.event_id in erased and can_be_erased(fact.type, sealed=fact.sealed)
+    return row._replace(opened=b"") if gone else row
 
 
 def _places(facts: Iterable[Facts]) -> list[Place]:

@@ -11,7 +11,7 @@ import orjson
 
 from provenance.once import places_of
 
-__all__ = ["Facts", "facts_of", "key_of"]
+__all__ = ["Facts", "facts_left", "facts_of", "key_of"]
 
 _DIGESTS = {"file_digest": "file", "store_digest": "store"}
 _DETAILS = ("relation", "as", "basis")  # what a ref says of itself in one word, the first that is there
@@ -73,6 +73,16 @@ def facts_of(*, event_id: bytes, type: str, issuer: str, sealed: bool, event: by
     )
 
 
+def facts_left(*, event_id: bytes, type: str, issuer: str, tombstone: bytes | None) -> Facts:  # noqa: A002
+    """Facts of an entry whose open event is erased: its refs, as the tombstone repeats them, and nothing of its body.
+
+    A tombstone that speaks of another type than the statement gives none.
+    """
+    said = None if tombstone is None or _object(tombstone).get("type") != type else tombstone
+    facts = facts_of(event_id=event_id, type=type, issuer=issuer, sealed=False, event=said)
+    return facts._replace(strength="", claimed_at="", digests=(), time="", erased=())
+
+
 def outside_key(outside: str) -> int:
     """Key of something that is no event of this log."""
     return key_of(sha256(outside.encode()).digest())
@@ -107,7 +117,7 @@ def _digests(type_: str, body: dict[str, Any]) -> Iterator[tuple[bytes, str]]:
     content = body.get("digests")
     if isinstance(content, dict) and (digest := _digest(content.get("sha-256"))) is not None:
         yield digest, "content"
-    if type_ == "terms.publish":
+    if type_ == "terms.publish" and body:
         yield sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest(), "terms"
 
 

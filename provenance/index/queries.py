@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -25,13 +26,15 @@ from sqlalchemy import (
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from provenance.erasures import can_be_erased
 from provenance.index.bulk import among, insert_many, schema_options
 from provenance.index.facts import Facts, key_of, outside_key
 from provenance.index.tables import BIG, digests, entries, erased, kin, links, metadata, places, times
 
-__all__ = ["Entry", "Index", "Kin", "Link", "forget_in", "rows_of"]
+__all__ = ["Entry", "Index", "Kin", "Link", "forget_in", "leave_in", "rows_of"]
 
 _MOST_KIN = 1_000_000
+_PORTION = 500  # entries in one statement
 
 
 class Entry(NamedTuple):
@@ -132,6 +135,10 @@ class Index:
         So an index that saw them and one made afterwards are the same.
         """
         forget_in(self._connection, event_ids, entries, links, digests, kin, places, options=self._options)
+
+    def leave(self, left: Mapping[int, Facts]) -> None:
+        """Replace what is kept of these open entries by what stays of their events, which are erased now."""
+        leave_in(self._connection, left, schema=self._schema, options=self._options)
 
     # Asking
 
@@ -254,6 +261,15 @@ class Index:
             found.update({bytes(address): int(idx) for address, idx in rows if bytes(address) in wanted})
         return found
 
+    def redacted(self, event_ids: Iterable[bytes]) -> list[Entry]:
+        """The entries of those of these events that an erasure takes out of the log: open ones that may be erased."""
+        wanted = set(event_ids)
+        found: list[Entry] = []
+        for where in among(self._connection, entries.c.key, [key_of(event_id) for event_id in wanted]):
+            query = select(*_COLUMNS).where(where, entries.c.sealed.is_(False))
+            found += map(_entry, self._run(self._then(query, entries.c.idx)))
+        return sorted(e for e in found if e.event_id in wanted and can_be_erased(e.type, sealed=e.sealed))
+
     def taken(self, rule: str, place: bytes) -> bytes | None:
         """Id of the earliest event that took a place (`provenance.once`), None while it is free."""
         query = (
@@ -356,6 +372,33 @@ def forget_in(
                 delete(places).where(places.c.idx.in_(gone)),
             ):
                 connection.execute(statement, execution_options=options or {})
+
+
+def leave_in(
+    connection: Connection,
+    left: Mapping[int, Facts],
+    tables: Mapping[Table, Table] = MappingProxyType({}),
+    *,
+    schema: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> None:
+    """As `Index.leave`, in the tables that stand for the index's own; `options` are for each statement."""
+    of = {table: tables.get(table, table) for table in (entries, links, digests, kin, places)}
+    ordered = sorted(left)
+    for at in range(0, len(ordered), _PORTION):
+        gone = ordered[at : at + _PORTION]
+        for statement in (
+            update(of[entries]).where(of[entries].c.idx.in_(gone)).values(strength="", claimed_at=""),
+            delete(of[links]).where(of[links].c.source.in_(gone)),
+            delete(of[digests]).where(of[digests].c.idx.in_(gone)),
+            delete(of[kin]).where(of[kin].c.idx.in_(gone)),
+            delete(of[places]).where(of[places].c.idx.in_(gone)),
+        ):
+            connection.execute(statement, execution_options=options or {})
+    for idx in ordered:
+        for table, values in rows_of(idx, [left[idx]]):
+            if table in {links, kin, places}:
+                insert_many(connection, of[table], values, schema=schema)
 
 
 def rows_of(first: int, facts: Sequence[Facts]) -> list[tuple[Table, list[tuple[Any, ...]]]]:

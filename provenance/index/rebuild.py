@@ -9,7 +9,7 @@ written in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Protocol
 
@@ -19,11 +19,11 @@ from sqlalchemy import Index as Key
 from ledger.errors import Conflict, MalformedError, NotFound, Unavailable
 from ledger.storage import Row
 from provenance.canonical import address
-from provenance.erasures import erased_addresses
-from provenance.index.bulk import insert_many
-from provenance.index.facts import Facts, facts_of
+from provenance.erasures import can_be_erased, named_in
+from provenance.index.bulk import among, insert_many
+from provenance.index.facts import Facts, facts_left, facts_of, key_of
 from provenance.index.place import schema_of
-from provenance.index.queries import Index, forget_in, rows_of
+from provenance.index.queries import Index, forget_in, leave_in, rows_of
 from provenance.index.tables import digests, entries, kin, links, metadata, places
 from provenance.signatures import Signatures
 from provenance.statement import Headers, Statement
@@ -57,6 +57,9 @@ class ReadsLog(Protocol):
 
     def rows(self, start: int, stop: int) -> Iterator[Row]:
         """Entries `[start, stop)`."""
+
+    def redact(self, indexes: Collection[int]) -> None:
+        """Forget what is open beside these entries."""
 
 
 def read_rows(
@@ -178,7 +181,9 @@ class _Beside:
         self._signatures = signatures
         self._seen = seen
         self._progress = progress
-        self._erased: list[bytes] = []
+        self._log: ReadsLog
+        self._erased: dict[bytes, bytes | None] = {}  # named and not done yet, each with its tombstone
+        self._done: set[bytes] = set()
         self._has_keys = False
         self.size = 0
         for suffix in SPARE:
@@ -194,13 +199,15 @@ class _Beside:
 
     def fill(self, log: ReadsLog) -> None:
         """Index everything in `log` that is not yet."""
+        self._log = log
         while self.size < log.size:
             stop = min(self.size + PORTION, log.size)
             # Before the transaction, which so lasts as long as the inserts alone.
             logged = list(log.rows(self.size, stop))
             facts = read_rows(logged, self._vault, first=self.size, signatures=self._signatures)
             rows = rows_of(self.size, facts)
-            self._erased += erased_addresses(logged)
+            for target, tombstone in named_in(logged).items():
+                self._erased.setdefault(target, tombstone)
             with self._begin() as connection:
                 if _size(connection, self._entries) != self.size:
                     msg = "index: another rebuild has begun; let it finish, or start this one again"
@@ -216,18 +223,41 @@ class _Beside:
                 self._progress(stop, log.size)
 
     def _forget(self) -> None:
-        """Erase what the log says is erased, here and in the vault.
+        """Erase what the log says is erased, here, in the vault and in the log's own storage.
 
         An event may have been read before its erasure was; and whoever follows the log from this index's size on
         counts on it that all before is done.
         """
-        if self._erased:
-            self._vault.erase(self._erased)
-            with self._begin() as connection:
-                forget_in(
-                    connection, self._erased, *(self._tables[table] for table in (entries, links, digests, kin, places))
-                )
-            self._erased = []
+        if not self._erased:
+            return
+        with self._begin() as connection:
+            gone = self._gone(connection)
+        self._log.redact(gone)
+        self._vault.erase(self._erased)
+        left = {}
+        for idx, event_id in gone.items():
+            if event_id not in self._done:
+                said = Statement.parse(next(self._log.rows(idx, idx + 1)).entry)
+                stone = self._erased[event_id]
+                left[idx] = facts_left(event_id=event_id, type=said.type, issuer=said.issuer, tombstone=stone)
+        with self._begin() as connection:
+            forget_in(
+                connection, self._erased, *(self._tables[table] for table in (entries, links, digests, kin, places))
+            )
+            leave_in(connection, left, self._tables)
+        self._done |= self._erased.keys()
+        self._erased = {}
+
+    def _gone(self, connection: Connection) -> dict[int, bytes]:
+        """Entries whose open events are among what is erased, each with its event id."""
+        found = {}
+        table = self._entries
+        for where in among(connection, table.c.key, [key_of(event_id) for event_id in self._erased]):
+            query = select(table.c.idx, table.c.event_id, table.c.type, table.c.sealed).where(where)
+            for idx, event_id, kind, sealed in connection.execute(query):
+                if bytes(event_id) in self._erased and can_be_erased(kind, sealed=sealed):
+                    found[int(idx)] = bytes(event_id)
+        return found
 
     def add_keys(self) -> None:
         """Make the keys, after the rows, each in a transaction of its own."""

@@ -8,7 +8,7 @@ whether that happened.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ledger.checkpoint import Checkpoint
@@ -584,6 +584,9 @@ class Rows:
 
     def forget(self, event_ids: Iterable[bytes]) -> None:
         assert not list(event_ids), "nothing is erased in a history"
+
+    def leave(self, left: Mapping[int, Facts]) -> None:
+        assert not left, "nothing is erased in a history"
 
     def write(self, first: int, facts: Sequence[Facts]) -> None:
         self._network.read("write the index")
