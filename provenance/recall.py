@@ -7,12 +7,14 @@ event on its way is found in at least one of them.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ledger.errors import NotFound
 from ledger.log import Log
-from provenance.index import IndexStore
+from provenance.erasures import can_be_erased
+from provenance.index import Entry, IndexStore
 from provenance.queue import Queue
 from provenance.vault import Vault
 
@@ -22,12 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["Recall"]
 
 _MOST_KEPT = 20_000  # events; typically a kilobyte each
+_NEWS = 1.0  # seconds after which it is asked whether another process has erased something
 
 
 class Recall:
     """Reads earlier events, in the caller's transaction where there is one, and keeps what is in the log for good.
 
-    A log only grows: what was once found in it needs no second look. Kept are types and open events, never sealed ones.
+    A log only grows: what was once found in it needs no second look. Kept are types and open events, never sealed ones,
+    and all events are forgotten a second after another process has erased any: this is for rules. What is shown to
+    somebody is asked for with `is_erased` first.
     """
 
     def __init__(self, *, log: Log, queue: Queue, vault: Vault, index: IndexStore) -> None:
@@ -35,6 +40,8 @@ class Recall:
         self._queue = queue
         self._vault = vault
         self._index = index
+        self._erasures = -1  # the newest erasure that this knows of, as an entry
+        self._asked_at = 0.0
         self._lock = threading.Lock()  # guards the two below
         self._types: dict[bytes, str] = {}
         self._events: dict[bytes, bytes] = {}
@@ -68,7 +75,7 @@ class Recall:
         """The event's bytes; None when it is unknown or cannot be read here any more."""
         with self._lock:
             known = self._events.get(event_id)
-        if known is not None:
+        if known is not None and not self._has_news(connection):
             return known
         waiting = self._queue.waiting(connection or self._queue.reading, [event_id])
         if waiting:
@@ -79,12 +86,40 @@ class Recall:
         if entry.idx >= self._log.size:
             self._log.refresh()  # another process sequenced it
         opened = self._log.row(entry.idx).opened
+        if opened and self.is_erased(entry, connection):
+            return None
         if not opened:
             return self.sealed(event_id)
         with self._lock:
             _make_room(self._events)
             self._events[event_id] = opened
         return opened
+
+    def is_erased(self, entry: Entry, connection: Connection | None = None) -> bool:
+        """Whether an erasure took this open event out of the log, whatever this process remembers of it."""
+        if not can_be_erased(entry.type, sealed=entry.sealed):
+            return False
+        return bool(self._index.on(connection).erased([entry.event_id]))
+
+    def forget(self, addresses: Iterable[bytes]) -> None:
+        """Forget these events, which are being erased."""
+        with self._lock:
+            for address in addresses:
+                self._events.pop(address, None)
+
+    def _has_news(self, connection: Connection | None) -> bool:
+        """Whether something was erased since this was asked last; then nothing is remembered any more."""
+        now = time.monotonic()
+        if now - self._asked_at < _NEWS:
+            return False
+        newest = self._index.on(connection).newest_erasure()
+        with self._lock:
+            self._asked_at = now
+            if newest == self._erasures:
+                return False
+            self._erasures = newest
+            self._events.clear()
+        return True
 
     def sealed(self, address: bytes) -> bytes | None:
         """Bytes in the vault, None when they are not there."""

@@ -99,6 +99,8 @@ class Sequencer:
         """Raises `UnknownKey` unless the market's key with this id is valid for the next entry."""
         self.late: Callable[[Sequence[Statement]], list[tuple[bytes, str]]] = lambda _: []
         """Of statements that are logged next: the events whose key is retired by now, and since when."""
+        self.forget: Callable[[Collection[bytes]], None] = lambda _: None
+        """Told the addresses that are erased, for whoever remembers what lay there."""
 
     def sequence_once(self, limit: int = BATCH) -> int:
         """Sequence at most `limit` waiting events and return how many; durable when this returns.
@@ -287,6 +289,7 @@ class Sequencer:
             named = named_in(rows)
             gone = self._gone(named, first, facts)
             self._log.redact(gone)
+            self.forget(erased)
             if not self._vault.joins:
                 self._vault.erase(erased)
             with self._queue.joining(None) as connection:
@@ -303,7 +306,7 @@ class Sequencer:
                 self._queue.forget(connection, [fact.event_id for fact in facts])
 
     def _gone(self, named: Mapping[bytes, bytes | None], first: int, facts: Sequence[Facts]) -> dict[int, bytes]:
-        """The entries, with their event ids, whose open events are among these: before `first`, and in these `facts`."""
+        """Entries, with their event ids, whose open events are among these: before `first`, and in these `facts`."""
         if not named:
             return {}
         gone = {entry.idx: entry.event_id for entry in self._index.on().redacted(named) if entry.idx < first}

@@ -155,15 +155,15 @@ class Desk(RunningLedger, Asks):
             raise NotFound(msg)
         row = self.log.row(entry.idx)
         known = ticket if isinstance(ticket, Ticket) else Ticket(event_id.hex(), entry.type)
-        return Receipt(
-            known, entry.idx, self.log.prove(entry.idx), row.entry, row.opened or self._recall.sealed(event_id)
-        )
+        event = None if self._recall.is_erased(entry) else row.opened or self._recall.sealed(event_id)
+        return Receipt(known, entry.idx, self.log.prove(entry.idx), row.entry, event)
 
     def event(self, ticket: Named) -> bytes:
         """The event's exact bytes. Raises `NotFound` when it is unknown or cannot be read here any more."""
         event_id = bytes.fromhex(str(ticket))
         data = self._recall.read(event_id)
-        if data is None:
+        entry = None if data is None else self._index.on().find(event_id)
+        if data is None or (entry is not None and self._recall.is_erased(entry)):
             msg = f"event {event_id.hex()}: not here"
             raise NotFound(msg)
         return data
@@ -171,9 +171,10 @@ class Desk(RunningLedger, Asks):
     def item(self, address: bytes) -> Item | None:
         """The vault item at this address, or None when it is sealed from us, erased or missing."""
         try:
-            return Item.parse(self._vault.get(address))
+            data = self._vault.get(address)
         except NotFound:
             return None
+        return None if self._index.on().erased([address]) else Item.parse(data)
 
     def disclosures(self) -> Mapping[bytes, bytes]:
         """All vault items and sealed events by SHA-256, for a report that may show everything; read as asked for."""

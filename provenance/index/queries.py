@@ -261,6 +261,11 @@ class Index:
             found.update({bytes(address): int(idx) for address, idx in rows if bytes(address) in wanted})
         return found
 
+    def newest_erasure(self) -> int:
+        """The last entry that erases something, -1 when there is none."""
+        found = self._run(self._then(select(func.max(erased.c.idx)), erased.c.idx)).scalar_one()
+        return -1 if found is None else int(found)
+
     def redacted(self, event_ids: Iterable[bytes]) -> list[Entry]:
         """The entries of those of these events that an erasure takes out of the log: open ones that may be erased."""
         wanted = set(event_ids)

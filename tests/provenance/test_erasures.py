@@ -140,9 +140,11 @@ def test_a_vault_that_was_put_back_is_told_before_the_index_is_made_again(market
     item = bytes(ledger.item(at))
     ledger.record_many([erasure(ledger, at)])
     ledger._vault.put([(at, item)])
-    assert ledger.item(at).value == "Ada"
-    rebuild_index(market.url)
+    assert ledger._vault.get(at) == item
     assert ledger.item(at) is None
+    rebuild_index(market.url)
+    with pytest.raises(NotFound):
+        ledger._vault.get(at)
 
 
 def test_what_only_looks_like_an_erasure_erases_nothing(market: Market) -> None:
