@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +17,7 @@ from adapters.rows import Rows
 from adapters.sql.notes import SqlNotes
 from ledger.checkpoint import open_checkpoint
 from ledger.client import Client
-from ledger.copies import Copies
+from ledger.copies import Copies, Fits, Gone
 from ledger.errors import LedgerError, MalformedError, NotFound, Overloaded, StorageError, Unavailable
 from ledger.fsck import Fault, fault_of, standing, strays
 from ledger.merkle import tree_root
@@ -29,7 +29,7 @@ from ledger.rounds import MEMORY_PATH, Memory, Rounds, Step
 from ledger.storage import Checkpoints, ListsObjects, Objects, ReadsObjects, Row
 from ledger.stored import Stored
 from ledger.tile import CHECKPOINT, WIDTH
-from provenance.erasures import ERASURE, targets_of
+from provenance.erasures import ERASURE, can_be_erased, named_at, named_by
 from provenance.holdings import Contents, check_entries, check_unpublished
 from provenance.identity import KeyEvent, Party, party_of
 from provenance.index.compare import find_exactly, of_type_exactly, sources_exactly, surplus
@@ -116,10 +116,11 @@ class Holdings:
         """
         bar = None if progress is None else lambda done, total: progress("mending", done, total)
         origin, parts = self._key.name, self._parts
+        fits, gone = _judges_of(self._erased())
         if self._in_database:
             numbers = self._rows().numbers()
             report, copies = repair_owned(
-                parts.store, self._policy, origin, self._published, fits=fits, numbers=numbers, progress=bar
+                parts.store, self._policy, origin, self._published, fits=fits, gone=gone, numbers=numbers, progress=bar
             )
             if copies is None:
                 return report
@@ -127,11 +128,12 @@ class Holdings:
             sources: list[ReadsObjects] = [Owned(parts.store, self._policy, origin), *self._published]
         else:
             signed = open_checkpoint(parts.heads.load(origin), self._policy)
-            report = repair(parts.tiles, Copies(signed, [parts.tiles, *self._published]), fits=fits, progress=bar)
+            copies = Copies(signed, [parts.tiles, *self._published])
+            report = repair(parts.tiles, copies, fits=fits, gone=gone, progress=bar)
             sources = [parts.tiles, *self._published]
         for place in self._published:
             if isinstance(place, Objects):
-                done = repair(place, Copies(signed, sources), fits=fits, progress=bar)
+                done = repair(place, Copies(signed, sources), fits=fits, gone=gone, progress=bar)
                 _mend_beside(place, self._key, done)
                 report.mended += [f"{place!r} {path}" for path in done.mended]
                 report.lost += done.lost
@@ -217,7 +219,7 @@ class Holdings:
         """A published place: it, and that what it shows is a beginning of this log."""
         if at == _DONE:
             return
-        yield from check_place(place, self._policy, at=at, key=self._key)
+        yield from check_place(place, self._policy, at=at, key=self._key, erased=self._erased())
         faults: list[Fault] = []
         try:
             shown = open_checkpoint(place.get(CHECKPOINT), self._policy)
@@ -234,7 +236,8 @@ class Holdings:
         if owned is None or not owned.rows:
             return
         first = owned.head.size - len(owned.rows)
-        contents = Contents(lambda _: [row.opened for row in owned.rows], signatures=self._signatures())
+        opened = [row.opened for row in owned.rows]
+        contents = Contents(lambda _: opened, erased=self._erased(), signatures=self._signatures())
         contents.look(first, [row.entry for row in owned.rows])
         yield from contents.take()
 
@@ -273,10 +276,9 @@ class Holdings:
             find=self._find,
         )
 
-    def _erased(self) -> set[bytes]:
-        """What the erasures in the log name."""
-        events = (self._event_at(idx) for idx in of_type_exactly(self._parts.index.on(), ERASURE))
-        return {target for event in events if event is not None for target in targets_of(event)}
+    def _erased(self) -> dict[bytes, bytes | None]:
+        """What the erasures in the log name, each with its tombstone."""
+        return named_by(self._event_at(idx) for idx in of_type_exactly(self._parts.index.on(), ERASURE))
 
     def _signatures(self) -> Signatures:
         return Signatures(self._policy, self._key.name, find=self._find)
@@ -362,12 +364,19 @@ def open_holdings(
 
 
 def check_place(
-    place: ReadsObjects, policy: Policy, *, at: Any = None, signatures: bool = False, key: VerifierKey | None = None
+    place: ReadsObjects,
+    policy: Policy,
+    *,
+    at: Any = None,
+    signatures: bool = False,
+    key: VerifierKey | None = None,
+    erased: Mapping[bytes, bytes | None] | None = None,
 ) -> Portions:
     """Check a published log from the entry `at` on; "beside" where that was the last place given.
 
     Every tile and bundle, every statement and open event; where the place can list, what should not be there; the key
-    and policy files, against `key` where it is known. With `signatures`, which begin at entry 0, every statement.
+    and policy files, against `key` where it is known. `erased` is what erasures name, by default as the place itself
+    says. With `signatures`, which begin at entry 0, every statement.
     """
     if at == _BESIDE_DONE:
         return
@@ -375,7 +384,8 @@ def check_place(
     try:
         checkpoint = standing(client)
         judge = Signatures(policy, checkpoint.origin) if signatures else None
-        yield from check_entries(client, Contents(client.opened, signatures=judge), start=at or 0)
+        named = named_at(client) if erased is None else erased
+        yield from check_entries(client, Contents(client.opened, erased=named, signatures=judge), start=at or 0)
         faults = list(_beside(place, client, policy, key))
         if isinstance(place, ListsObjects):
             faults += strays(client, (path for path in place.list("") if not path.startswith((*_OWN, *_BESIDE))))
@@ -388,7 +398,8 @@ def check_place(
 def repair_place(place: Objects, policy: Policy, *, progress: Callable[[int, int], None] | None = None) -> Repaired:
     """Mend a published log from itself alone: what its signed checkpoint proves, tiles from entries above all."""
     signed = open_checkpoint(place.get(CHECKPOINT), policy)
-    return repair(place, Copies(signed, [place]), fits=fits, progress=progress)
+    fits, gone = _judges_of(_named_there(place, policy))
+    return repair(place, Copies(signed, [place]), fits=fits, gone=gone, progress=progress)
 
 
 def fits(entry: bytes, item: bytes) -> bool:
@@ -398,6 +409,28 @@ def fits(entry: bytes, item: bytes) -> bool:
     except MalformedError:
         return False
     return not statement.sealed and sha256(item).digest() == statement.event_id
+
+
+def _judges_of(erased: Container[bytes]) -> tuple[Fits, Gone]:
+    """What says of an open item whether it belongs there, and of an entry whether its event is erased."""
+
+    def gone(entry: bytes) -> bool:
+        try:
+            said = Statement.parse(entry)
+        except MalformedError:
+            return False
+        return said.event_id in erased and can_be_erased(said.type, sealed=said.sealed)
+
+    return lambda entry, item: fits(entry, item) and not gone(entry), gone
+
+
+def _named_there(place: ReadsObjects, policy: Policy) -> Mapping[bytes, bytes | None]:
+    """What erasures name, as far as a place that may be damaged can be read."""
+    try:
+        return named_at(Client(place, policy))
+    except LedgerError as error:
+        _reraise_unless_damage(error)
+        return {}
 
 
 def _beside(place: ReadsObjects, client: Client, policy: Policy, key: VerifierKey | None) -> Iterator[Fault]:

@@ -11,10 +11,13 @@ from ledger.merkle import Tree, frontier, leaf_hash, subtree_root
 from ledger.storage import ReadsObjects
 from ledger.tile import HEIGHT, WIDTH, bundle_path, open_path, parse_open, parse_tile, tile_path, tile_widths
 
-__all__ = ["Copies", "Fits", "get_or_none", "readable_items"]
+__all__ = ["Copies", "Fits", "Gone", "get_or_none", "readable_items"]
 
 Fits = Callable[[bytes, bytes], bool]
-"""Called with (entry, open item beside it): whether the item is the one that the entry promises."""
+"""Called with (entry, open item beside it): whether the item is the one that the entry promises, and may be there."""
+
+Gone = Callable[[bytes], bool]
+"""Called with an entry: whether what was open beside it was redacted, so that nobody misses it."""
 
 _MOST_GUESSES = 1024  # ways in which copies that disagree are put together before a tile is given up
 _KEPT = 64  # proven tiles above level 0 in memory

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ledger.checkpoint import Checkpoint, open_checkpoint
-from ledger.copies import Copies, Fits, get_or_none
+from ledger.copies import Copies, Fits, Gone, get_or_none
 from ledger.errors import MalformedError, NotFound, StorageError, VerificationError
 from ledger.fsck import Fault
 from ledger.policy import Policy
@@ -64,6 +64,7 @@ def repair_owned(
     published: Sequence[ReadsObjects],
     *,
     fits: Fits | None = None,
+    gone: Gone | None = None,
     numbers: Sequence[int] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Repaired, Copies | None]:
@@ -82,7 +83,7 @@ def repair_owned(
         text = f"head of {origin}: no checkpoint with a good signature is here or published; restore a backup"
         return Repaired(lost=[Fault(f"head of {origin}", text)]), None
     copies = Copies(newest, [_WithRows(database, rows, head.size // WIDTH), *published])
-    report = repair(database, copies, fits=fits, partial=False, progress=progress)
+    report = repair(database, copies, fits=fits, gone=gone, partial=False, progress=progress)
     if own is None:
         with database.transaction() as tx:
             tx.swap(origin, head.signed, newest.signed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ledger.copies import Copies, Fits, get_or_none, readable_items
+from ledger.copies import Copies, Fits, Gone, get_or_none, readable_items
 from ledger.errors import MalformedError
 from ledger.fsck import Fault
 from ledger.storage import ListsObjects, Objects
@@ -29,12 +29,19 @@ class Repaired:
 
 
 def repair(
-    target: Objects, copies: Copies, *, fits: Fits | None = None, partial: bool = True, progress: Progress | None = None
+    target: Objects,
+    copies: Copies,
+    *,
+    fits: Fits | None = None,
+    gone: Gone | None = None,
+    partial: bool = True,
+    progress: Progress | None = None,
 ) -> Repaired:
     """Write again what is missing or wrong in `target`, as far as `copies` prove what it should be.
 
     `target` is usually one of the copies. A write-once object that is wrong is discarded and put again. `fits` judges
-    what is published in the open; without it that is left alone. `partial` says whether partial tiles, bundles and the
+    what is published in the open; without it that is left alone. `gone` says of an entry that what was open beside it
+    was redacted: then nothing fits, and nothing is missed. `partial` says whether partial tiles, bundles and the
     checkpoint lie there too, as they do where a log is published. May be repeated. Raises `Unavailable`; `Conflict`
     where the storage does not let go of a wrong object. `progress` is called with (entries, entries in all).
     """
@@ -48,7 +55,7 @@ def repair(
         entries = copies.entries(number)
         _put(target, bundle_path(number, width), None if entries is None else pack_bundle(entries), report)
         if entries is not None and fits is not None:
-            _open(target, number, copies.opened(number, entries, fits), report)
+            _open(target, number, entries, copies.opened(number, entries, fits), gone, report)
         if progress is not None:
             progress(min((number + 1) * WIDTH, size), size)
     level = 0
@@ -80,7 +87,14 @@ def _put(target: Objects, path: str, data: bytes | None, report: Repaired) -> No
         report.mended.append(path)
 
 
-def _open(target: Objects, number: int, items: Sequence[bytes], report: Repaired) -> None:
+def _open(
+    target: Objects,
+    number: int,
+    entries: Sequence[bytes],
+    items: Sequence[bytes],
+    gone: Gone | None,
+    report: Repaired,
+) -> None:
     path = open_path(number)
     there = readable_items(target, number)
     # What lies beyond the checkpoint is kept as it is: nothing proves it yet.
@@ -95,7 +109,7 @@ def _open(target: Objects, number: int, items: Sequence[bytes], report: Repaired
     report.lost += [
         Fault(path, f"{path}: no copy has the open item of entry #{number * WIDTH + at} unchanged")
         for at in wrong
-        if not items[at]
+        if not items[at] and not (gone is not None and gone(entries[at]))
     ]
 
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
 import orjson
 
-from ledger.errors import MalformedError
+from ledger.client import Client
+from ledger.errors import MalformedError, NotFound
 from ledger.log import Log
 from ledger.storage import Row
+from ledger.tile import WIDTH, parse_bundle
 from provenance.canonical import address
 from provenance.events.vocabulary import ALWAYS_OPEN
 from provenance.statement import Headers, Statement
@@ -29,6 +32,8 @@ __all__ = [
     "can_be_erased",
     "erased_addresses",
     "erased_entries",
+    "named_at",
+    "named_by",
     "named_in",
     "redact_erased",
     "targets_of",
@@ -56,18 +61,38 @@ def named_in(rows: Iterable[Row]) -> dict[bytes, bytes | None]:
 
     A tombstone is JSON as of an event, with its type, actor and refs alone; None where there is none.
     """
+    return named_by(_erasures(rows))
+
+
+def named_by(events: Iterable[bytes | None]) -> dict[bytes, bytes | None]:
+    """What these erasures, in the order of the log, name, as `named_in`; None is one that cannot be read."""
     named: dict[bytes, bytes | None] = {}
-    for event in _erasures(rows):
-        for target, tombstone in tombstones_of(event).items():
+    for event in events:
+        for target, tombstone in tombstones_of(event).items() if event is not None else ():
             named.setdefault(target, tombstone)
+    return named
+
+
+def named_at(log: Client) -> dict[bytes, bytes | None]:
+    """What the erasures in a published log name, as `named_in`; what cannot be read there is passed over."""
+    named: dict[bytes, bytes | None] = {}
+    size = log.checkpoint.size
+    for number in range(-(-size // WIDTH)):
+        width = min(WIDTH, size - number * WIDTH)
+        with suppress(MalformedError, NotFound):
+            data = log.bundle(number, width)[1]
+            if _IN_STATEMENT in data:
+                entries = parse_bundle(data, width=width)
+                opened = [*log.opened(number), *[b""] * width]
+                for target, tombstone in named_in(map(Row, entries, opened)).items():
+                    named.setdefault(target, tombstone)
     return named
 
 
 def tombstones_of(event: bytes) -> dict[bytes, bytes | None]:
     """The addresses that the bytes of an erasure name, each with its tombstone as in `named_in`."""
     named: dict[bytes, bytes | None] = dict.fromkeys(targets_of(event))
-    body: Any = orjson.loads(event).get("body")
-    stones = body.get("tombstones") if isinstance(body, dict) else None
+    stones = _body(event).get("tombstones")
     for stone in stones if isinstance(stones, list) else ():
         of = stone.get("event") if isinstance(stone, dict) else None
         target = bytes.fromhex(of) if isinstance(of, str) and _ADDRESS.fullmatch(of) else b""
@@ -115,9 +140,7 @@ def _erasures(rows: Iterable[Row]) -> Iterator[bytes]:
 
 def targets_of(event: bytes) -> list[bytes]:
     """The addresses that the bytes of an erasure name; what is none, as only a later version could write it, is not."""
-    value: Any = orjson.loads(event)
-    body = value.get("body")
-    targets = body.get("targets") if isinstance(body, dict) else None
+    targets = _body(event).get("targets")
     named = targets if isinstance(targets, list) else []
     return [bytes.fromhex(target) for target in named if isinstance(target, str) and _ADDRESS.fullmatch(target)]
 
@@ -129,3 +152,13 @@ def apply_erasures(rows: Iterable[Row], vault: Vault) -> set[bytes]:
     while portion := list(islice(ready, _PORTION)):
         vault.erase(portion)
     return erased
+
+
+def _body(event: bytes) -> dict[str, Any]:
+    """The body of an event, {} where it has none: whoever signed it may have written anything."""
+    try:
+        value: Any = orjson.loads(event)
+    except orjson.JSONDecodeError:
+        return {}
+    body = value.get("body") if isinstance(value, dict) else None
+    return body if isinstance(body, dict) else {}

@@ -18,6 +18,7 @@ from ledger.client import Client
 from ledger.errors import LedgerError, MalformedError, UnknownKey
 from ledger.tile import WIDTH
 from provenance.before import Before
+from provenance.erasures import ERASURE, can_be_erased, tombstones_of
 from provenance.events import Unknown, read_event
 from provenance.identity import (
     ENDED,
@@ -32,6 +33,7 @@ from provenance.identity import (
     works_of,
 )
 from provenance.index import Facts, Index, facts_of
+from provenance.index.facts import facts_left
 from provenance.item import Item
 from provenance.keys import PublicKey
 from provenance.moments import Moment, size_at
@@ -41,9 +43,10 @@ from provenance.statement import Statement
 
 __all__ = ["Finding", "History", "ItemStatus", "Reading"]
 
-ItemStatus = Literal["disclosed", "sealed", "missing", "mismatch", "not yet published"]
-"""What became of an entry's event: its bytes are here and fit · kept back on purpose · should be here and are not (the
-operator's fault) · other bytes are there · its bundle is behind the checkpoint."""
+ItemStatus = Literal["disclosed", "sealed", "erased", "missing", "mismatch", "not yet published"]
+"""What became of an entry's event: its bytes are here and fit · kept back on purpose · taken away on purpose, as an
+erasure in the log says · should be here and are not (the operator's fault) · other bytes are there · its bundle is
+behind the checkpoint."""
 
 Progress = Callable[[int, int], None]
 _INDEX_EVERY = 16 * WIDTH
@@ -88,6 +91,8 @@ class History(Asks):
         self._sealed: frozenset[str] = frozenset()
         self._last_time = ""
         self._pending: dict[bytes, str] = {}  # types of the events that were judged and are not indexed yet
+        self._named: dict[bytes, bytes | None] = {}  # what erasures name, each with its tombstone
+        self._gone: set[bytes] = set()  # events among that
         self._unread: set[str] = set()  # parties whose keys only a later version can read
         self._unclear: set[str] = set()  # parties of which some change of keys or mandate cannot be read
         self._index = Index.in_memory()
@@ -121,6 +126,7 @@ class History(Asks):
                 if progress is not None:
                     progress(first, size)
         history._index.write(first, facts)
+        history._settle_erased()
         history._flag_suspects()
         if progress is not None:
             progress(size, size)
@@ -197,9 +203,13 @@ class History(Asks):
         want = statement.event_id
         if event:
             if sha256(event).digest() == want:
+                if want in self._gone:
+                    return Reading(idx, entry, statement, None, "erased")
                 return Reading(idx, entry, statement, event, "disclosed")
             got = sha256(event).hexdigest()
             return Reading(idx, entry, statement, None, "mismatch", f"event #{idx} hashes to {got}, want {want.hex()}")
+        if want in self._gone:
+            return Reading(idx, entry, statement, None, "erased")
         if statement.sealed:
             return Reading(idx, entry, statement, None, "sealed")
         if problem:
@@ -230,6 +240,9 @@ class History(Asks):
         )
         if reading.event is not None:
             self._judge_event(idx, statement, reading.event, facts)
+            if statement.type == ERASURE:
+                for target, tombstone in tombstones_of(reading.event).items():
+                    self._named.setdefault(target, tombstone)
         self._judge_signature(idx, statement, reading.event)
         if idx and statement.sealed != (statement.type in self._sealed):
             word = "sealed" if statement.sealed else "not sealed"
@@ -341,6 +354,34 @@ class History(Asks):
             self._find(idx, "party.keys", f"event #{idx}: {error}", altered=known)
             self._unread.add(statement.issuer)
             return None
+
+    def _settle_erased(self) -> None:
+        """Tell what is erased from what is missing: the erasure comes later in the log than what it names."""
+        left: dict[int, Facts] = {}
+        for event_id, tombstone in self._named.items():
+            entry = self._index.find(event_id)
+            reading = None if entry is None else self.reading(entry.idx)
+            said = None if reading is None else reading.statement
+            if reading is None or said is None or reading.status == "mismatch":
+                continue
+            if can_be_erased(said.type, sealed=said.sealed):
+                left[reading.index] = facts_left(
+                    event_id=event_id, type=said.type, issuer=said.issuer, tombstone=tombstone
+                )
+                if reading.event is not None:
+                    text = f"event #{reading.index} ({said.type}) is erased in the log and still published"
+                    self._find(reading.index, "event.not-erased", text, altered=False)
+            elif reading.status != "sealed":
+                continue
+            self._gone.add(event_id)
+            self.statuses[reading.status] -= 1
+            self.statuses["erased"] = self.statuses.get("erased", 0) + 1
+            if not self.statuses[reading.status]:
+                del self.statuses[reading.status]
+        self._index.leave(left)
+        absent = {"event.missing", "event.not-yet-published"}
+        self.findings = [f for f in self.findings if f.index not in left or f.rule not in absent]
+        self.findings.sort(key=lambda finding: finding.index)
 
     def _flag_suspects(self) -> None:
         """Flag what was signed with keys that turned out, later in the log, to be compromised or void."""

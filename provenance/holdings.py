@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -15,10 +16,11 @@ from ledger.owned import Owned
 from ledger.stored import Stored
 from ledger.tile import WIDTH, bundle_path, open_path, tile_path
 from provenance.canonical import address
-from provenance.erasures import ERASURE, targets_of
+from provenance.erasures import ERASURE, can_be_erased, named_by
 from provenance.history import Finding, History
 from provenance.index import Facts, Index, facts_of
 from provenance.index.compare import differing
+from provenance.index.facts import facts_left
 from provenance.signatures import Signatures
 from provenance.statement import Headers, Statement
 from provenance.vault import Vault
@@ -56,7 +58,7 @@ def audit_holdings(history: History, *, vault: Mapping[bytes, bytes], index: Ind
     each personal item that an event commits to. Last, `index.differs` where the index is not what the log gives: it is
     a cache, `provenance index rebuild` mends it. What an erasure in the log names must be gone (`vault.not-erased`).
     """
-    erased = _erased(history)
+    erased = named_by(history.event_at(entry.idx) for entry in history.index.of_type(ERASURE))
     differs: list[int] = []
     facts: list[Facts] = []
     size = history.log.checkpoint.size
@@ -70,7 +72,7 @@ def audit_holdings(history: History, *, vault: Mapping[bytes, bytes], index: Ind
             if reading.event is not None:
                 for field, digest in _commits(reading.event):
                     yield from _held(idx, f"item {field}", digest, vault, erased)
-            facts.append(_facts(statement, statement.event_id, reading.event))
+            facts.append(_facts(statement, statement.event_id, reading.event, erased))
         if len(facts) == _PORTION or idx == size - 1:
             differs += differing(index, idx + 1 - len(facts), facts)
             facts = []
@@ -122,8 +124,9 @@ class Contents:
 
     Every entry is a statement, and its event is here and hashes to the event id: an open one in the bundle that
     `opened` reads, a sealed one in `vault` where that is given, with all that the event commits to, but for what is
-    `erased`. `index`, where given, is compared with what entry and event say, as far as `indexed` entries where it may
-    be behind the log, and `signatures` judge every statement.
+    `erased`: what erasures name, each with its tombstone, as `named_by` gives it. `index`, where given, is compared
+    with what entry and event say, as far as `indexed` entries where it may be behind the log, and `signatures` judge
+    every statement.
     """
 
     def __init__(
@@ -131,7 +134,7 @@ class Contents:
         opened: Callable[[int], list[bytes]],
         *,
         vault: Vault | None = None,
-        erased: Container[bytes] = frozenset(),
+        erased: Mapping[bytes, bytes | None] = MappingProxyType({}),
         index: Index | None = None,
         indexed: int | None = None,
         signatures: Signatures | None = None,
@@ -178,7 +181,7 @@ class Contents:
                 except LedgerError as error:
                     self._fault(f"entry #{idx}", str(error))
             if self._index is not None:
-                facts.append(_facts(statement, event_id, event))
+                facts.append(_facts(statement, event_id, event, self._erased))
         if self._index is not None:
             known = facts if self._indexed is None else facts[: max(self._indexed - first, 0)]
             for idx in differing(self._index, first, known):
@@ -189,13 +192,18 @@ class Contents:
         if item:
             got = sha256(item).digest()
             if got == event_id:
+                if event_id in self._erased and can_be_erased(statement.type, sealed=statement.sealed):
+                    text = f"event #{idx} ({statement.type}) is erased in the log and still there; {_MEND_ERASURES}"
+                    self._fault(path, text, altered=False)
+                    return None
                 return item
             self._fault(path, f"event #{idx} hashes to {got.hex()}, want {event_id.hex()}")
         elif statement.sealed:
             if self._vault is not None:
                 return self._held(idx, f"event of the {statement.type}", event_id, self._vault)
-        else:
-            self._fault(path, f"event #{idx} ({statement.type}) is missing, and is not sealed", altered=False)
+        elif event_id not in self._erased:
+            text = f"event #{idx} ({statement.type}) is missing: it is not sealed, and no erasure names it"
+            self._fault(path, text, altered=False)
         return None
 
     def _held(self, idx: int, what: str, digest: bytes, vault: Vault) -> bytes | None:
@@ -218,7 +226,10 @@ class Contents:
         self._faults.append(Fault(place, f"{place}: {detail}", altered))
 
 
-def _facts(statement: Statement, event_id: bytes, event: bytes | None) -> Facts:
+def _facts(statement: Statement, event_id: bytes, event: bytes | None, erased: Mapping[bytes, bytes | None]) -> Facts:
+    if event_id in erased and can_be_erased(statement.type, sealed=statement.sealed):
+        stone = erased[event_id]
+        return facts_left(event_id=event_id, type=statement.type, issuer=statement.issuer, tombstone=stone)
     return facts_of(
         event_id=event_id, type=statement.type, issuer=statement.issuer, sealed=statement.sealed, event=event
     )
@@ -233,12 +244,6 @@ def _commits(event: bytes) -> Iterator[tuple[str, bytes]]:
             yield field, bytes.fromhex(digest)
         except (TypeError, ValueError):
             continue
-
-
-def _erased(history: History) -> set[bytes]:
-    """What the erasures in a log name."""
-    events = (history.event_at(entry.idx) for entry in history.index.of_type(ERASURE))
-    return {target for event in events if event is not None for target in targets_of(event)}
 
 
 def _held(

@@ -324,9 +324,7 @@ class Sequencer:
         for idx, event_id in gone.items():
             if before.get(event_id, first) >= first:
                 said = Statement.parse(self._log.row(idx).entry)
-                left[idx] = facts_left(
-                    event_id=event_id, type=said.type, issuer=said.issuer, tombstone=named[event_id]
-                )
+                left[idx] = facts_left(event_id=event_id, type=said.type, issuer=said.issuer, tombstone=named[event_id])
         return left
 
     def _keep_waiting(self, rows: Sequence[Row]) -> None:

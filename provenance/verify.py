@@ -258,6 +258,10 @@ def _log_checks(work: Entry, history: History, name: str = "") -> list[Check]:
     if reading.status in {"disclosed", "sealed"} and not others:
         text = f"{work.type} {work.event_id.hex()}: bytes {'match' if reading.event else 'kept back on purpose'}"
         checks.append(Check(f"{prefix}event", "ok", reading.status, text))
+    if reading.status == "erased" and not others:
+        erasure = history.index.erased([work.event_id]).get(work.event_id)
+        text = f"{work.type} {work.event_id.hex()}: removed as entry #{erasure} says; that it was logged stays proven"
+        checks.append(Check(f"{prefix}event", "note", "erased", text))
     checks += [_finding(f"{prefix}event", f.detail, f.altered) for f in others]
     return checks
 
