@@ -20,23 +20,30 @@ from provenance.canonical import MAX_INTEGER
 from provenance.statement import TYPE, check_origin
 
 __all__ = [
+    "Action",
     "Amount",
     "Count",
     "Currency",
     "EventType",
     "ExternalId",
     "Hex",
+    "Index",
     "License",
     "ManifestLabel",
     "MediaType",
+    "Natural",
+    "Number",
     "Origin",
     "Rate",
     "Seconds",
+    "Signature",
+    "SignedAmount",
     "Size",
     "Term",
     "Territory",
     "Time",
     "Token",
+    "Units",
     "Version",
     "Vkey",
 ]
@@ -98,6 +105,9 @@ Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Origin = Annotated[str, AfterValidator(check_origin)]
 """Name of a log: market.example/log."""
 
+Action = Annotated[str, Field(pattern=rf"^({TYPE}|[a-z][a-z0-9-]{{0,31}}\.\*|\*)$")]
+"""What a mandate is for: a type of event, a family of them, or `*` for all: offer.attach, offer.*"""
+
 EventType = Annotated[str, Field(pattern=f"^{TYPE}$")]
 """Name of an event type, known or not: work.create."""
 
@@ -137,14 +147,26 @@ Vkey = Annotated[str, Field(max_length=1000), AfterValidator(_vkey)]
 Amount = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,29})$")]
 """Money in minor units, as a decimal string without leading zeros: "1250" is 12.50 EUR."""
 
+SignedAmount = Annotated[str, Field(pattern=r"^(0|-?[1-9][0-9]{0,29})$")]
+"""Money in minor units that may be owed back, as a decimal string: "-1250" is a refund of 12.50 EUR."""
+
+Number = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,29}$")]
+"""A whole number above zero as a decimal string, half of a fraction: "107"."""
+
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 """ISO 4217 alphabetic code: EUR."""
 
 Rate = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,7}|100000000)$")]
 """Share in units of 10^-8, as a decimal string: "5000000" is 5 %, "100000000" is all."""
 
+Units = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,7}|100000000)$")]
+"""Shares of a work, at least one of 100,000,000, as a decimal string: "25000000" is a quarter."""
+
 Territory = Annotated[str, Field(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?|[0-9]{3})$")]
 """ISO 3166 country or subdivision, or UN M49 area: DE, US-CA, 150."""
+
+Signature = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{85}[AQgw]$")]
+"""64 bytes of an Ed25519 or ECDSA P-256 signature, base64url without padding."""
 
 Size = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 """Bytes."""
@@ -154,3 +176,9 @@ Seconds = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 
 Count = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 """How many, at least one."""
+
+Natural = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+"""How many, perhaps none."""
+
+Index = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+"""Place of an entry in the log, from 0."""

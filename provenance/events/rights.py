@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from provenance.errors import Reason
-from provenance.events.envelope import Event, Model, RefId, exactly_one
+from provenance.events.envelope import (
+    ONE,
+    Ending,
+    Event,
+    EventRef,
+    Model,
+    OnlyRef,
+    RefId,
+    Roles,
+    Rules,
+    repeated,
+)
 from provenance.events.fields import Amount, Count, Currency, Hex, License, Rate, Seconds, Term, Territory, Time, Token
 from provenance.events.vocabulary import RoyaltyPolicy
 from provenance.events.work import WorkRef
 
-__all__ = ["GrantIssue", "LicenseeRef", "MachineTerms", "OfferAttach", "OfferRef", "Price", "TermsPublish", "TermsRef"]
+__all__ = [
+    "GrantIssue",
+    "LicenseeRef",
+    "MachineTerms",
+    "OfferAttach",
+    "OfferDetach",
+    "OfferRef",
+    "Price",
+    "TermsPublish",
+    "TermsRef",
+]
 
 _Party = Hex
 _Terms = Annotated[tuple[Term, ...], Field(max_length=200)]
@@ -68,7 +89,8 @@ class MachineTerms(Model):
     """Terms as a program can weigh them. What is absent is not said, which is neither yes nor no.
 
     `rev_ceiling` is the most revenue under one license, in minor units of the fee's currency; `fee` with amount "0"
-    names the currency alone. `territory` lists where the license holds; absent, everywhere.
+    names the currency alone. `territory` lists where the license holds; absent, everywhere. `revocable` false means
+    that what was granted stays granted.
     """
 
     reproduce: bool | None = None
@@ -84,6 +106,7 @@ class MachineTerms(Model):
     audience: Term | None = None
     term: _Term | None = None
     transferable: bool | None = None
+    revocable: bool | None = None
     sublicensable: bool | None = None
     fee: Price | None = None
     royalty: _Royalty | None = None
@@ -114,17 +137,26 @@ class TermsPublish(Event):
                   "text_digest": "559aead08264d5795d3909718cdd05abd49572e84fe55590eef31a88a08fdffd"}}
     """
 
+    signed_by = "who wrote the terms"
+    rules: ClassVar[Rules] = {
+        "commercial": "terms that allow no commerce have no royalty and no ceiling",
+        "royalty": "terms that allow commerce say their royalty policy; with the policy `none` there is no rate",
+        "fee": "terms with a fee say their royalty policy",
+        "currency": "a royalty and a ceiling have a currency, by `fee`",
+        "derivatives": "terms that allow no derived works ask nothing of them",
+        "repeated": "nothing stands twice in a list",
+    }
+
     type: Literal["terms.publish"]
     actor: _Party
     body: _Publish
     refs: tuple[()]
-    commits: dict[Literal["ref"], Hex]
+    commits: OnlyRef
 
-    def broken_rules(self) -> Iterator[Reason]:
-        """`terms.publish.commercial`, `.royalty`, `.fee`, `.currency`, `.derivatives`, `.repeated`.
+    def _breaks(self) -> Iterator[Reason]:
+        """What makes terms well-formed is taken from Story's PILicenseTemplate.
 
-        What makes terms well-formed is taken from Story's PILicenseTemplate. A royalty policy "none" is one that was
-        stated: CC BY allows commerce and asks for no royalty.
+        A royalty policy "none" is one that was stated: CC BY allows commerce and asks for no royalty.
         """
         terms = self.body.machine
         royalty = terms.royalty
@@ -147,8 +179,7 @@ class TermsPublish(Event):
                 if getattr(derivatives, name):
                     yield _machine_reason("derivatives", f"derivatives.{name}: true, but derivatives are not allowed")
         for name in ("use_restrictions", "territory", "channels", "duties"):
-            values = getattr(terms, name) or ()
-            if len(set(values)) != len(values):
+            if repeated(getattr(terms, name) or ()):
                 yield _machine_reason("repeated", f"{name}: a value stands there twice")
 
 
@@ -164,7 +195,10 @@ class TermsRef(Model):
 
 
 class _Overrides(Model):
-    """Nothing can be overridden yet: an override has to be weighed against its terms before it may count."""
+    """What this offer asks instead of its terms: never less than they do."""
+
+    rate: Rate | None = None
+    fee: Price | None = None
 
 
 class _Attach(Model):
@@ -176,22 +210,41 @@ class _Attach(Model):
 class OfferAttach(Event):
     """A work is on offer under terms. No price means free.
 
-    `audience` says to whom ("public" where it is absent). Maps to an ODRL Offer. For example::
+    `audience` says to whom ("public" where it is absent), `overrides` what is asked instead of the terms: a royalty
+    `rate` in units of 10^-8, a `fee`. Maps to an ODRL Offer. For example::
 
         {"body": {"audience": "public", "overrides": {}, "price": {"amount": "1250", "currency": "EUR"}},
          "refs": [{"role": "work", "id": "dbc1b4c900ffe48d575b5da5c638040125f65db0fe3e24494b76ea986457d986"},
                   {"role": "terms", "id": "084fed08b978af4d7d196a7446a86b58009e636b611db16211b65a9aadff29c5"}]}
     """
 
+    signed_by = "a creator or owner of the work, or the market"
+    roles: ClassVar[Roles] = {"work": ONE, "terms": ONE}
+
     type: Literal["offer.attach"]
     actor: _Party
     body: _Attach
     refs: tuple[Annotated[WorkRef | TermsRef, Field(discriminator="role")], ...]
-    commits: dict[Literal["ref"], Hex]
+    commits: OnlyRef
 
-    def broken_rules(self) -> Iterator[Reason]:
-        """`offer.attach.work`, `offer.attach.terms`."""
-        return exactly_one(self.refs, self.type, "work", "terms")
+
+class OfferDetach(Event):
+    """An offer ends: nothing is granted under it from here on, what was granted stays.
+
+    For example::
+
+    {"body": {"reason": "exclusive-sale"},
+     "refs": [{"role": "offer", "id": "e77b9a9ae9e30b0dbdb6f510a264ef9de781501d7b6b92ae89eb059c5ab743db"}]}
+    """
+
+    signed_by = "who made the offer, or the market"
+    roles: ClassVar[Roles] = {"offer": ONE}
+
+    type: Literal["offer.detach"]
+    actor: _Party
+    body: Ending
+    refs: tuple[EventRef[Literal["offer"]], ...]
+    commits: OnlyRef
 
 
 class OfferRef(Model):
@@ -232,12 +285,11 @@ class GrantIssue(Event):
          "personal": {"ref": "order:7731"}}
     """
 
+    signed_by = "the licensor's side: a creator, an owner, or the market under a standing offer"
+    roles: ClassVar[Roles] = {"offer": ONE, "work": ONE, "licensee": ONE}
+
     type: Literal["grant.issue"]
     actor: _Party
     body: _Issue
     refs: tuple[Annotated[OfferRef | WorkRef | LicenseeRef, Field(discriminator="role")], ...]
-    commits: dict[Literal["ref"], Hex]
-
-    def broken_rules(self) -> Iterator[Reason]:
-        """`grant.issue.offer`, `grant.issue.work`, `grant.issue.licensee`."""
-        return exactly_one(self.refs, self.type, "offer", "work", "licensee")
+    commits: OnlyRef

@@ -2,35 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Annotated, get_args
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
-from provenance.events.erasure import ErasureExecute
-from provenance.events.log import LogGenesis, LogTime
-from provenance.events.party import PartyRegister
-from provenance.events.rights import GrantIssue, OfferAttach, TermsPublish
+from provenance.events.afterwards import DeriveAmend, WorkAlias, WorkStatus, WorkVersion
+from provenance.events.assent import AssentAnswer
+from provenance.events.attest import AttestIssue, AttestRevoke, ConformanceResult
+from provenance.events.attribution import AttributionAnswer, AttributionClaim, AttributionSet
+from provenance.events.consent import ConsentRecord
+from provenance.events.data import DatasetSnapshot, GenerationRun, ModelRegister, ModelTrain
+from provenance.events.dispute import DisputeAppeal, DisputeCancel, DisputeJudge, DisputeOpen, DisputeResolve
+from provenance.events.envelope import Event
+from provenance.events.erasure import ErasureExecute, HoldRelease, HoldSet
+from provenance.events.grant import GrantConsume, GrantRevoke, GrantTransfer
+from provenance.events.log import LogGenesis, LogKeys, LogTime
+from provenance.events.mandate import MandateGrant, MandateRevoke
+from provenance.events.money import FxQuote, PayoutConfirm, RevenueReport, SettlementCompute
+from provenance.events.party import PartyKeys, PartyLink, PartyRegister, PartyUnlink
+from provenance.events.portability import ExportMade, ImportAccepted
+from provenance.events.reservation import ReservationDeclare
+from provenance.events.rights import GrantIssue, OfferAttach, OfferDetach, TermsPublish
+from provenance.events.split import SplitDeclare, SplitTransfer
+from provenance.events.syndication import SyndicatePlace, SyndicateWithdraw
+from provenance.events.vocab import VocabAdopt, VocabRetire
 from provenance.events.work import WorkCreate, WorkDerive, WorkManifest
 
-__all__ = ["EVENT", "AnyEvent", "problems"]
+__all__ = ["EVENT", "MODELS", "AnyEvent", "problems"]
 
 AnyEvent = Annotated[
     LogGenesis
     | LogTime
+    | LogKeys
     | PartyRegister
+    | PartyKeys
+    | PartyLink
+    | PartyUnlink
+    | MandateGrant
+    | MandateRevoke
     | WorkCreate
     | WorkDerive
     | WorkManifest
+    | WorkAlias
+    | WorkVersion
+    | WorkStatus
+    | DeriveAmend
+    | DatasetSnapshot
+    | ModelRegister
+    | ModelTrain
+    | GenerationRun
     | TermsPublish
     | OfferAttach
+    | OfferDetach
     | GrantIssue
-    | ErasureExecute,
+    | GrantTransfer
+    | GrantConsume
+    | GrantRevoke
+    | AttributionSet
+    | AttributionClaim
+    | AttributionAnswer
+    | AssentAnswer
+    | ReservationDeclare
+    | ConsentRecord
+    | ErasureExecute
+    | HoldSet
+    | HoldRelease
+    | SplitDeclare
+    | SplitTransfer
+    | RevenueReport
+    | SettlementCompute
+    | PayoutConfirm
+    | FxQuote
+    | DisputeOpen
+    | DisputeJudge
+    | DisputeResolve
+    | DisputeCancel
+    | DisputeAppeal
+    | AttestIssue
+    | AttestRevoke
+    | ConformanceResult
+    | SyndicatePlace
+    | SyndicateWithdraw
+    | VocabAdopt
+    | VocabRetire
+    | ExportMade
+    | ImportAccepted,
     Discriminator("type"),
 ]
 
 EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 """Reads the JSON of an event, strictly. Every type is told by its `type`."""
+
+MODELS: Mapping[str, type[Event]] = MappingProxyType(
+    {get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(AnyEvent)[0])}
+)
+"""The model of each type."""
 
 
 def problems(error: ValidationError) -> Iterator[tuple[str, str]]:

@@ -15,16 +15,38 @@ __all__ = [
     "LEAF_RULE",
     "RETIRED",
     "VOCABULARIES",
+    "AiUse",
+    "AliasRelation",
+    "AmendCause",
+    "AssentAnswer",
+    "AttributionMode",
+    "AttributionWord",
+    "ConsentState",
     "CreatorRole",
+    "Decision",
     "DigestName",
+    "DisputeTag",
     "HumanContribution",
+    "ImportOutcome",
+    "KeyReason",
+    "LegalBasis",
+    "LinkScheme",
     "ManifestState",
     "PartyKind",
     "Relation",
+    "Reservation",
     "RoyaltyPolicy",
+    "RunState",
+    "SelectorKind",
     "SourceType",
     "Strength",
     "Tools",
+    "TrainingBasis",
+    "TrainingMethod",
+    "TrainingRights",
+    "Verdict",
+    "VersionRelation",
+    "WorkState",
 ]
 
 VOCABULARIES: Mapping[str, str] = MappingProxyType(
@@ -117,3 +139,104 @@ ManifestState = Literal["Valid", "Trusted"]
 
 RoyaltyPolicy = Literal["none", "LAP", "LRP", "flat"]
 """No royalty · absolute: each descendant pays the rate · relative: each pays its parents, and so on · once, at sale."""
+
+KeyReason = Literal["rotate", "recover", "deactivate", "compromise", "claim"]
+"""Why keys change: as planned · what a weaker key did is void · for good · one was stolen · the first of its own."""
+
+LinkScheme = Literal["did:key", "did:web", "did:webvh", "x509", "account", "party"]
+"""Where a party is somebody else as well."""
+
+AliasRelation = Literal["same-bits", "re-encode"]
+"""The same file under another name · the same work in other bytes."""
+
+VersionRelation = Literal["crop", "revision"]
+"""A part of a work · a later state of it."""
+
+AmendCause = Literal["discovered", "judged"]
+"""Why a parent is named late: it was found out · a judgment says so."""
+
+WorkState = Literal["active", "deactivated", "suspended", "takendown", "deleted"]
+"""The account states of atproto, of a work."""
+
+TrainingMethod = Literal["pretrain", "finetune", "adapter", "distil", "merge"]
+"""How a model was made from its inputs and its base."""
+
+TrainingRights = Literal["clear", "denied", "exception-claimed", "unknown"]
+"""What was found of all inputs together."""
+
+TrainingBasis = Literal["license", "consent", "exception", "public-domain", "contract", "none"]
+"""On what ground an input was used."""
+
+Verdict = Literal["permit", "deny", "claimed", "unknown"]
+"""What was found of one input; `claimed` is a statutory exception, which is no permission."""
+
+RunState = Literal["started", "complete", "failed", "aborted"]
+"""States of an OpenLineage run; the last three are its end."""
+
+AttributionMode = Literal["named", "pseudonym", "anonymous", "remove-me"]
+"""How a creator is credited; the last asks for what CC BY 4.0 §3(a)(3) grants."""
+
+AttributionWord = Literal["accept", "reject", "dispute"]
+"""What the side of the child says to a claim."""
+
+AssentAnswer = Literal["yes", "no"]
+
+AiUse = Literal["train", "train_generative", "inference_input", "index", "mining", "search"]
+"""Uses by programs that learn. The categories of AIPREF, CAWG, TDMRep and RSL are mapped to these."""
+
+Reservation = Literal["allow", "disallow", "constrained"]
+"""What is said of one use; `constrained` is CAWG's: only with a grant."""
+
+SelectorKind = Literal["work", "digest", "iscc", "url"]
+"""By what a reservation finds what it is about."""
+
+ConsentState = Literal[
+    "ConsentUnknown",
+    "ConsentRequested",
+    "ConsentRequestDeferred",
+    "ConsentRefused",
+    "ConsentGiven",
+    "RenewedConsentGiven",
+    "ConsentExpired",
+    "ConsentInvalidated",
+    "ConsentRevoked",
+    "ConsentWithdrawn",
+]
+"""Consent statuses of the Data Privacy Vocabulary (W3C DPV 2.3): withdrawn by the person, revoked by another party."""
+
+LegalBasis = Literal[
+    "Consent",
+    "ExpressedConsent",
+    "ExplicitlyExpressedConsent",
+    "ImpliedConsent",
+    "InformedConsent",
+    "Contract",
+    "LegalObligation",
+    "LegitimateInterest",
+    "PublicInterest",
+    "VitalInterest",
+    "A6-1-a",
+    "A6-1-a-explicit-consent",
+    "A6-1-a-non-explicit-consent",
+    "A6-1-b",
+    "A6-1-c",
+    "A6-1-d",
+    "A6-1-e",
+    "A6-1-f",
+    "A9-2-a",
+]
+"""Legal bases of the Data Privacy Vocabulary (W3C DPV 2.3), and of its extension for the GDPR."""
+
+DisputeTag = Literal[
+    "improper-registration",
+    "improper-usage",
+    "improper-payment",
+    "content-standards-violation",
+]
+"""What a dispute may say of its target: the tags that Story allows."""
+
+Decision = Literal["upheld", "dismissed"]
+"""How a dispute is judged."""
+
+ImportOutcome = Literal["accepted", "degraded", "duplicate", "rejected", "skipped"]
+"""What became of an imported thing: whole · with fields lost · was there · refused · left out on purpose."""

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Discriminator, Field
 
-from provenance.canonical import dumps
 from provenance.errors import Reason
-from provenance.events.envelope import Event, Model, RefId, exactly_one
+from provenance.events.envelope import (
+    MANY,
+    MAX_PARENTS,
+    ONE,
+    SOME,
+    Event,
+    Model,
+    OnlyRef,
+    RefId,
+    Roles,
+    Rules,
+    Times,
+)
 from provenance.events.fields import Hex, ManifestLabel, MediaType, Rate, Size, Term, Token, Version
 from provenance.events.vocabulary import (
     GENERATIVE,
@@ -23,7 +34,16 @@ from provenance.events.vocabulary import (
     Tools,
 )
 
-__all__ = ["CreatorRef", "ParentRef", "ToolRef", "WorkCreate", "WorkDerive", "WorkManifest", "WorkRef"]
+__all__ = [
+    "CreatorRef",
+    "Digests",
+    "ParentRef",
+    "ToolRef",
+    "WorkCreate",
+    "WorkDerive",
+    "WorkManifest",
+    "WorkRef",
+]
 
 
 def _whole_digests(digests: dict[DigestName, str]) -> dict[DigestName, str]:
@@ -36,6 +56,12 @@ def _whole_digests(digests: dict[DigestName, str]) -> dict[DigestName, str]:
             msg = f"{name} of {len(digest)} hex digits, want {want}"
             raise ValueError(msg)
     return digests
+
+
+Digests = Annotated[
+    dict[DigestName, Annotated[str, Field(pattern=r"^[0-9a-f]{64,128}$")]], AfterValidator(_whole_digests)
+]
+"""Digests of one file by the name of the algorithm, in hex; sha-256 is always there."""
 
 
 class CreatorRef(Model):
@@ -76,9 +102,7 @@ class WorkRef(Model):
 
 
 class _Work(Model):
-    digests: Annotated[
-        dict[DigestName, Annotated[str, Field(pattern=r"^[0-9a-f]{64,128}$")]], AfterValidator(_whole_digests)
-    ]
+    digests: Digests
     media_type: MediaType
     size: Size
     source_type: SourceType
@@ -88,6 +112,10 @@ class _Work(Model):
 
 _Party = Hex
 _WorkCommits = dict[Literal["title", "ref"], Hex]
+_WORK_RULES = {
+    "tools": "`tools` is listed exactly when refs name some, and never none for what a program made",
+    "source-type": "`source_type` is no retired term",
+}
 
 
 class WorkCreate(Event):
@@ -108,15 +136,18 @@ class WorkCreate(Event):
          "personal": {"title": "Dunes at dawn"}}
     """
 
+    signed_by = "a creator, or who registers it for them (`observed`)"
+    roles: ClassVar[Roles] = {"creator": SOME, "tool": MANY}
+    rules: ClassVar[Rules] = _WORK_RULES
+
     type: Literal["work.create"]
     actor: _Party
     body: _Work
     refs: tuple[Annotated[CreatorRef | ToolRef, Discriminator("role")], ...]
     commits: _WorkCommits
 
-    def broken_rules(self) -> Iterator[Reason]:
-        """`work.create.creator`, `work.create.tools`, `work.create.source-type`."""
-        return _broken_work_rules(self)
+    def _breaks(self) -> Iterator[Reason]:
+        yield from _broken_work_rules(self)
 
 
 class WorkDerive(Event):
@@ -139,25 +170,18 @@ class WorkDerive(Event):
          "personal": {"title": "Dunes, at night"}}
     """
 
+    signed_by = "a creator, or who registers it for them (`observed`)"
+    roles: ClassVar[Roles] = {"parent": Times(1, MAX_PARENTS, "parents"), "creator": SOME, "tool": MANY}
+    rules: ClassVar[Rules] = _WORK_RULES
+
     type: Literal["work.derive"]
     actor: _Party
     body: _Work
     refs: tuple[Annotated[CreatorRef | ToolRef | ParentRef, Discriminator("role")], ...]
     commits: _WorkCommits
 
-    def broken_rules(self) -> Iterator[Reason]:
-        """Those of `work.create`, under its own name; `work.derive.parents`, and `G2.duplicate-parent`."""
+    def _breaks(self) -> Iterator[Reason]:
         yield from _broken_work_rules(self)
-        parents = [ref for ref in self.refs if isinstance(ref, ParentRef)]
-        if not parents:
-            yield Reason("work.derive.parents", "refs: no parent, want one for each work it was made from")
-        seen: set[bytes] = set()
-        for parent in parents:
-            key = dumps(parent.id if isinstance(parent.id, str) else parent.id.model_dump(exclude={"digest"}))
-            if key in seen:
-                events = (parent.id,) if isinstance(parent.id, str) else ()
-                yield Reason("G2.duplicate-parent", f"refs: the parent {key.decode()} stands there twice", events)
-            seen.add(key)
 
 
 class _Tool(Model):
@@ -196,22 +220,19 @@ class WorkManifest(Event):
          "refs": [{"role": "work", "id": "dbc1b4c900ffe48d575b5da5c638040125f65db0fe3e24494b76ea986457d986"}]}
     """
 
+    signed_by = "who attached them: the market, or a creator"
+    roles: ClassVar[Roles] = {"work": ONE}
+
     type: Literal["work.manifest"]
     actor: _Party
     body: _Manifest
     refs: tuple[WorkRef, ...]
-    commits: dict[Literal["ref"], Hex]
-
-    def broken_rules(self) -> Iterator[Reason]:
-        """`work.manifest.work`."""
-        return exactly_one(self.refs, self.type, "work")
+    commits: OnlyRef
 
 
 def _broken_work_rules(event: WorkCreate | WorkDerive) -> Iterator[Reason]:
     source, tools = event.body.source_type, event.body.tools
     roles = [ref.role for ref in event.refs]
-    if "creator" not in roles:
-        yield Reason(f"{event.type}.creator", "refs: no creator, want at least one")
     if (tools == "listed") != ("tool" in roles):
         text = f"body.tools: {tools} with {roles.count('tool')} tools in refs; it is listed exactly when refs name some"
         yield Reason(f"{event.type}.tools", text)

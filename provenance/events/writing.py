@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,8 @@ from pydantic import ValidationError
 from ledger.errors import MalformedError
 from provenance.canonical import address, dumps
 from provenance.errors import EventRejected, Reason
-from provenance.events.envelope import Event
-from provenance.events.union import EVENT, problems
+from provenance.events.envelope import MAX_PARENTS, Event, too_many
+from provenance.events.union import EVENT, MODELS, problems
 from provenance.item import SALT_SIZE, Item
 
 __all__ = ["Draft", "new_event"]
@@ -57,6 +58,11 @@ def new_event(
     salt = os.urandom(SALT_SIZE) if salt is None else salt
     if len(salt) != SALT_SIZE:
         raise EventRejected(Reason("schema", f"salt: {len(salt)} bytes, want {SALT_SIZE}"))
+    if len(refs) > MAX_PARENTS and type in MODELS:
+        # Said before the size of it all is: that names no way out.
+        crowded = tuple(too_many(type, MODELS[type].roles, Counter(str(ref.get("role")) for ref in refs)))
+        if crowded:
+            raise EventRejected(*crowded)
     try:
         items = tuple(Item.new(name, value) for name, value in personal.items()) if personal else ()
         data = dumps(

@@ -182,6 +182,16 @@ parents = st.fixed_dictionaries(
 creators = st.fixed_dictionaries(
     {"role": st.just("creator"), "id": ref_ids}, optional={"as": st.sampled_from(["author", "model-provider"])}
 )
+
+
+def thing(ref) -> str:
+    """What a ref points to; what is said besides does not make it another."""
+    said = ref["id"]
+    return (
+        said if isinstance(said, str) else str({name: said[name] for name in said if name not in {"digest", "proof"}})
+    )
+
+
 drafts = st.builds(
     lambda parents, creators, size, personal, salt: write(
         "work.derive",
@@ -190,8 +200,8 @@ drafts = st.builds(
         personal=personal,
         salt=salt,
     ),
-    st.lists(parents, min_size=1, max_size=5, unique_by=lambda ref: str(ref["id"])),
-    st.lists(creators, min_size=1, max_size=3),
+    st.lists(parents, min_size=1, max_size=5, unique_by=thing),
+    st.lists(creators, min_size=1, max_size=3, unique_by=thing),
     st.integers(0, 2**53 - 1),
     st.dictionaries(st.sampled_from(["title", "ref"]), st.text()),
     st.binary(min_size=32, max_size=32),
@@ -328,7 +338,7 @@ def test_all_reasons_are_given_and_no_value_is_repeated():
     assert {sentence.partition(":")[0] for _, sentence in found} == {"body.media_type", "body.size", "strength"}
     assert "lovelace" not in str(found)
     broken = rules("work.derive", refs=[], **body("work.derive", tools="listed"))
-    assert broken == ["work.derive.creator", "work.derive.tools", "work.derive.parents"]
+    assert broken == ["work.derive.parents", "work.derive.creator", "work.derive.tools"]
 
 
 def test_numbers_are_bounded():
@@ -339,7 +349,7 @@ def test_numbers_are_bounded():
 
 def test_an_event_is_at_most_a_mebibyte():
     refs = [{**PARENT, "id": {"scheme": "x", "id": f"{number:0500}"}} for number in range(2_000)]
-    assert rules("work.derive", refs=[*refs, CREATOR]) == ["schema"]
+    assert rules("work.derive", refs=[*refs[:1_000], *({**CREATOR, "id": ref["id"]} for ref in refs)]) == ["schema"]
     assert reasons("work.derive", refs=[*refs, CREATOR])[0][1].endswith("want at most 1048576")
 
 
@@ -420,8 +430,8 @@ def test_an_erasure_names_each_address_once_and_nothing_else():
         assert set(rules("erasure.execute", **body("erasure.execute", targets=targets))) == {"schema"}
     for word in ("Ada asked for it", "ada@example.com", ""):
         assert rules("erasure.execute", **body("erasure.execute", basis=word)) == ["schema"]
-    assert rules("erasure.execute", refs=[CREATOR]) == ["schema"]
-    assert rules("erasure.execute", personal={"ref": "request:1"}) == ["schema"]
+    assert set(rules("erasure.execute", refs=[CREATOR])) == {"schema"}
+    assert rules("erasure.execute", personal={"title": "request:1"}) == ["schema"]
 
 
 @pytest.mark.parametrize("type_", ["log.time", "log.keys", "party.register", "party.keys", "vocab.adopt", "hold.set"])
