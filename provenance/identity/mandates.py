@@ -199,6 +199,9 @@ class Reads(Speakers, Protocol):
     def data(self, event_id: bytes) -> bytes | None:
         """Bytes of an event."""
 
+    def event(self, event_id: bytes) -> dict[str, Any] | None:
+        """An event that this version understands."""
+
     def at(self, size: int) -> Reads:
         """As of then."""
 
@@ -216,8 +219,8 @@ def read_mandates(before: Reads, *, principal: bytes | None = None, agent: bytes
     for link in () if at is None else before.index.links_to(at, role):
         entry = before.index.entry(link.source)
         data = None if entry is None or entry.type != "mandate.grant" else before.data(entry.event_id)
-        if entry is None or data is None:
-            continue
+        if entry is None or data is None or before.event(entry.event_id) is None:
+            continue  # what only a later version understands may be narrower than it looks
         try:
             mandate = Mandate.read(entry.event_id, entry.idx, data)
         except MalformedError:

@@ -190,7 +190,8 @@ class Written:
         self.events: dict[bytes, bytes] = {}
 
     def add(self, event: dict[str, Any]) -> bytes:
-        data = dumps(event | {"salt": f"{len(self.events):064x}"})
+        envelope = {"v": 1, "kind": "event", "ledger": LEDGER, "strength": "self", "claimed_at": "2026-11-23T07:15:00Z"}
+        data = dumps({**envelope, "commits": {}, "salt": f"{len(self.events):064x}", **event})
         own = address(data)
         facts = facts_of(event_id=own, type=event["type"], issuer=event["actor"], sealed=False, event=data)
         self.index.write(len(self.events), [facts])
