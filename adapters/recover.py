@@ -18,7 +18,7 @@ from ledger.log import Log
 from ledger.policy import Policy
 from ledger.refill import refill
 from ledger.storage import Checkpoints, ReadsObjects
-from provenance.erasures import apply_erasures
+from provenance.erasures import apply_erasures, redact_erased
 from provenance.index import metadata
 from provenance.index.rebuild import rebuild
 from provenance.queue import retake
@@ -148,6 +148,7 @@ def recover(
     starts = [refill(parts.tiles, key, at, checkpoints=parts.heads, progress=progress).start for at in places]
     log = open_log_of(parts, key, target=None)
     erased = apply_erasures(log.rows(0, log.size), parts.sealed)
+    redact_erased(log, erased)
     parts.ledger(log, signers=None, claim=None, clock=lambda: datetime.now(UTC))  # index and queue follow the log
     start = min(starts, default=log.size)
     unseen = range(min(start, indexed), log.size)

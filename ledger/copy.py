@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
@@ -12,21 +13,39 @@ from ledger.errors import Fork, MalformedError, NotFound, Rollback
 from ledger.merkle import leaf_hash, tree_root
 from ledger.publish import Partials, write_all
 from ledger.reader import TileReader
-from ledger.storage import Objects, Row
+from ledger.redact import redacted_bundle
+from ledger.storage import Objects, ReadsObjects, Row
 from ledger.tile import CHECKPOINT, WIDTH, bundle_path, open_path, parse_bundle, tile_widths
 
-__all__ = ["copy_log", "edge_at"]
+__all__ = ["Redacts", "copy_log", "edge_at", "redact_copy"]
 
 _PORTION = 8  # bundles in memory, written side by side where the target can
 
 
-def copy_log(log: Client, target: Objects, *, progress: Callable[[int, int], None] | None = None) -> Checkpoint:
+class Redacts(Protocol):
+    """Tells a copy what entries say is to be forgotten of earlier ones, in what it copied before as well."""
+
+    def look(self, first: int, entries: Sequence[bytes]) -> None:
+        """Look at entries from index `first` on, each of which is proven to be in the log."""
+
+    def indexes(self, copied: ReadsObjects, size: int) -> Collection[int]:
+        """The entries, among the first `size` that are `copied`, beside which nothing may be open any more."""
+
+
+def copy_log(
+    log: Client,
+    target: Objects,
+    *,
+    redacts: Redacts | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Checkpoint:
     """Write everything under `log.checkpoint` to `target`, the checkpoint last; return the checkpoint.
 
     Entries are verified as they are read and tiles are derived from them, so that the copy holds nothing that the
     checkpoint does not cover, but for open bundles, which a reader checks against their statements. What `target` shows
     already is not read again, and a copy that was interrupted goes on where it stopped. Partial forms that a full one
-    replaces are dropped. `progress` is called with (entries written, entries in all).
+    replaces are dropped. What `redacts` says is forgotten in all of the copy before it shows the checkpoint. `progress`
+    is called with (entries written, entries in all).
 
     Raises what `Client.entries` raises, `Conflict` when another log lies at `target`, `Rollback` when `target` shows
     more of this log than is copied, and `Fork` when it shows something else.
@@ -38,10 +57,16 @@ def copy_log(log: Client, target: Objects, *, progress: Callable[[int, int], Non
     number = shown // WIDTH if shown else _interrupted_at(target, log)
     edge = edge_at(number * WIDTH, log.reader)
     last = -(-checkpoint.size // WIDTH)
+    if redacts is not None and not shown:
+        for bundle in range(number):  # of a copy that was interrupted
+            redacts.look(bundle * WIDTH, parse_bundle(target.get(bundle_path(bundle))))
     for first in range(number, last, _PORTION):
         bundles = range(first, min(first + _PORTION, last))
         stop = min(bundles.stop * WIDTH, checkpoint.size)
-        puts, _ = edge.extend([Row(entry, b"") for entry in log.entries(first * WIDTH, stop)])
+        entries = list(log.entries(first * WIDTH, stop))
+        if redacts is not None:
+            redacts.look(first * WIDTH, entries)
+        puts, _ = edge.extend([Row(entry, b"") for entry in entries])
         opens = []
         for bundle in bundles:
             with contextlib.suppress(NotFound):  # where nothing in a bundle is open
@@ -51,10 +76,20 @@ def copy_log(log: Client, target: Objects, *, progress: Callable[[int, int], Non
             progress(stop, checkpoint.size)
     puts, _ = edge.partial()
     write_all(target, puts, [])
+    if redacts is not None:
+        redact_copy(target, redacts.indexes(target, checkpoint.size))
     target.replace(CHECKPOINT, checkpoint.signed)
     partials.add(path for path, _ in puts)
     target.discard(*partials.take_stale(checkpoint.size))
     return checkpoint
+
+
+def redact_copy(target: Objects, indexes: Collection[int]) -> None:
+    """Forget what is open beside these entries of a copy that nobody else writes to. Durable on return."""
+    for number in sorted({index // WIDTH for index in indexes}):
+        changed = redacted_bundle(target, number, indexes)
+        if changed is not None:
+            target.replace(*changed)
 
 
 def edge_at(size: int, reader: TileReader) -> Edge:

@@ -35,7 +35,7 @@ def without(data: bytes, indexes: Collection[int], number: int) -> bytes:
 
 
 def redacted_bundle(objects: ReadsObjects, number: int, indexes: Collection[int]) -> tuple[str, bytes] | None:
-    """Path and bytes of a full bundle's open one once these entries are redacted; None where nothing changes."""
+    """Path and bytes of an open bundle once these entries are redacted; None where nothing changes."""
     path = open_path(number)
     data = get_or_none(objects, path)
     if data is None:

@@ -9,7 +9,7 @@ first erasure that names an event decides what stays.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -19,8 +19,8 @@ import orjson
 from ledger.client import Client
 from ledger.errors import MalformedError, NotFound
 from ledger.log import Log
-from ledger.storage import Row
-from ledger.tile import WIDTH, parse_bundle
+from ledger.storage import ReadsObjects, Row
+from ledger.tile import WIDTH, bundle_path, parse_bundle
 from provenance.canonical import address
 from provenance.events.vocabulary import ALWAYS_OPEN
 from provenance.statement import Headers, Statement
@@ -28,6 +28,7 @@ from provenance.vault import Vault
 
 __all__ = [
     "ERASURE",
+    "ErasedInCopy",
     "apply_erasures",
     "can_be_erased",
     "erased_addresses",
@@ -73,11 +74,14 @@ def named_by(events: Iterable[bytes | None]) -> dict[bytes, bytes | None]:
     return named
 
 
-def named_at(log: Client) -> dict[bytes, bytes | None]:
-    """What the erasures in a published log name, as `named_in`; what cannot be read there is passed over."""
+def named_at(log: Client, bundles: Iterable[int] | None = None) -> dict[bytes, bytes | None]:
+    """What the erasures in a published log name, as `named_in`; what cannot be read there is passed over.
+
+    `bundles` are those that are read, by default all.
+    """
     named: dict[bytes, bytes | None] = {}
     size = log.checkpoint.size
-    for number in range(-(-size // WIDTH)):
+    for number in range(-(-size // WIDTH)) if bundles is None else bundles:
         width = min(WIDTH, size - number * WIDTH)
         with suppress(MalformedError, NotFound):
             data = log.bundle(number, width)[1]
@@ -120,9 +124,45 @@ def erased_entries(rows: Iterable[Row], addresses: Collection[bytes], *, first: 
     return found
 
 
+class ErasedInCopy:
+    """What a copy of a published log must forget (`ledger.copy.Redacts`): the open events that its erasures name."""
+
+    def __init__(self, log: Client) -> None:
+        self._log = log
+        self._bundles: set[int] = set()
+        self._named: set[bytes] = set()
+
+    def look(self, first: int, entries: Sequence[bytes]) -> None:
+        """As `Redacts.look`."""
+        self._bundles |= {at // WIDTH for at, entry in enumerate(entries, first) if _IN_STATEMENT in entry}
+
+    def add(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The same rows: what their erasures name is to be forgotten as well."""
+        for row in rows:
+            self._named |= named_in([row]).keys()
+            yield row
+
+    def indexes(self, copied: ReadsObjects, size: int) -> list[int]:
+        """As `Redacts.indexes`."""
+        named = self._named | named_at(self._log, sorted(self._bundles)).keys()
+        found: list[int] = []
+        for number in range(-(-size // WIDTH)) if named else ():
+            width = min(WIDTH, size - number * WIDTH)
+            entries = parse_bundle(_bundle(copied, number, width))[:width]
+            found += erased_entries([Row(entry, b"") for entry in entries], named, first=number * WIDTH)
+        return found
+
+
 def redact_erased(log: Log, addresses: Collection[bytes]) -> None:
     """Forget the open events among these in the log's own storage and wherever it publishes to. Durable on return."""
     log.redact(erased_entries(log.rows(0, log.size) if addresses else (), addresses))
+
+
+def _bundle(objects: ReadsObjects, number: int, width: int) -> bytes:
+    try:
+        return objects.get(bundle_path(number, width))
+    except NotFound:
+        return objects.get(bundle_path(number))  # serves where the partial one was dropped
 
 
 def _erasures(rows: Iterable[Row]) -> Iterator[bytes]:

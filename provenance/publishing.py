@@ -13,19 +13,23 @@ from typing import Any
 from ledger.checkpoint import Checkpoint
 from ledger.errors import LedgerError
 from ledger.log import Log
+from provenance.index import IndexStore
 from provenance.moments import milliseconds
 from provenance.notes import Notes
 from provenance.observe import UNOBSERVED, Observer
 from provenance.sequencer import Sequencer
 from provenance.worker import BEAT
 
-__all__ = ["PUBLISHED", "WORKER", "Publisher", "read_note"]
+__all__ = ["PUBLISHED", "REDACTED", "WORKER", "Publisher", "read_note"]
 
 PUBLISHED = "published"
 """Note: {"at": milliseconds since 1970, "size": of the checkpoint}. Everything was published everywhere by then."""
 
 WORKER = "worker"
 """Note of the worker that spoke last: {"at", "window": seconds, "state": running, stopped or failed, "error"}."""
+
+REDACTED = "redacted"
+"""Note: for each published place the newest erasure, as an entry, of which nothing that it names shows there."""
 
 _NEWS = 1.0  # seconds between notes at the least: each is a small transaction of its own
 
@@ -35,8 +39,12 @@ logger = logging.getLogger(__name__)
 class Publisher:
     """Publishes one log. Safe to share between threads."""
 
-    def __init__(self, *, log: Log, sequencer: Sequencer, notes: Notes, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, log: Log, sequencer: Sequencer, index: IndexStore, notes: Notes, clock: Callable[[], datetime]
+    ) -> None:
         self._log = log
+        self._index = index
+        self._redacted = -1  # the newest erasure that was seen to in all places
         self._sequencer = sequencer
         self._notes = notes
         self._clock = clock
@@ -52,6 +60,7 @@ class Publisher:
         try:
             with self.observer.step("publish") as seen:
                 checkpoint = self._log.publish()
+                self._redact()
                 seen.events(max(0, checkpoint.size - self._size))
         except BaseException:
             self._sequencer.put_stamps_back(stamps)
@@ -76,6 +85,24 @@ class Publisher:
                 extra = {"origin": self._log.origin, "size": checkpoint.size}
                 logger.warning("%s: not noted when it was published: %s", self._log.origin, error, extra=extra)
         return checkpoint
+
+    def _redact(self) -> None:
+        """See to what erasures name in every place, also those that another process sequenced, which knows them not.
+
+        Usually that was done with the erasure: then nothing is written. After a restore, or an index that was made
+        again before a crash was finished, it was not.
+        """
+        index = self._index.on()
+        newest = index.newest_erasure()
+        if newest <= self._redacted:
+            return
+        places = [repr(place) for place in self._log.places]
+        noted = read_note(self._notes, REDACTED) or {}
+        done = min((int(noted.get(place, -1)) for place in places), default=newest)
+        if done < newest:
+            self._log.redact([entry.idx for entry in index.redacted(index.named_since(done + 1))])
+            self._note(REDACTED, **{**noted, **dict.fromkeys(places, newest)})
+        self._redacted = newest
 
     def beat(self, state: str, window: float, error: str = "") -> None:
         """Note that a worker is running, stopped or failed."""

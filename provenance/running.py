@@ -91,7 +91,7 @@ class RunningLedger:
         self._worker: Worker | None = None  # the one that was made last
         self._rounds = rounds
         kept = notes or MemoryNotes()
-        self._publisher = Publisher(log=log, sequencer=self._sequencer, notes=kept, clock=clock)
+        self._publisher = Publisher(log=log, sequencer=self._sequencer, index=index, notes=kept, clock=clock)
         self._checkup = Checkup(
             log=log,
             queue=queue,

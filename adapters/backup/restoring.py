@@ -34,7 +34,7 @@ from ledger.policy import Policy
 from ledger.refill import extend_unsigned, refill
 from ledger.storage import Checkpoints, ReadsObjects, Row
 from ledger.tile import CHECKPOINT
-from provenance.erasures import apply_erasures
+from provenance.erasures import apply_erasures, redact_erased
 from provenance.queue import retake
 from provenance.sequencer import contents_of, facts_of_staged
 from provenance.statement import Headers
@@ -111,6 +111,7 @@ def restore(
     refilled = _put_log(parts, key, where, source, newest, progress)
     log = _compare(parts, key, remembered)
     erased = apply_erasures(log.rows(0, log.size), parts.sealed)  # from a vault that was there
+    redact_erased(log, erased)  # from a backup or a copy that is older than the erasure
     if source is not None:
         _put_vault(parts, source, log, erased, again=again, progress=progress)
     rebuild_for(parts, key, progress=None if progress is None else lambda done, total: progress("index", done, total))

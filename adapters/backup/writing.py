@@ -27,7 +27,7 @@ from adapters.files import Directory
 from adapters.keys import key_files
 from ledger.checkpoint import Checkpoint
 from ledger.client import Client
-from ledger.copy import copy_log
+from ledger.copy import copy_log, redact_copy
 from ledger.errors import Conflict, NotFound
 from ledger.fsck import Fault
 from ledger.note import VerifierKey
@@ -36,6 +36,7 @@ from ledger.policy import Policy
 from ledger.storage import Checkpoints, ReadsObjects, Row
 from ledger.stored import Stored
 from ledger.tile import WIDTH
+from provenance.erasures import ErasedInCopy
 from provenance.moments import format_time
 from provenance.vault import Vault
 
@@ -87,14 +88,19 @@ def backup(
         queue = write_part(root, "queue", queue_lines(parts.store))
         source, checkpoint, rows = _log_of(parts, key)
         before = _size_of(root, key)
+        log = Client(source, Policy.of(key))
+        erased = ErasedInCopy(log)
         copy_log(
-            Client(source, Policy.of(key)),
+            log,
             Directory(root),
+            redacts=erased,
             progress=None if progress is None else lambda done, total: progress("entries", done, total),
         )
         for path, data in key_files(key).items():
             Directory(root).replace(path, data)
-        row_part = write_part(root, "rows", (Sequenced.of(row).model_dump_json().encode() for row in rows))
+        lines = (Sequenced.of(row).model_dump_json().encode() for row in erased.add(rows))
+        row_part = write_part(root, "rows", lines)
+        redact_copy(Directory(root), erased.indexes(Directory(root), checkpoint.size))
         faults: list[Fault] = []
         vault_part = write_part(root, "vault", _vault_lines(parts.sealed, faults, progress)) if with_vault else None
         manifest = Manifest(

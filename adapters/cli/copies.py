@@ -19,6 +19,7 @@ from ledger.errors import MalformedError, NotFound
 from ledger.fsck import Fault
 from ledger.policy import Policy
 from ledger.storage import Objects
+from provenance.erasures import ErasedInCopy
 
 __all__ = ["add_to", "copy_"]
 
@@ -103,12 +104,15 @@ def copy_(
 ) -> int:
     """Copy a published log to a folder or bucket, every byte verified on the way.
 
-    What TO shows already is compared first and not copied again; a copy that was interrupted goes on.
+    What TO shows already is compared first and not copied again; a copy that was interrupted goes on. What the log
+    says is erased is taken out of TO as well.
     """
     client = find_log(source, policy)
     place = _writable(target)
     with progress() as bars:
-        copied = copy_log(client, place, progress=lambda done, total: bars("entries", done, total))
+        copied = copy_log(
+            client, place, redacts=ErasedInCopy(client), progress=lambda done, total: bars("entries", done, total)
+        )
     for path, data in key_files(client.policy.keys(copied.origin)[0]).items():
         place.replace(path, data)
     value = {"origin": copied.origin, "size": copied.size, "root": copied.root.hex(), "to": target}

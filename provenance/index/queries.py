@@ -266,6 +266,11 @@ class Index:
         found = self._run(self._then(select(func.max(erased.c.idx)), erased.c.idx)).scalar_one()
         return -1 if found is None else int(found)
 
+    def named_since(self, idx: int) -> list[bytes]:
+        """The addresses that erasures name from this entry on."""
+        query = select(erased.c.address).where(erased.c.idx >= idx).order_by(erased.c.id)
+        return [bytes(address) for (address,) in self._run(self._then(query, erased.c.idx))]
+
     def redacted(self, event_ids: Iterable[bytes]) -> list[Entry]:
         """The entries of those of these events that an erasure takes out of the log: open ones that may be erased."""
         wanted = set(event_ids)
