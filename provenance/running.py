@@ -216,15 +216,18 @@ class RunningLedger:
         return has_changed(party, self._index.on())
 
     def _find_late(self, statements: Iterable[Statement]) -> list[tuple[bytes, str]]:
-        """Of statements that are logged next, those whose key was retired since they were accepted: (event id, how)."""
+        """Of statements that were just logged, those whose key was retired meanwhile: (event id, how)."""
         if not self._key_changes():
             return []
-        found, parties, index = [], {}, self.log.size
+        found, parties, index = list[tuple[bytes, str]](), dict[str, Party | None](), self._index.on()
         for statement in statements:
             if statement.issuer not in parties:
                 parties[statement.issuer] = self._parties.get(bytes.fromhex(statement.issuer))
             party = parties[statement.issuer]
-            if party is not None and (verdict := party.judge(statement.kid, index)).word == "retired":
+            if party is None or party.judge(statement.kid, self.log.size).word != "retired":
+                continue
+            entry = index.find(statement.event_id)
+            if entry is not None and (verdict := party.judge(statement.kid, entry.idx)).word == "retired":
                 found.append((statement.event_id, verdict.text))
         return found
 

@@ -98,7 +98,7 @@ class Sequencer:
         self.may_sign: Callable[[bytes], None] = lambda _: None
         """Raises `UnknownKey` unless the market's key with this id is valid for the next entry."""
         self.late: Callable[[Sequence[Statement]], list[tuple[bytes, str]]] = lambda _: []
-        """Of statements that are logged next: the events whose key is retired by now, and since when."""
+        """Of statements that were just logged: the events whose key was retired at their place, and since when."""
         self.forget: Callable[[Collection[bytes]], None] = lambda _: None
         """Told the addresses that are erased, for whoever remembers what lay there."""
 
@@ -112,7 +112,7 @@ class Sequencer:
 
         def act() -> None:
             nonlocal done
-            staged = _until_keys(parents_first(self._queue.peek(limit)))
+            staged = self._until_keys(parents_first(self._queue.peek(limit)))
             done = len(staged)
             if staged:
                 facts = [facts_of_staged(event, market=self.market) for event in staged]
@@ -132,6 +132,9 @@ class Sequencer:
 
     def append(self, staged: Sequence[Staged], facts: Sequence[Facts]) -> None:
         """Sequence events that were never in the queue, in this order, all or none; those in the log are left out."""
+        if len(self._until_keys(staged)) < len(staged):
+            text = "the market changes its keys in the middle of what is recorded at once; record that apart"
+            raise EventRejected(Reason("party.keys.apart", text))
         self._retrying(lambda: self._batch(staged, facts, []))
 
     def follow(self) -> None:
@@ -163,11 +166,17 @@ class Sequencer:
                     logger.warning("%s: another process was faster; again", self._log.origin, extra=extra)
             raise conflict
 
+    def _until_keys(self, staged: Sequence[Staged]) -> Sequence[Staged]:
+        """The events up to and with the first that changes the market's keys: what is behind it needs others."""
+        for number, event in enumerate(staged, 1):
+            if event.type == "party.keys" and orjson.loads(event.event)["actor"] == self.market.hex():
+                return staged[:number]
+        return staged
+
     # One batch
 
     def _batch(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes]) -> None:
         began = time.monotonic()
-        late = self._late(staged)
         with self.observer.step("sequence") as seen:
             self._append(staged, facts, ids)
             seen.events(len(staged))
@@ -176,7 +185,7 @@ class Sequencer:
         seconds = round(time.monotonic() - began, 6)
         extra = {"origin": self._log.origin, "size": self._log.size, "batch": len(staged), "seconds": seconds}
         logger.info("%s: %d events sequenced", self._log.origin, len(staged), extra=extra)
-        for event_id, text in late:
+        for event_id, text in self._late(staged):
             extra = {"origin": self._log.origin, "event": event_id.hex()}
             logger.warning("%s: %s is logged late: %s", self._log.origin, event_id.hex(), text, extra=extra)
 
@@ -385,14 +394,6 @@ class Sequencer:
         )
         facts = facts_of(event_id=draft.id, type="log.time", issuer=self._genesis.hex(), sealed=False, event=draft.data)
         return Row(statement, draft.data), facts
-
-
-def _until_keys(staged: list[Staged]) -> list[Staged]:
-    """The events up to and with the first that changes keys: what comes behind it may need others to sign it."""
-    for number, event in enumerate(staged, 1):
-        if event.type == "party.keys":
-            return staged[:number]
-    return staged
 
 
 def facts_of_staged(event: Staged, *, market: bytes) -> Facts:

@@ -188,11 +188,13 @@ def test_a_late_statement_is_logged_and_told(market: Market, caplog: pytest.LogC
     ada = Signer(market)
     work, new = ada.work(), PartyKey.generate()
     with market.engine.begin() as session:
+        early = ada.submit(ada.work(content="cd"), session=session)
         market.ledger.rotate_keys(ada.id, keys=[new.public], by=ada.key, session=session)
         ticket = ada.submit(work, session=session)
     with caplog.at_level(logging.WARNING):
         market.ledger.publish()
     assert any(ticket.id in record.getMessage() and "key retired" in record.getMessage() for record in caplog.records)
+    assert not any(early.id in record.getMessage() for record in caplog.records)
     assert market.ledger.receipt(ticket).index
     assert findings(market) == [("statement.retired-key", False)]
 
@@ -228,6 +230,32 @@ def test_a_market_with_rotation_keys_needs_one_of_them(market: Market) -> None:
         market.ledger.rotate_keys(keys=[held.public])
     market.ledger.rotate_keys(keys=[held.public, PartyKey.generate().public], by=strong)
     market.work(b"more")
+    assert findings(market) == []
+
+
+def test_a_batch_ends_where_the_market_changes_its_keys(market: Market) -> None:
+    new = PartyKey.generate()
+    with market.engine.begin() as session:
+        market.ledger.register_party("person", session=session)
+        market.ledger.rotate_keys(keys=[new.public], session=session)
+        market.ledger.register_party("person", session=session)
+    with pytest.raises(UnknownKey, match="retired"):
+        market.ledger.publish()
+    assert market.ledger.waiting == 1
+    drafts = [market.ledger.propose_keys(market.ledger.market.hex(), keys=[new.public]) for _ in range(2)]
+    with pytest.raises((EventRejected, UnknownKey)):
+        market.ledger.record_many(drafts)
+
+
+def test_many_accounts_are_claimed_at_once(market: Market) -> None:
+    people = [market.ledger.register_party("person") for _ in range(5)]
+    size = market.ledger.log.size
+    with market.engine.begin() as session:
+        for person in people:
+            market.ledger.claim(person, keys=[PartyKey.generate().public], session=session)
+    assert market.ledger.sequence_once() == 5
+    assert market.ledger.log.size == size + 5
+    market.ledger.publish()
     assert findings(market) == []
 
 
