@@ -35,6 +35,7 @@ KEY = SigningKey(ORIGIN, bytes(range(32)))
 POLICY = Policy.of(KEY.verifier)
 SIGNERS = Signers(PartyKey.from_seed(KEY.seed), PartyKey.from_seed(bytes(range(1, 33))))
 GENESIS = sha256(b"genesis").digest()
+_MARKET = sha256(b"market").digest()
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 SIZES = (2, 2, 250, 253, 255, 256, 509)  # a log is in the middle of a bundle, or about to fill one
@@ -233,6 +234,7 @@ class _History:
             genesis=GENESIS,
             clock=clock,
         )
+        sequencer.market = _MARKET
         sequencer.follow()
         return _Ledger(log, sequencer, limit=self.world.random.choice((1, 3, 4096)))
 
@@ -429,9 +431,9 @@ def _size(signed: bytes) -> int:
 
 
 def _facts(event: Staged):
-    from provenance.sequencer import _facts as facts
+    from provenance.sequencer import facts_of_staged
 
-    return facts(event)
+    return facts_of_staged(event, market=_MARKET)
 
 
 @functools.cache
@@ -439,7 +441,7 @@ def _events() -> tuple[Staged, ...]:
     """More events than a history takes: open and sealed, some with refs to others and with items."""
     pick = Random(7)
     made: list[Staged] = []
-    actor = sha256(b"market").hexdigest()
+    actor = _MARKET.hex()
     for number in range(700):
         item = orjson.dumps({"kind": "title", "salt": pick.randbytes(32).hex(), "value": f"{number}"})
         refs = [{"role": "work", "id": pick.choice(made[-12:]).event_id.hex()}] if number % 3 == 2 else []
