@@ -15,7 +15,7 @@ help:
 	@echo 'make lint    ruff, mypy --strict, import-linter'
 	@echo 'make bench   every figure with its bound; fails when one falls short'
 	@echo 'make soak    the long runs; writes benchmarks/soak.md'
-	@echo 'make docs    the documentation as pages in build/docs, links checked'
+	@echo 'make docs    the reference of events from the models, and all pages in build/docs, links checked'
 	@echo 'make clean   removes what the targets above made'
 
 # Written last, so that an interrupted installation starts over. The first installation brings a pip that knows
@@ -47,6 +47,7 @@ soak: $(READY)
 	$(BIN)/python -m pytest -p tests.soak -m 'soak or hypothesis' --hypothesis-profile=soak $(ARGS)
 
 docs: $(READY)
+	$(BIN)/python docs/events.py docs/reference/events.md
 	$(BIN)/python docs/build.py build/docs
 
 clean:

@@ -24,6 +24,7 @@ __all__ = [
     "Amount",
     "Count",
     "Currency",
+    "Digest",
     "EventType",
     "ExternalId",
     "Hex",
@@ -101,6 +102,9 @@ _Impersonal = AfterValidator(_impersonal)
 
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """32 bytes in lower-case hex: an event id, an address, a SHA-256 digest."""
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64,128}$")]
+"""A digest of any algorithm in lower-case hex, as long as that makes it."""
 
 Origin = Annotated[str, AfterValidator(check_origin)]
 """Name of a log: market.example/log."""

@@ -21,7 +21,7 @@ from provenance.events.envelope import (
     Rules,
     Times,
 )
-from provenance.events.fields import Hex, ManifestLabel, MediaType, Rate, Size, Term, Token, Version
+from provenance.events.fields import Digest, Hex, ManifestLabel, MediaType, Rate, Size, Term, Token, Version
 from provenance.events.vocabulary import (
     GENERATIVE,
     RETIRED,
@@ -58,9 +58,7 @@ def _whole_digests(digests: dict[DigestName, str]) -> dict[DigestName, str]:
     return digests
 
 
-Digests = Annotated[
-    dict[DigestName, Annotated[str, Field(pattern=r"^[0-9a-f]{64,128}$")]], AfterValidator(_whole_digests)
-]
+Digests = Annotated[dict[DigestName, Digest], AfterValidator(_whole_digests)]
 """Digests of one file by the name of the algorithm, in hex; sha-256 is always there."""
 
 

@@ -38,6 +38,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "market": PARTIES,
     "model": ("model.register",),
     "offer": ("offer.attach",),
+    "other": PARTIES,
     "output": WORKS,
     "parent": WORKS,
     "payee": PARTIES,
