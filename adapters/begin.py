@@ -23,7 +23,16 @@ from provenance.statement import sign_statement
 
 __all__ = ["SEALED", "begin"]
 
-SEALED = ("grant.issue",)
+SEALED = (
+    "consent.record",
+    "grant.issue",
+    "grant.transfer",
+    "payout.confirm",
+    "revenue.report",
+    "settlement.compute",
+    "split.declare",
+    "split.transfer",
+)
 """Types whose events stay in the vault."""
 
 
