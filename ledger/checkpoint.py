@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import MalformedError, UnknownKey
 from ledger.merkle import EMPTY_ROOT, HASH_SIZE
-from ledger.note import Note, SigningKey, decode_base64, open_note, shown, sign_note
+from ledger.note import Note, SigningKey, decode_base64, sign_note
 
 if TYPE_CHECKING:
     from ledger.policy import Policy
@@ -92,17 +92,12 @@ def sign_checkpoint(checkpoint: Checkpoint, *keys: SigningKey) -> Checkpoint:
 def open_checkpoint(data: bytes, policy: Policy) -> Checkpoint:
     """Parse `data` and return the checkpoint it proves under `policy`.
 
-    Only a key that the policy lists *for this origin* counts. Raises `MalformedError`, `UnknownKey`,
-    `InvalidSignature`.
+    Only a key that the policy lists *for this origin* counts, and a quorum of its witnesses has to have seen it. Raises
+    `MalformedError`, `UnknownKey`, `InvalidSignature`, `QuorumNotMet`.
     """
-    origin = Checkpoint.parse(Note.parse(data).text).origin
-    keys = policy.keys(origin)
-    if not keys:
-        known = ", ".join(sorted(policy.origins))
-        msg = f"no policy for origin {shown(origin, 200)}: the policy knows {known or 'no log'}"
-        raise UnknownKey(msg)
-    note, _ = open_note(data, keys)
+    note = Note.parse(data)
     parsed = Checkpoint.parse(note.text)
+    policy.verify(note, parsed)
     return Checkpoint(parsed.origin, parsed.size, parsed.root, parsed.extensions, data)
 
 

@@ -1,9 +1,12 @@
-"""Policies: whose signatures a verifier accepts (c2sp.org/tlog-policy).
+"""Policies: whose signatures a verifier accepts, and how many witnesses (c2sp.org/tlog-policy).
 
-The smallest real form: `log` lines, `#` comments and `quorum none`::
+::
 
     log market.example/log+2f1e8d0c+AZ… https://market.example/log
-    quorum none
+    witness north north.example/w+5d3a…+BF… https://north.example/w
+    witness harbour harbour.example+91b2…+BP…
+    group friends 2 north harbour
+    quorum friends
 
 Everything that verifies takes a policy. Nothing that is verified brings its own.
 """
@@ -11,22 +14,38 @@ Everything that verifies takes a policy. Nothing that is verified brings its own
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ledger.errors import MalformedError
-from ledger.note import VerifierKey
+from ledger.cosignature import ML_DSA_44, CosignerKey
+from ledger.errors import MalformedError, QuorumNotMet, UnknownKey
+from ledger.note import Note, VerifierKey, decode_base64, shown
 
-__all__ = ["MAX_POLICY", "LogLine", "Policy"]
+if TYPE_CHECKING:
+    from ledger.checkpoint import Checkpoint
 
-MAX_POLICY = 65_536
-"""Characters of the longest policy that is read."""
+__all__ = ["MAX_LINES", "MAX_POLICY", "Group", "LogLine", "Policy", "Witness"]
+
+MAX_POLICY = 1_000_000
+"""Characters of the longest policy that is read: keys of ML-DSA-44 are long."""
+
+MAX_LINES = 1_000
+"""Most logs, and most witnesses, and most groups."""
+
+NONE = "none"
+"""The quorum that asks for no witness."""
+
+_THRESHOLD = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
+_SPACE = re.compile(r"[ \t]+")
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """One accepted log: its verifier key (whose name is the origin) and, where given, where it is published."""
 
-    key: VerifierKey
+    key: VerifierKey | CosignerKey
     url: str = ""
 
     def __str__(self) -> str:
@@ -34,47 +53,78 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Witness:
+    """One witness: what this policy calls it, its key, and where it answers."""
+
+    name: str
+    key: CosignerKey
+    url: str = ""
+
+    def __str__(self) -> str:
+        return f"witness {self.name} {self.key} {self.url}" if self.url else f"witness {self.name} {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """So many (`all`, `any` or a number, as it was written) of these witnesses and groups."""
+
+    name: str
+    threshold: str
+    members: tuple[str, ...]
+
+    @property
+    def needed(self) -> int:
+        """How many of the members have to agree."""
+        if self.threshold == "all":
+            return len(self.members)
+        return 1 if self.threshold == "any" else int(self.threshold)
+
+    def __str__(self) -> str:
+        return f"group {self.name} {self.threshold} {' '.join(self.members)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """The logs a verifier accepts. Any one listed key of a log's origin is enough; no witness is asked for."""
+    """The logs a verifier accepts, and the witnesses it wants to have seen a checkpoint.
+
+    Any one listed key of a log's origin is enough. `quorum` names a witness or a group, or is "none".
+    """
 
     logs: tuple[LogLine, ...]
+    witnesses: tuple[Witness, ...] = ()
+    groups: tuple[Group, ...] = ()
+    quorum: str = NONE
 
     @classmethod
     def parse(cls, text: str) -> Policy:
-        """Read a policy. Raises `MalformedError` with the line, also for lines it does not know or cannot honor."""
+        """Read a policy. Raises `MalformedError` with the line, also for lines it does not know or cannot honor.
+
+        Members are defined before the group that names them, a name is a member of one group at most, and no public key
+        stands there twice, under whatever names.
+        """
         if len(text) > MAX_POLICY:
             msg = f"policy: {len(text)} characters, want at most {MAX_POLICY}"
             raise MalformedError(msg)
-        logs: list[LogLine] = []
-        quorum = ""
+        read = _Reading()
         for number, line in enumerate(text.split("\n"), 1):
-            words = [word for word in re.split(r"[ \t]+", line) if word]
+            words = [word for word in _SPACE.split(line) if word]
             if not words or words[0].startswith("#"):
                 continue
-            match words:
-                case ["log", key] | ["log", key, _]:
-                    logs.append(LogLine(VerifierKey.parse(key), words[2] if len(words) == 3 else ""))
-                case ["quorum", "none"] if not quorum:
-                    quorum = "none"
-                case _:
-                    msg = f"policy line {number}: {line[:80]!r}, want 'log VKEY [URL]' or, once, 'quorum none'"
-                    raise MalformedError(msg)
-        if not quorum:
-            msg = "policy: no quorum line, want 'quorum none'"
-            raise MalformedError(msg)
-        publics = [log.key.public for log in logs]
-        if len(set(publics)) != len(publics):
-            msg = "policy: one public key stands in it twice"
-            raise MalformedError(msg)
-        return cls(tuple(logs))
+            try:
+                read.line(words)
+            except MalformedError as error:
+                msg = f"policy line {number}: {error}"
+                raise MalformedError(msg) from None
+        return read.policy()
 
     @classmethod
-    def of(cls, *keys: VerifierKey) -> Policy:
-        """The policy that accepts exactly these log keys."""
+    def of(cls, *keys: VerifierKey | CosignerKey) -> Policy:
+        """The policy that accepts exactly these log keys, and asks for no witness."""
         return cls(tuple(LogLine(key) for key in keys))
 
     def __str__(self) -> str:
-        return "".join(f"{log}\n" for log in self.logs) + "quorum none\n"
+        lines = (*self.logs, *self.witnesses, *self.groups)
+        return "".join(f"{line}\n" for line in lines) + f"quorum {self.quorum}\n"
 
     @property
     def origins(self) -> frozenset[str]:
@@ -82,5 +132,157 @@ class Policy:
         return frozenset(log.key.name for log in self.logs)
 
     def keys(self, origin: str) -> tuple[VerifierKey, ...]:
-        """The keys accepted for this origin."""
+        """The Ed25519 note keys accepted for this origin: they sign the log's own statements, too."""
+        return tuple(log.key for log in self.logs if isinstance(log.key, VerifierKey) and log.key.name == origin)
+
+    def log_keys(self, origin: str) -> tuple[VerifierKey | CosignerKey, ...]:
+        """All keys accepted for this origin."""
         return tuple(log.key for log in self.logs if log.key.name == origin)
+
+    def witness(self, name: str) -> Witness | None:
+        """The witness that this policy calls so."""
+        return next((witness for witness in self.witnesses if witness.name == name), None)
+
+    def satisfied(self, names: AbstractSet[str]) -> bool:
+        """Whether the witnesses of these names are a quorum."""
+        groups = {group.name: group for group in self.groups}
+
+        def holds(name: str) -> bool:
+            group = groups.get(name)
+            if group is None:
+                return name in names
+            return sum(map(holds, group.members)) >= group.needed
+
+        return self.quorum == NONE or holds(self.quorum)
+
+    def verify(self, note: Note, checkpoint: Checkpoint) -> tuple[str, ...]:
+        """The witnesses, by the names they have here, that saw the checkpoint which `note` carries.
+
+        One of the log's listed keys must have signed it, and of the witnesses a quorum. Lines of unknown keys are
+        ignored, and so are repeated ones. Raises `UnknownKey` when the origin or no signer is listed here, or a line
+        could mean two keys; `InvalidSignature` or `MalformedError` for the line of a listed key that does not hold,
+        whoever else signed; `QuorumNotMet`.
+        """
+        origin = checkpoint.origin
+        logs = self.log_keys(origin)
+        if not logs:
+            known = ", ".join(sorted(self.origins))
+            msg = f"no policy for origin {shown(origin, 200)}: the policy knows {known or 'no log'}"
+            raise UnknownKey(msg)
+        keys: dict[tuple[str, bytes], list[tuple[str, VerifierKey | CosignerKey]]] = {}
+        for name, key in [*(("", key) for key in logs), *((witness.name, witness.key) for witness in self.witnesses)]:
+            keys.setdefault((key.name, key.key_id), []).append((name, key))
+        seen: dict[tuple[str, bytes], str] = {}
+        for line in note.signatures:
+            identity = (line.name, line.key_id)
+            found = keys.get(identity, [])
+            if identity in seen or not found:
+                continue
+            if len(found) > 1:
+                msg = f"signature by {shown(line.name)} {line.key_id.hex()}: {len(found)} verifier keys match, want one"
+                raise UnknownKey(msg)
+            name, key = found[0]
+            if isinstance(key, VerifierKey):
+                key.verify(note.text, line)
+            else:
+                key.verify(checkpoint, line)
+            seen[identity] = name
+        names = {name for name in seen.values() if name}
+        if "" not in seen.values():
+            signers = ", ".join(sorted({f"{s.name} {s.key_id.hex()}" for s in note.signatures}))
+            msg = f"note: signed by {shown(signers, 200)}, none of them a known key"
+            raise UnknownKey(msg)
+        if not self.satisfied(names):
+            absent = [witness.name for witness in self.wanted() if witness.name not in names]
+            msg = (
+                f"checkpoint of {shown(origin, 200)} at size {checkpoint.size}: cosigned by "
+                f"{', '.join(sorted(names)) or 'no witness'}, want the quorum {self.quorum}; "
+                f"absent: {', '.join(absent)}"
+            )
+            raise QuorumNotMet(msg)
+        return tuple(witness.name for witness in self.witnesses if witness.name in names)
+
+    def wanted(self) -> tuple[Witness, ...]:
+        """The witnesses that can count for the quorum, in the order of the policy."""
+        reached = set(self._below(self.quorum))
+        return tuple(witness for witness in self.witnesses if witness.name in reached)
+
+    def _below(self, name: str) -> Iterator[str]:
+        group = next((group for group in self.groups if group.name == name), None)
+        if group is None:
+            yield name
+        else:
+            for member in group.members:
+                yield from self._below(member)
+
+
+class _Reading:
+    """The lines of one policy, one after the other."""
+
+    def __init__(self) -> None:
+        self._logs: list[LogLine] = []
+        self._witnesses: list[Witness] = []
+        self._groups: list[Group] = []
+        self._quorum = ""
+        self._names: set[str] = {NONE}
+        self._used: set[str] = set()
+
+    def line(self, words: Sequence[str]) -> None:
+        match words:
+            case ["log", key] | ["log", key, _]:
+                self._logs.append(LogLine(_log_key(key), words[2] if len(words) == 3 else ""))
+            case ["witness", name, key] | ["witness", name, key, _]:
+                self._define(name)
+                self._witnesses.append(Witness(name, CosignerKey.parse(key), words[3] if len(words) == 4 else ""))
+            case ["group", name, threshold, *members] if members:
+                self._add_group(name, threshold, members)
+            case ["quorum", name] if not self._quorum:
+                if name not in self._names:
+                    msg = f"quorum {shown(name)}: no witness or group of this name stands before it"
+                    raise MalformedError(msg)
+                self._quorum = name
+            case _:
+                msg = f"{' '.join(words)[:80]!r}, want a line of log, witness, group or, once, quorum"
+                raise MalformedError(msg)
+        if max(len(self._logs), len(self._witnesses), len(self._groups)) > MAX_LINES:
+            msg = f"more than {MAX_LINES} lines of a kind"
+            raise MalformedError(msg)
+
+    def _define(self, name: str) -> None:
+        if name in self._names:
+            msg = f"the name {shown(name)} is taken"
+            raise MalformedError(msg)
+        self._names.add(name)
+
+    def _add_group(self, name: str, threshold: str, members: Sequence[str]) -> None:
+        for member in members:
+            if member == NONE or member not in self._names:
+                msg = f"group {shown(name)}: no witness or group {shown(member)} stands before it"
+                raise MalformedError(msg)
+            if member in self._used:
+                msg = f"group {shown(name)}: {shown(member)} is a member already, here or of another group"
+                raise MalformedError(msg)
+            self._used.add(member)
+        self._define(name)
+        if threshold not in {"all", "any"} and (not _THRESHOLD.fullmatch(threshold) or int(threshold) > len(members)):
+            msg = f"group {shown(name)}: {shown(threshold)} of {len(members)}, want all, any, or 1 to {len(members)}"
+            raise MalformedError(msg)
+        self._groups.append(Group(name, threshold, tuple(members)))
+
+    def policy(self) -> Policy:
+        if not self._quorum:
+            msg = "policy: no quorum line, want 'quorum NAME' or 'quorum none'"
+            raise MalformedError(msg)
+        publics = [log.key.public for log in self._logs] + [witness.key.public for witness in self._witnesses]
+        if len(set(publics)) != len(publics):
+            msg = "policy: one public key stands in it twice"
+            raise MalformedError(msg)
+        return Policy(tuple(self._logs), tuple(self._witnesses), tuple(self._groups), self._quorum)
+
+
+def _log_key(text: str) -> VerifierKey | CosignerKey:
+    """A note key of Ed25519, or a cosigner key of ML-DSA-44: what a log signs with."""
+    raw = decode_base64(text.split("+", 2)[-1], "log key")
+    if raw[:1] == bytes((ML_DSA_44,)):
+        return CosignerKey.parse(text)
+    return VerifierKey.parse(text)

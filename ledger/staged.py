@@ -110,7 +110,9 @@ class StagedBatches:
                 changed = redacted_bundle(self._objects, number, indexes)
             else:
                 there = get_or_none(self._objects, open_path(number))
-                data = pack_open([row.opened for row in edge.rows])
+                data = without(there or b"", indexes, number)
+                if len(parse_open(data)) < len(edge.rows):  # an older one
+                    data = pack_open([row.opened for row in edge.rows])
                 changed = None if there in {None, data} else (open_path(number), data)
             if changed is not None:
                 self._objects.replace(*changed)

@@ -24,6 +24,7 @@ from provenance.erasures import ErasedInCopy
 from provenance.verify import verify_work
 
 from .conftest import ORIGIN, Clock, Market
+from .test_index import dump
 
 TABLES = ("entries", "links", "digests", "times", "erased", "places", "kin")
 
@@ -440,3 +441,46 @@ def test_at_every_write(tmp_path, apart, applied) -> None:
         assert index_of(url) == live
         number += 1
     assert writes > 5
+
+
+def _elsewhere(ledger, tmp_path, **where) -> None:
+    """A bundle and more, an event in each erased; a second process that knew both goes on; the index made again."""
+    url = where.pop("url")
+    (tmp_path / "work.bin").write_bytes(b"a work")
+    ada = ledger.register_party("person")
+    works = [ledger.create(tmp_path / "work.bin", creators=[ada])]
+    grow(ledger, 300)
+    (tmp_path / "other.bin").write_bytes(b"another work")
+    works.append(ledger.derive(tmp_path / "other.bin", parents=works, creators=[ada]))
+    other = connect(url, clock=Clock(), **where)
+    events = [ledger.event(work) for work in works]
+    erase(ledger, *works)
+    grow(other, 300)
+    stored = ledger.log._objects
+    for event in events:
+        assert holds(stored, event) == []
+        assert all(event not in row.opened for row in other.log.rows(0, other.log.size))
+    if other.log.has_transactions:
+        assert not any(row.opened in events for row in stored.rows(ORIGIN))
+    for work in works:
+        assert other.receipt(work).event is None
+    live = dump(ledger.index)
+    assert {kin.parent.hex() for kin in ledger.index.derivations([bytes.fromhex(works[1].id)])} == {works[0].id}
+    rebuild_index(url, **{name: at for name, at in where.items() if name in {"objects", "schema"}})
+    assert dump(connect(url, clock=Clock(), **where).index) == live
+
+
+@pytest.mark.parametrize("schema", [None, "ours"])
+def test_in_postgresql(postgres, tmp_path, schema) -> None:
+    url = postgres.database()
+    keys = {name: f"file:{tmp_path / f'{name}.key'}" for name in ("log", "market", "claim")}
+    where = {"schema": schema, "keys": keys, "publish": tmp_path / "public"}
+    ledger = create(url, origin=ORIGIN, clock=Clock(), **where)
+    _elsewhere(ledger, tmp_path, url=url, **where)
+    assert audit(open_log(tmp_path / "public", ledger.log.policy)).statuses["erased"] == 2
+
+
+def test_in_s3(seaweed, tmp_path) -> None:
+    bucket, url = seaweed.bucket(probed=True), f"sqlite:///{tmp_path / 'market.db'}"
+    ledger = create(url, origin=ORIGIN, clock=Clock(), objects=bucket)
+    _elsewhere(ledger, tmp_path, url=url, objects=bucket)
