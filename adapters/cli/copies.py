@@ -17,6 +17,7 @@ from adapters.keys import key_files
 from ledger.copy import copy_log
 from ledger.errors import MalformedError, NotFound
 from ledger.fsck import Fault
+from ledger.note import VerifierKey
 from ledger.policy import Policy
 from ledger.storage import Objects
 from provenance.erasures import ErasedInCopy
@@ -136,7 +137,8 @@ def _check(folder: Path | None, policy: Path | None, where: Where, as_json: bool
     key = None
     if policy is not None:
         try:
-            key = Policy.parse(_read(policy).decode("utf-8", "replace")).logs[0].key
+            logs = Policy.parse(_read(policy).decode("utf-8", "replace")).logs
+            key = next((log.key for log in logs if isinstance(log.key, VerifierKey)), None)
         except MalformedError as error:
             msg = f"--policy {policy}: {error}"
             raise typer.BadParameter(msg) from error
