@@ -314,6 +314,7 @@ def test_in_any_order(store, seed):
             log.extend([Row(b"why %d" % size, b"")], redact=some)
             log.redact(some)
             gone |= {*some}
+        assert not any(_holds(at, index) for at in (store, place) for index in gone)
     log.publish()
     for at in (store, place):
         assert not any(_holds(at, index) for index in gone)
@@ -323,3 +324,55 @@ def test_in_any_order(store, seed):
     why = [i for i, row in enumerate(handles[0].rows(0, size)) if row.entry.startswith((b"why", b"genesis"))]
     assert [item for i, item in enumerate(shown) if i not in why] == [s for i, s in enumerate(secret) if i not in why]
     assert fsck(Client(place, log.policy)) == log.checkpoint.size
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_in_any_order_with_writes_that_fail(seed):
+    """As above, and any write may be lost, or its reply; whoever redacts says so again until nobody objects."""
+    chance = random.Random(seed)
+    stores = [_Listing(MemoryStore()) for _ in range(3)]
+    store, cell, place = stores
+    where = {"checkpoints": cell, "publish": [place]}
+    handles = [Log.create(store, KEY, b"genesis", **where)]
+    handles.append(Log.open(store, KEY, **where))
+    gone: set[int] = set()
+
+    def calmly(act):
+        for each in stores:
+            each.fail_at = None
+        return act()
+
+    for _ in range(30):
+        at = chance.randrange(2)
+        failing = chance.choice(stores)
+        failing.fail_at = len(failing.writes) + chance.randrange(12) if chance.random() < 0.7 else None
+        failing.applied = chance.random() < 0.5
+        some = [chance.randrange(calmly(handles[at].refresh)) for _ in range(3)] if chance.random() < 0.3 else []
+        failing.fail_at = len(failing.writes) + chance.randrange(12) if chance.random() < 0.7 else None
+        size = handles[at].size
+        with contextlib.suppress(Unavailable):
+            if some:
+                handles[at].extend([Row(b"why", b"")], redact=some, at=size)
+                handles[at].redact(some)
+            elif chance.random() < 0.6:
+                handles[at].extend([Row(b"entry", SECRET + b"x;")] * chance.choice([1, 40, 300]))
+            elif chance.random() < 0.7:
+                handles[at].publish()
+            else:
+                handles[at] = Log.open(store, KEY, **where)
+        if some:
+            if calmly(handles[at].refresh) == size:
+                handles[at].extend([Row(b"why", b"")], redact=some, at=size)
+            handles[at].redact(some)
+            gone |= {*some}
+        calmly(lambda: None)
+    log = Log.open(store, KEY, **where)
+    log.publish()
+    why = {i for i, row in enumerate(log.rows(0, log.size)) if row.entry in {b"why", b"genesis"}}
+    want = [SECRET + b"x;" if i not in gone | why else b"" for i in range(log.size)]
+    assert [row.opened for row in log.rows(0, log.size)] == want
+    for each in (store, place):
+        client = Client(each, log.policy)
+        assert fsck(client) == log.size
+        shown = [item for n in range(-(-log.size // 256)) for item in [*client.opened(n), *[b""] * 256][:256]]
+        assert shown[: log.size] == want
