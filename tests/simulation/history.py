@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -21,7 +21,9 @@ from ledger.policy import Policy
 from ledger.storage import Head
 from ledger.testing import MemoryStore
 from provenance.canonical import address
+from provenance.erasures import named_in
 from provenance.index import Facts, facts_of
+from provenance.index.facts import facts_left
 from provenance.keys import PartyKey
 from provenance.queue import Staged
 from provenance.sequencer import Sequencer, Signers
@@ -89,6 +91,7 @@ class _History:
     publishing: int = 0  # that publish
     published: int = 0  # entries that `publish` has returned for since then
     sequencers: int = 0
+    erases: bool = False  # open events, now and then
     rested: bool = False  # faults are over
     resting: set[str] = field(default_factory=set)  # sequencers that have seen it
 
@@ -127,6 +130,8 @@ class _History:
                 setattr(weather, name, pick.random() * most)
         if pick.random() < 0.4:
             weather.stale = pick.random() * 2
+        # Who is shown what was there before may write it again: no storage that is so for long can promise to forget.
+        self.erases = not weather.stale and pick.random() < 0.5
         weather.slow = pick.choice((0.0, 0.01, 0.1))
         world.crash_chance = pick.choice((0, 0, 0.002, 0.01, 0.02))
         world.restart = self._restart
@@ -239,8 +244,10 @@ class _History:
         return _Ledger(log, sequencer, limit=self.world.random.choice((1, 3, 4096)))
 
     def _work(self, ledger: _Ledger, process: Process) -> None:
-        act = self.world.random.choice((self._by_worker, self._by_calls, self._by_calls, self._bulk))
-        act(ledger, process)
+        acts = [self._by_worker, self._by_calls, self._by_calls, self._bulk]
+        if self.erases:
+            acts += [self._erase, self._erase]
+        self.world.random.choice(acts)(ledger, process)
 
     def _by_worker(self, ledger: _Ledger, process: Process) -> None:
         """A worker, and a verb without a session beside it."""
@@ -289,6 +296,27 @@ class _History:
                 self.world.sleep(self.world.random.random())
                 continue
             self.recorded += ids
+            return
+
+    def _erase(self, ledger: _Ledger, _: Process) -> None:
+        """An open event of the log is erased, and that repeated until it is known to have happened."""
+        pick = self.world.random
+        facts = self.index.facts if not self.index.joins else self.database.state.facts
+        names = [fact for fact in facts if fact.type == "work.create" and not fact.sealed]
+        if not names:
+            return
+        gone = pick.choice(names)
+        erasure = _erasure(gone.event_id, pick)
+        self.tried.append(erasure.event_id)
+        for _ in range(5):
+            try:
+                ledger.sequencer.append([erasure], [_facts(erasure)])
+            except (Unavailable, Conflict, NotFound) as error:
+                self._allowed(error)
+                self.world.sleep(pick.random())
+                continue
+            self.recorded.append(erasure.event_id)
+            self.world.count("erasures")
             return
 
     def _allowed(self, error: Exception) -> None:
@@ -344,12 +372,17 @@ class _History:
                 raise Violation(msg)
             for number in range(-(-size // 256)):
                 opened = [row.opened for row in rows[number * 256 : number * 256 + 256]]
-                if client.opened(number) != (opened if any(opened) else []):
+                shown = client.opened(number)
+                if self.erases:  # where all was erased, an open bundle with nothing in it is left
+                    shown += [b""] * (len(opened) - len(shown))
+                if shown != (opened if any(opened) or self.erases else []):
                     msg = f"{bucket.name}: other open events in bundle {number}"
                     raise Violation(msg)
-        self._check_events(rows)
+        named = named_in(rows)
+        self._check_events(rows, named)
+        self._check_forgotten(rows, named)
         facts = self.index.facts if not self.index.joins else self.database.state.facts
-        if facts != [_facts_at(row, self.vault) for row in rows]:
+        if facts != [_facts_at(row, self.vault, named) for row in rows]:
             msg = "the index is not what a rebuild would give"
             raise Violation(msg)
         times = [fact.time for fact in facts if fact.time]
@@ -370,7 +403,22 @@ class _History:
             msg = f"a checkpoint of size {max(self.network.signed)} was signed, the log has {len(rows)} entries"
             raise Violation(msg)
 
-    def _check_events(self, rows: Sequence[Row]) -> None:
+    def _check_forgotten(self, rows: Sequence[Row], named: Mapping[bytes, bytes | None]) -> None:
+        """Of what is erased nothing is left, wherever the log lies."""
+        pool = {event.event_id: event.event for event in _events()}
+        gone = [pool[event_id] for event_id in named if event_id in pool]
+        held = [("the database", list(self.database.state.objects.items()))]
+        held += [(bucket.name, [(path, bucket.now(path)) for path in bucket.paths()]) for bucket in self._shown()]
+        for where, objects in held:
+            for path, data in objects:
+                if any(event in (data or b"") for event in gone):
+                    msg = f"{where}: {path} holds an event that is erased"
+                    raise Violation(msg)
+        if any(row.opened in gone for row in [*rows, *(row for _, row in self.database.state.rows)]):
+            msg = "a row holds an event that is erased"
+            raise Violation(msg)
+
+    def _check_events(self, rows: Sequence[Row], named: Mapping[bytes, bytes | None]) -> None:
         pool = {event.event_id: event for event in _events()}
         counts: Counter[bytes] = Counter()
         for row in rows[2:]:
@@ -378,7 +426,8 @@ class _History:
                 statement = Statement.parse(row.entry)
                 counts[statement.event_id] += 1
                 event = pool.get(statement.event_id)
-                if event is not None and not event.sealed and row.opened != event.event:
+                here = event is not None and not event.sealed and event.event_id not in named
+                if event is not None and here and row.opened != event.event:
                     msg = f"entry {rows.index(row)}: its open event is gone"
                     raise Violation(msg)
         twice = [event_id.hex()[:8] for event_id, count in counts.items() if count > 1]
@@ -411,12 +460,17 @@ class _Still:
         return data
 
 
-def _facts_at(row: Row, vault: Vault | _Nothing) -> Facts:
+def _facts_at(row: Row, vault: Vault | _Nothing, named: Mapping[bytes, bytes | None]) -> Facts:
     """What a rebuild would note of this entry."""
     try:
         statement = Statement.parse(row.entry)
     except MalformedError:
         return Facts(b"", "", b"", False, "", "", (), (), "")
+    if statement.event_id in named:
+        stone = named[statement.event_id]
+        return facts_left(
+            event_id=statement.event_id, type=statement.type, issuer=statement.issuer, tombstone=stone
+        )
     return facts_of(
         event_id=statement.event_id,
         type=statement.type,
@@ -434,6 +488,23 @@ def _facts(event: Staged):
     from provenance.sequencer import facts_of_staged
 
     return facts_of_staged(event, market=_MARKET)
+
+
+def _erasure(event_id: bytes, pick: Random) -> Staged:
+    """An erasure of one event, with its tombstone."""
+    event = orjson.loads(next(event.event for event in _events() if event.event_id == event_id))
+    stone = {"event": event_id.hex(), "type": "work.create", "actor": event["actor"], "refs": event["refs"]}
+    data = orjson.dumps(
+        {
+            "actor": _MARKET.hex(),
+            "body": {"targets": [event_id.hex()], "tombstones": [stone]},
+            "claimed_at": "2026-01-01T00:00:00Z",
+            "refs": [],
+            "salt": pick.randbytes(32).hex(),
+            "strength": "observed",
+        }
+    )
+    return Staged(0, address(data), "erasure.execute", data, (), None, sealed=False)
 
 
 @functools.cache
@@ -470,7 +541,7 @@ def _began(setup: str, size: int) -> tuple[State, dict[str, bytes], dict[int, by
     checkpoint = log.checkpoint
     rows = list(log.rows(0, size))
     vault = _Nothing()
-    facts = [_facts_at(row, vault) for row in rows]
+    facts = [_facts_at(row, vault, {}) for row in rows]
     head = Head(size, checkpoint.signed)
     signed = {checkpoint.size: checkpoint.root}
     state = State(head=head, facts=facts)
