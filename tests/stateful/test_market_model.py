@@ -339,6 +339,7 @@ class MarketMachine(RuleBasedStateMachine):
         self.sync()
         self.model.pending[split] = (work, shares, set())
         self.model.shares[work] = self.ledger.shares_of(work)
+        self.sync()
         if yes:
             assert self.ledger.agreement(split).state == "effective"  # type: ignore[union-attr]
         else:
@@ -409,8 +410,8 @@ class MarketMachine(RuleBasedStateMachine):
         rotation = self.rotation_of(party)
         draft = self.ledger.propose_keys(party, keys=[key.public], rotation_keys=[rotation.public])
         self.submit(draft, party, rotation)
-        self.sync()
         self.model.keys[party] = [*seeds, key._seed]
+        self.sync()
         with pytest.raises(LedgerError):  # the old key is retired
             self.attest(party, old)
         self.attest(party, key)
@@ -453,8 +454,9 @@ class MarketMachine(RuleBasedStateMachine):
         while self.ledger.sequence_once():
             pass
         size = self.ledger.log.size
-        if not self.past or self.past[-1][0] != size:
-            self.past.append((size, copy.deepcopy(self.model)))
+        if self.past and self.past[-1][0] == size:
+            self.past.pop()  # the model has learned what the log knew before it
+        self.past.append((size, copy.deepcopy(self.model)))
 
     @rule()
     def asks(self) -> None:
