@@ -20,6 +20,7 @@ __all__ = [
     "ReadNodes",
     "Tree",
     "consistency_nodes",
+    "fold",
     "frontier",
     "inclusion_nodes",
     "leaf_hash",
@@ -121,7 +122,7 @@ class Tree:
 
     def root(self) -> bytes:
         """Root hash of the leaves so far; `EMPTY_ROOT` when there is none."""
-        return _fold(self._nodes) if self._nodes else EMPTY_ROOT
+        return fold(self._nodes) if self._nodes else EMPTY_ROOT
 
 
 def range_nodes(start: int, stop: int) -> Iterator[Node]:
@@ -136,7 +137,7 @@ def range_nodes(start: int, stop: int) -> Iterator[Node]:
 
 def tree_root(size: int, read: ReadNodes) -> bytes:
     """Root of the first `size` leaves, from the nodes of their frontier."""
-    return _fold(read(list(range_nodes(0, size)))) if size else EMPTY_ROOT
+    return fold(read(list(range_nodes(0, size)))) if size else EMPTY_ROOT
 
 
 def inclusion_nodes(index: int, size: int) -> list[list[Node]]:
@@ -265,7 +266,7 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def _fold(nodes: Sequence[bytes]) -> bytes:
+def fold(nodes: Sequence[bytes]) -> bytes:
     """Root over complete subtrees of falling size, left to right."""
     root = nodes[-1]
     for node in reversed(nodes[:-1]):
@@ -275,7 +276,7 @@ def _fold(nodes: Sequence[bytes]) -> bytes:
 
 def _build(groups: list[list[Node]], read: ReadNodes) -> tuple[bytes, ...]:
     hashes = iter(read([node for group in groups for node in group]))
-    return tuple(_fold([next(hashes) for _ in group]) for group in groups)
+    return tuple(fold([next(hashes) for _ in group]) for group in groups)
 
 
 def _check_order(name: str, value: int, low: int, high: int | None) -> None:

@@ -132,8 +132,6 @@ def test_consistency(vectors):
 @pytest.mark.parametrize(
     "file, reason",
     [
-        ("merkle/subtree_inclusion.jsonl", "subtree proofs are not spoken yet"),
-        ("merkle/subtree_consistency.jsonl", "subtree proofs are not spoken yet"),
         ("tlog/go_paths.json", "paths with a tile height in them belong to the Go checksum database alone"),
         ("tlog/navigli2025h2/tile/data", "entries of static-ct-api are no entry bundles"),
     ],
