@@ -214,7 +214,7 @@ class Log:
         self._signing_key()
         check_rows(rows)
         gone = newest_part(redact)  # older bundles are written by nobody else any more: `redact()` can do them
-        self._check_indexes(redact, self.size)
+        self._check_indexes(redact)
         return self._group.submit(Pending(rows, within, at=at, redact=gone)) if rows or within else self.size
 
     def redact(self, indexes: Collection[int]) -> None:
@@ -229,9 +229,7 @@ class Log:
         """
         if not indexes:
             return
-        if max(indexes) >= self.size:
-            self.refresh()
-        self._check_indexes(indexes, self.size)
+        self._check_indexes(indexes)
         for some in parts(indexes):
             self._group.submit(Pending((), None, redact=some))
         with self._publishing:
@@ -443,10 +441,12 @@ class Log:
         except NotFound:
             return [] if self._database is None else [b""] * WIDTH
 
-    def _check_indexes(self, indexes: Collection[int], size: int) -> None:
-        wrong = next((index for index in indexes if not 0 <= index < size), None)
+    def _check_indexes(self, indexes: Collection[int]) -> None:
+        if indexes and max(indexes) >= self.size:
+            self.refresh()  # another process may have sequenced them
+        wrong = next((index for index in indexes if not 0 <= index < self.size), None)
         if wrong is not None:
-            msg = f"{self.origin}: entry #{wrong} to be redacted, the log has {size}"
+            msg = f"{self.origin}: entry #{wrong} to be redacted, the log has {self.size}"
             raise NotFound(msg)
 
     def _sign(self, edge: Edge) -> Checkpoint:

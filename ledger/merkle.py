@@ -20,9 +20,11 @@ __all__ = [
     "ReadNodes",
     "Tree",
     "consistency_nodes",
+    "consistency_root",
     "fold",
     "frontier",
     "inclusion_nodes",
+    "inclusion_root",
     "leaf_hash",
     "node_hash",
     "prove_consistency",
@@ -186,9 +188,21 @@ def prove_consistency(old: int, new: int, read: ReadNodes) -> tuple[bytes, ...]:
 
 def verify_inclusion(proof: Sequence[bytes], *, index: int, size: int, leaf: bytes, root: bytes) -> None:
     """Raise `ProofMismatch` unless `leaf` (a leaf hash) stands at `index` under `root` (RFC 9162 §2.1.3.2)."""
+    _check_hashes((), root)
+    node = inclusion_root(proof, index=index, size=size, leaf=leaf)
+    if node != root:
+        msg = f"inclusion proof of {index} in {size}: leads to root {node.hex()}, want {root.hex()}"
+        raise ProofMismatch(msg)
+
+
+def inclusion_root(proof: Sequence[bytes], *, index: int, size: int, leaf: bytes) -> bytes:
+    """The root under which `leaf` (a leaf hash) stands at `index`, for whoever has a signature over it.
+
+    Raises `ProofMismatch` for a proof of another length than such a tree's.
+    """
     _check_order("size", size, 1, None)
     _check_order("index", index, 0, size - 1)
-    _check_hashes(proof, leaf, root)
+    _check_hashes(proof, leaf)
     fn, sn, node = index, size - 1, leaf
     for sibling in proof:
         if sn == 0:
@@ -206,9 +220,7 @@ def verify_inclusion(proof: Sequence[bytes], *, index: int, size: int, leaf: byt
     if sn:
         msg = f"inclusion proof of {index} in {size}: {len(proof)} hashes, too few"
         raise ProofMismatch(msg)
-    if node != root:
-        msg = f"inclusion proof of {index} in {size}: leads to root {node.hex()}, want {root.hex()}"
-        raise ProofMismatch(msg)
+    return node
 
 
 def verify_consistency(proof: Sequence[bytes], *, old: int, new: int, old_root: bytes, new_root: bytes) -> None:
@@ -216,18 +228,27 @@ def verify_consistency(proof: Sequence[bytes], *, old: int, new: int, old_root: 
 
     RFC 9162 §2.1.4.2. `1 ≤ old ≤ new`: an empty old tree proves nothing and is refused here, as the RFC has it.
     """
+    _check_hashes((), new_root)
+    second = consistency_root(proof, old=old, new=new, old_root=old_root)
+    if second != new_root:
+        msg = f"consistency proof from {old} to {new}: leads to new root {second.hex()}, want {new_root.hex()}"
+        raise ProofMismatch(msg)
+
+
+def consistency_root(proof: Sequence[bytes], *, old: int, new: int, old_root: bytes) -> bytes:
+    """The root of the tree of `new` leaves that begins with the one under `old_root`, as the proof has it.
+
+    For whoever has a signature over it. Raises `ProofMismatch`.
+    """
     _check_order("new size", new, 1, None)
     _check_order("old size", old, 1, new)
-    _check_hashes(proof, old_root, new_root)
+    _check_hashes(proof, old_root)
     where = f"consistency proof from {old} to {new}"
     if old == new:
         if proof:
             msg = f"{where}: {len(proof)} hashes, want none for equal sizes"
             raise ProofMismatch(msg)
-        if old_root != new_root:
-            msg = f"{where}: equal sizes, roots {old_root.hex()} and {new_root.hex()}"
-            raise ProofMismatch(msg)
-        return
+        return old_root
     path = list(proof) if old & (old - 1) else [old_root, *proof]
     if not path:
         msg = f"{where}: no hashes"
@@ -256,9 +277,7 @@ def verify_consistency(proof: Sequence[bytes], *, old: int, new: int, old_root: 
     if first != old_root:
         msg = f"{where}: leads to old root {first.hex()}, want {old_root.hex()}"
         raise ProofMismatch(msg)
-    if second != new_root:
-        msg = f"{where}: leads to new root {second.hex()}, want {new_root.hex()}"
-        raise ProofMismatch(msg)
+    return second
 
 
 def _split(size: int) -> int:

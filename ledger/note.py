@@ -190,6 +190,10 @@ class SigningKey:
         """Sign the text of a note, its last newline included."""
         return Signature(self.name, self.verifier.key_id, self._private.sign(text.encode()))
 
+    def sign_bytes(self, message: bytes) -> bytes:
+        """Ed25519 signature over `message`, 64 bytes, for other formats that the same key signs."""
+        return self._private.sign(message)
+
 
 def sign_note(text: str, *keys: SigningKey, others: Iterable[Signature] = ()) -> bytes:
     """Sign `text` with every key and return the note; `others` are kept, except where one of `keys` replaces them.
