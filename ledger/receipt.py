@@ -1,0 +1,309 @@
+"""COSE receipts: the same proofs, in the form that SCITT speaks (RFC 9942, RFC 9943).
+
+::
+
+    18([<<{1: -8, 4: h'…kid', 15: {1: "market.example/log", 2: "…subject"}, 395: 1}>>,  protected: alg, kid, claims, vds
+        {396: {-1: [<<[5, 3, [h'…32 bytes', …]]>>]}},                                     size, index, path
+        nil,                                                                             the payload is the tree's root
+        h'…64 bytes signature'])
+
+A receipt for consistency carries `-2: [<<[old size, new size, path]>>]`, and its payload is the newer root. The leaf is
+the whole entry, as everywhere in this log; for a signed statement that is the statement with an empty unprotected
+header. One receipt has one encoding (RFC 8949 §4.2.1): the parser encodes again what it read, and refuses any
+difference. The CDDL asks for one hash at least, so a tree of one leaf has no receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from typing import Any, Literal
+
+import cbor2
+from cryptography.exceptions import InvalidSignature as BadSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from ledger.errors import InvalidSignature, MalformedError, UnknownKey
+from ledger.merkle import HASH_SIZE, MAX_PROOF, consistency_root, inclusion_root, leaf_hash
+from ledger.note import SigningKey, VerifierKey, shown
+from ledger.policy import Policy
+
+__all__ = [
+    "MAX_RECEIPT",
+    "MAX_RECEIPTS",
+    "Receipt",
+    "join_receipts",
+    "key_id_of",
+    "key_set",
+    "parse_key_set",
+    "sign_receipt",
+    "split_receipts",
+]
+
+MAX_RECEIPT = 8_192
+"""Bytes of the longest receipt that is read."""
+
+MAX_RECEIPTS = 16
+"""Most receipts of one transparent statement."""
+
+Kind = Literal["inclusion", "consistency"]
+
+_EDDSA = -8
+_ALG, _KID, _CLAIMS, _VDS, _PROOFS, _RECEIPTS = 1, 4, 15, 395, 396, 394
+_ISS, _SUB = 1, 2
+_RFC9162 = 1
+_LABELS: dict[Kind, int] = {"inclusion": -1, "consistency": -2}
+_SIGN1 = 18
+_SIGNATURE = 64
+_MOST_STATEMENT = 65_535 + MAX_RECEIPT * MAX_RECEIPTS
+_MOST_KEYS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One receipt, to be believed only after `verify_inclusion` or `verify_consistency`.
+
+    `numbers` are (tree size, 0-based index) for inclusion, (old size, new size) for consistency. `issuer` is the log's
+    origin, `subject` what it is about, "" when it says nothing.
+    """
+
+    kind: Kind
+    numbers: tuple[int, int]
+    path: tuple[bytes, ...]
+    kid: bytes
+    issuer: str
+    subject: str
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        small, large = self.numbers if self.kind == "consistency" else (self.numbers[1] + 1, self.numbers[0])
+        if not 0 < small <= large < 1 << 63 or not 1 <= len(self.path) <= MAX_PROOF:
+            msg = (
+                f"receipt of {self.kind}: {self.numbers} with {len(self.path)} hashes, want 1 to {MAX_PROOF} and sizes"
+            )
+            raise MalformedError(msg)
+        if any(len(each) != HASH_SIZE for each in self.path) or len(self.signature) != _SIGNATURE:
+            msg = f"receipt of {self.kind}: want hashes of {HASH_SIZE} bytes and a signature of {_SIGNATURE}"
+            raise MalformedError(msg)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Receipt:
+        """Read a receipt; `bytes(Receipt.parse(data)) == data`. Raises `MalformedError`. Verifies nothing."""
+        if len(data) > MAX_RECEIPT:
+            msg = f"receipt: {len(data)} bytes, want at most {MAX_RECEIPT}"
+            raise MalformedError(msg)
+        protected, unprotected, payload, signature = _sign1(data, "receipt")
+        if payload is not None:
+            msg = "receipt: carries a payload, want none: the verifier computes the root"
+            raise MalformedError(msg)
+        head = _decode(protected, "receipt: protected header")
+        proofs = unprotected.get(_PROOFS) if set(unprotected) == {_PROOFS} else None
+        if not isinstance(proofs, dict) or len(proofs) != 1:
+            msg = "receipt: unprotected header, want 396 with one kind of proof and nothing else"
+            raise MalformedError(msg)
+        (label, found), *_ = proofs.items()
+        kind: Kind | None = next((kind for kind, each in _LABELS.items() if each == label), None)
+        if kind is None or not isinstance(found, list) or len(found) != 1 or type(found[0]) is not bytes:
+            msg = f"receipt: proofs under {label!r:.40}, want one, as bytes, under -1 or -2"
+            raise MalformedError(msg)
+        proof = _decode(found[0], "receipt: proof")
+        issuer, subject, kid = _head(head)
+        match proof:
+            case [int() as first, int() as second, [*path]] if all(type(each) is bytes for each in path):
+                receipt = cls(kind, (first, second), tuple(path), kid, issuer, subject, signature)
+            case _:
+                msg = "receipt: proof, want two sizes and a list of hashes"
+                raise MalformedError(msg)
+        if bytes(receipt) != data:
+            msg = "receipt: not the one encoding of what it says"
+            raise MalformedError(msg)
+        return receipt
+
+    def __bytes__(self) -> bytes:
+        proof = _encode([*self.numbers, list(self.path)])
+        unprotected = {_PROOFS: {_LABELS[self.kind]: [proof]}}
+        return _encode(cbor2.CBORTag(_SIGN1, [self._protected(), unprotected, None, self.signature]))
+
+    def verify_inclusion(self, entry: bytes, policy: Policy) -> bytes:
+        """The root of the tree of `numbers[0]` entries, in which exactly these bytes stand at `numbers[1]`.
+
+        The log and its keys come from `policy`, the leaf from `entry`. Raises `ProofMismatch`, `UnknownKey`,
+        `InvalidSignature`.
+        """
+        self._want("inclusion")
+        size, index = self.numbers
+        root = inclusion_root(self.path, index=index, size=size, leaf=leaf_hash(entry))
+        self._verify(root, policy)
+        return root
+
+    def verify_consistency(self, old_root: bytes, policy: Policy) -> bytes:
+        """The root of the newer tree, which begins with the older one that the verifier knows by its root.
+
+        The verifier compares `numbers[0]` with the size it remembers. Raises `ProofMismatch`, `UnknownKey`,
+        `InvalidSignature`.
+        """
+        self._want("consistency")
+        old, new = self.numbers
+        root = consistency_root(self.path, old=old, new=new, old_root=old_root)
+        self._verify(root, policy)
+        return root
+
+    def _want(self, kind: Kind) -> None:
+        if self.kind != kind:
+            msg = f"receipt: is one of {self.kind}, want {kind}"
+            raise InvalidSignature(msg)
+
+    def _protected(self) -> bytes:
+        claims = {_ISS: self.issuer, **({_SUB: self.subject} if self.subject else {})}
+        return _encode({_ALG: _EDDSA, _KID: self.kid, _CLAIMS: claims, _VDS: _RFC9162})
+
+    def _verify(self, root: bytes, policy: Policy) -> None:
+        keys = policy.keys(self.issuer)
+        if not keys:
+            known = ", ".join(sorted(policy.origins)) or "no log"
+            msg = f"no policy for origin {shown(self.issuer, 200)}: the policy knows {known}"
+            raise UnknownKey(msg)
+        key = next((key for key in keys if key_id_of(key) == self.kid), None)
+        if key is None:
+            msg = f"receipt of {shown(self.issuer, 200)}: signed by key {self.kid.hex()}, none of its listed keys"
+            raise UnknownKey(msg)
+        try:
+            Ed25519PublicKey.from_public_bytes(key.public).verify(self.signature, _message(self._protected(), root))
+        except BadSignature:
+            msg = f"receipt of {shown(self.issuer, 200)}: its signature does not verify over the root of this proof"
+            raise InvalidSignature(msg) from None
+
+
+def sign_receipt(
+    key: SigningKey, kind: Kind, numbers: tuple[int, int], path: Sequence[bytes], root: bytes, *, subject: str = ""
+) -> Receipt:
+    """Sign a proof as a receipt; `root` is that of the tree, for consistency of the newer one.
+
+    Raises `MalformedError` for what has no receipt: a tree of one leaf, two trees of one size.
+    """
+    kid = key_id_of(key.verifier)
+    unsigned = Receipt(kind, numbers, tuple(path), kid, key.name, subject, bytes(_SIGNATURE))
+    signature = key.sign_bytes(_message(unsigned._protected(), root))  # noqa: SLF001 - its own module
+    return Receipt(kind, numbers, tuple(path), kid, key.name, subject, signature)
+
+
+def join_receipts(statement: bytes, receipts: Iterable[Receipt]) -> bytes:
+    """A transparent statement (RFC 9943): a signed statement with its receipts in the unprotected header, 394.
+
+    Raises `MalformedError` unless `statement` is a COSE_Sign1 with an empty unprotected header.
+    """
+    protected, unprotected, payload, signature = _sign1(statement, "signed statement")
+    joined = [bytes(receipt) for receipt in receipts]
+    if unprotected or not 1 <= len(joined) <= MAX_RECEIPTS:
+        msg = f"signed statement: want an empty unprotected header, and 1 to {MAX_RECEIPTS} receipts"
+        raise MalformedError(msg)
+    return _encode(cbor2.CBORTag(_SIGN1, [protected, {_RECEIPTS: joined}, payload, signature]))
+
+
+def split_receipts(data: bytes) -> tuple[bytes, tuple[Receipt, ...]]:
+    """The signed statement of a transparent one, as it stands in the log, and its receipts, none of them verified.
+
+    Raises `MalformedError`.
+    """
+    if len(data) > _MOST_STATEMENT:
+        msg = f"transparent statement: {len(data)} bytes, want at most {_MOST_STATEMENT}"
+        raise MalformedError(msg)
+    protected, unprotected, payload, signature = _sign1(data, "transparent statement")
+    found = unprotected.get(_RECEIPTS) if set(unprotected) == {_RECEIPTS} else None
+    if not isinstance(found, list) or not 1 <= len(found) <= MAX_RECEIPTS or any(type(e) is not bytes for e in found):
+        msg = f"transparent statement: unprotected header, want 1 to {MAX_RECEIPTS} receipts under 394 and nothing else"
+        raise MalformedError(msg)
+    statement = _encode(cbor2.CBORTag(_SIGN1, [protected, {}, payload, signature]))
+    return statement, tuple(Receipt.parse(each) for each in found)
+
+
+def key_id_of(key: VerifierKey) -> bytes:
+    """What receipts call a log key: its RFC 9679 thumbprint, 32 bytes."""
+    return sha256(_encode({1: 1, -1: 6, -2: key.public})).digest()
+
+
+def key_set(keys: Iterable[VerifierKey]) -> bytes:
+    """The keys as a COSE_KeySet (RFC 9052 §7), for `/.well-known/scitt-keys`."""
+    return _encode([{1: 1, 2: key_id_of(key), 3: _EDDSA, -1: 6, -2: key.public} for key in keys])
+
+
+def parse_key_set(data: bytes, name: str) -> tuple[VerifierKey, ...]:
+    """Read a COSE_KeySet of Ed25519 keys as keys of the log `name`; `key_set(parse_key_set(data, name)) == data`.
+
+    To be compared with a policy, never to be used as one. Raises `MalformedError`.
+    """
+    if len(data) > MAX_RECEIPT * _MOST_KEYS:
+        msg = f"key set: {len(data)} bytes"
+        raise MalformedError(msg)
+    found = _decode(data, "key set")
+    if not isinstance(found, list) or not 1 <= len(found) <= _MOST_KEYS:
+        msg = f"key set: want a list of 1 to {_MOST_KEYS} keys"
+        raise MalformedError(msg)
+    keys = []
+    for each in found:
+        public = each.get(-2) if isinstance(each, dict) else None
+        if type(public) is not bytes or len(public) != HASH_SIZE:
+            msg = "key set: want Ed25519 keys of 32 bytes"
+            raise MalformedError(msg)
+        keys.append(VerifierKey(name, public))
+    if key_set(keys) != data:
+        msg = "key set: not the one encoding of these keys"
+        raise MalformedError(msg)
+    return tuple(keys)
+
+
+def _head(head: Any) -> tuple[str, str, bytes]:
+    """Issuer, subject and key id of a protected header that says all it has to, and nothing else."""
+    if not isinstance(head, dict) or set(head) != {_ALG, _KID, _CLAIMS, _VDS}:
+        msg = "receipt: protected header, want alg, kid, claims and 395"
+        raise MalformedError(msg)
+    claims, kid = head[_CLAIMS], head[_KID]
+    if head[_ALG] != _EDDSA or type(head[_VDS]) is not int or head[_VDS] != _RFC9162:
+        msg = f"receipt: algorithm {head[_ALG]!r:.20} over structure {head[_VDS]!r:.20}, want {_EDDSA} over {_RFC9162}"
+        raise MalformedError(msg)
+    if not isinstance(claims, dict) or not {_ISS} <= set(claims) <= {_ISS, _SUB} or type(kid) is not bytes:
+        msg = "receipt: want a key id as bytes, and claims of an issuer and perhaps a subject"
+        raise MalformedError(msg)
+    issuer, subject = claims[_ISS], claims.get(_SUB, "")
+    if type(issuer) is not str or type(subject) is not str or not issuer:
+        msg = "receipt: issuer and subject, want text"
+        raise MalformedError(msg)
+    return issuer, subject, kid
+
+
+def _sign1(data: bytes, what: str) -> tuple[bytes, dict[Any, Any], bytes | None, bytes]:
+    found = _decode(data, what)
+    if isinstance(found, cbor2.CBORTag) and found.tag == _SIGN1 and isinstance(found.value, list):
+        parts = found.value
+        if len(parts) == 4 and type(parts[0]) is bytes and isinstance(parts[1], dict) and type(parts[3]) is bytes:
+            protected, unprotected, payload, signature = parts
+            if payload is None or type(payload) is bytes:
+                return protected, unprotected, payload, signature
+    msg = f"{what}: want a COSE_Sign1, tag 18"
+    raise MalformedError(msg)
+
+
+def _decode(data: bytes, what: str) -> Any:
+    """One item in its one deterministic encoding: definite lengths, keys in order and none twice, nothing after it."""
+    stream = BytesIO(data)
+    try:
+        value = cbor2.CBORDecoder(stream).decode()
+        again = _encode(value)
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError, MemoryError, LookupError) as error:
+        msg = f"{what}: not CBOR as it should be ({type(error).__name__})"
+        raise MalformedError(msg) from None
+    if again != data:
+        msg = f"{what}: not in deterministic encoding, or with something behind it"
+        raise MalformedError(msg)
+    return value
+
+
+def _encode(value: Any) -> bytes:
+    return cbor2.dumps(value, canonical=True)
+
+
+def _message(protected: bytes, root: bytes) -> bytes:
+    """The Sig_structure of RFC 9052 §4.4 over the root."""
+    return _encode(["Signature1", protected, b"", root])

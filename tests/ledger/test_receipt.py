@@ -1,0 +1,219 @@
+"""COSE receipts: the published shape, our own by an oracle, and everything that may be altered."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+
+import cbor2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import InvalidSignature, MalformedError, Policy, ProofMismatch, SigningKey, UnknownKey
+from ledger.merkle import (
+    consistency_root,
+    inclusion_root,
+    leaf_hash,
+    prove_consistency,
+    prove_inclusion,
+    subtree_root,
+    tree_root,
+)
+from ledger.receipt import (
+    Receipt,
+    join_receipts,
+    key_id_of,
+    key_set,
+    parse_key_set,
+    sign_receipt,
+    split_receipts,
+)
+from provenance.keys import PartyKey, PublicKey
+from provenance.statement import Statement, sign_statement
+
+ORIGIN = "market.example/log"
+KEY = SigningKey(ORIGIN, bytes(range(32)))
+POLICY = Policy.of(KEY.verifier)
+PARTY = PartyKey.from_seed(bytes(32))
+ENTRIES = [
+    sign_statement(PARTY, issuer="ab" * 32, type="work.create", origin=ORIGIN, event_id=sha256(b"%d" % n).digest())
+    for n in range(11)
+]
+LEAVES = [leaf_hash(entry) for entry in ENTRIES]
+
+
+def read(nodes):
+    return [subtree_root(LEAVES[index << level : (index + 1) << level]) for level, index in nodes]
+
+
+def included(index, size, **options):
+    return sign_receipt(
+        KEY, "inclusion", (size, index), prove_inclusion(index, size, read), tree_root(size, read), **options
+    )
+
+
+def grown(old, new):
+    return sign_receipt(KEY, "consistency", (old, new), prove_consistency(old, new, read), tree_root(new, read))
+
+
+def test_published_shape(vectors):
+    """Their header is not in deterministic order (395 before 15) and their algorithm not ours: shape and tree agree."""
+    data = json.loads((vectors / "receipts" / "decoded.json").read_text("utf-8"))
+    check = data["cross_check"]
+    leaf = bytes.fromhex(check["leaf_3_hash_hex"])
+    for receipt in data["receipts"]:
+        raw = (vectors / "receipts" / receipt["file"]).read_bytes()
+        assert len(raw) == receipt["bytes"]
+        with pytest.raises(MalformedError):
+            Receipt.parse(raw)
+        tag = cbor2.loads(raw)
+        assert cbor2.dumps(tag) == raw
+        head = cbor2.loads(tag.value[0])
+        head[1] = -8
+        tag.value[0] = cbor2.dumps(head, canonical=True)
+        parsed = Receipt.parse(cbor2.dumps(tag, canonical=True))
+        path = tuple(map(bytes.fromhex, receipt["proof"]["path_hex"]))
+        assert (parsed.kind, parsed.path) == (receipt["proof_type"], path)
+        if parsed.kind == "inclusion":
+            assert parsed.numbers == (receipt["proof"]["tree_size"], receipt["proof"]["leaf_index"])
+            assert inclusion_root(path, index=3, size=5, leaf=leaf).hex() == check["root_size_5_hex"]
+        else:
+            assert parsed.numbers == (receipt["proof"]["tree_size_1"], receipt["proof"]["tree_size_2"])
+            old = bytes.fromhex(check["root_size_3_hex"])
+            assert consistency_root(path, old=3, new=5, old_root=old).hex() == check["root_size_5_hex"]
+
+
+def test_inclusion_of_every_entry():
+    for size in range(2, len(ENTRIES) + 1):
+        for index in range(size):
+            receipt = Receipt.parse(bytes(included(index, size)))
+            assert receipt.verify_inclusion(ENTRIES[index], POLICY) == tree_root(size, read)
+            with pytest.raises((InvalidSignature, ProofMismatch)):
+                receipt.verify_inclusion(ENTRIES[(index + 1) % size], POLICY)
+            with pytest.raises(InvalidSignature, match="want consistency"):
+                receipt.verify_consistency(bytes(32), POLICY)
+
+
+def test_consistency_of_every_size():
+    for new in range(2, len(ENTRIES) + 1):
+        for old in range(1, new):
+            receipt = Receipt.parse(bytes(grown(old, new)))
+            assert receipt.verify_consistency(tree_root(old, read), POLICY) == tree_root(new, read)
+            with pytest.raises((InvalidSignature, ProofMismatch)):
+                receipt.verify_consistency(bytes(32), POLICY)
+
+
+def test_what_has_no_receipt():
+    with pytest.raises(MalformedError):
+        included(0, 1)
+    with pytest.raises(MalformedError):
+        grown(3, 3)
+
+
+def test_keys_come_from_the_policy():
+    receipt = included(3, 5)
+    other = SigningKey(ORIGIN, bytes(32))
+    with pytest.raises(UnknownKey, match="none of its listed keys"):
+        receipt.verify_inclusion(ENTRIES[3], Policy.of(other.verifier))
+    with pytest.raises(UnknownKey, match="no policy for origin"):
+        receipt.verify_inclusion(ENTRIES[3], Policy.of(SigningKey("other.example", bytes(32)).verifier))
+    receipt.verify_inclusion(ENTRIES[3], Policy.of(other.verifier, KEY.verifier))
+
+
+def test_an_oracle_verifies_it():
+    cwt = pytest.importorskip("cwt")
+    receipt = included(3, 5)
+    tag = cbor2.loads(bytes(receipt))
+    tag.value[2] = tree_root(5, read)
+    public = cwt.COSEKey.new({1: 1, -1: 6, -2: KEY.verifier.public, 3: -8, 2: key_id_of(KEY.verifier)})
+    assert cwt.COSE().decode(cbor2.dumps(tag), public) == tree_root(5, read)
+
+
+def test_a_transparent_statement():
+    receipts = (included(3, 5, subject="work"), grown(5, 9))
+    joined = join_receipts(ENTRIES[3], receipts)
+    statement, found = split_receipts(joined)
+    assert (statement, found) == (ENTRIES[3], receipts)
+    assert Statement.parse(statement).event_id == sha256(b"3").digest()
+    assert found[0].subject == "work"
+    root = found[0].verify_inclusion(statement, POLICY)
+    assert found[1].verify_consistency(root, POLICY) == tree_root(9, read)
+    for wrong in ((), receipts * 9):
+        with pytest.raises(MalformedError):
+            join_receipts(ENTRIES[3], wrong)
+    with pytest.raises(MalformedError):
+        join_receipts(joined, receipts)
+    with pytest.raises(MalformedError):
+        split_receipts(ENTRIES[3])
+
+
+def test_key_sets():
+    keys = (KEY.verifier, SigningKey(ORIGIN, bytes(32)).verifier)
+    data = key_set(keys)
+    assert parse_key_set(data, ORIGIN) == keys
+    assert key_id_of(KEY.verifier) == PublicKey.from_ed25519(KEY.verifier.public).thumbprint
+    for wrong in (b"", data + b"\0", data[:-1], b"\x80", cbor2.dumps([{1: 2}]), cbor2.dumps({})):
+        with pytest.raises(MalformedError):
+            parse_key_set(wrong, ORIGIN)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tag: tag.value.__setitem__(2, b"root"),
+        lambda tag: tag.value[1].__setitem__(4, b"kid"),
+        lambda tag: tag.value[1].__setitem__(396, {-1: [], -2: []}),
+        lambda tag: tag.value[1].__setitem__(396, {-3: [b""]}),
+        lambda tag: tag.value[1].__setitem__(396, {-1: tag.value[1][396][-1] * 2}),
+        lambda tag: tag.value.__setitem__(0, cbor2.dumps({1: -8}, canonical=True)),
+        lambda tag: tag.value.__setitem__(3, bytes(63)),
+        lambda tag: setattr(tag, "tag", 98),
+        lambda tag: tag.value.append(1),
+    ],
+)
+def test_other_shapes_are_refused(change):
+    tag = cbor2.loads(bytes(included(3, 5)))
+    change(tag)
+    with pytest.raises(MalformedError):
+        Receipt.parse(cbor2.dumps(tag, canonical=True))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xd2",
+        b"\xd2\x84\x5f\x41\x00\xff\xa0\xf6\x40",  # indefinite length
+        b"\xd2\x84\x40\xa2\x01\x00\x01\x00\xf6\x40",  # a key twice
+        b"\x9f" * 5000,
+        b"\x81" * 5000,
+        b"\xd8\x1c\x81\xd8\x1d\x00",  # a list that holds itself
+        b"\xc0\x61x",
+        b"\xfb\x7f\xf8\x00\x00\x00\x00\x00\x01",
+        b"\xd2\x84\x40\xa0\xf6\x40" * 3000,
+    ],
+)
+def test_other_bytes_are_refused(data):
+    for parse in (Receipt.parse, split_receipts, lambda raw: parse_key_set(raw, ORIGIN)):
+        with pytest.raises(MalformedError):
+            parse(data)
+
+
+@given(st.data())
+def test_altered_receipts_are_refused(data):
+    good = bytes(included(3, 5))
+    at = data.draw(st.integers(0, len(good) - 1))
+    kind = data.draw(st.sampled_from(["flip", "drop", "insert", "repeat"]))
+    if kind == "flip":
+        bad = good[:at] + bytes([good[at] ^ data.draw(st.integers(1, 255))]) + good[at + 1 :]
+    elif kind == "drop":
+        bad = good[:at] + good[at + 1 :]
+    elif kind == "insert":
+        bad = good[:at] + bytes([data.draw(st.integers(0, 255))]) + good[at:]
+    else:
+        bad = good[: at + 1] + good[at:]
+    if bad == good:
+        return
+    with pytest.raises((MalformedError, ProofMismatch, UnknownKey, InvalidSignature)):
+        Receipt.parse(bad).verify_inclusion(ENTRIES[3], POLICY)
