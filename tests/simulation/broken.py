@@ -80,6 +80,19 @@ def _any_place(self, rows, *, within=None, at=None, redact=(), extend=Log.extend
     return extend(self, rows, within=within, redact=redact)
 
 
+def _redacted_afterwards(self, rows, *, within=None, at=None, redact=(), extend=Log.extend):
+    """Without a change of the head that goes with it: who read the log before writes what it remembers."""
+    return extend(self, rows, within=within, at=at)
+
+
+def _in_storage_alone(self, indexes, redact=Log.redact):
+    targets, self._targets = self._targets, ()
+    try:
+        redact(self, indexes)
+    finally:
+        self._targets = targets
+
+
 def _forget_first(self, known=None, follow=Sequencer._follow):
     if known is not None:
         with self._queue.joining(None) as connection:
@@ -152,6 +165,8 @@ BROKEN: dict[str, Variant] = {
     "published over anything": _with((Log, "publish", _publish_over_anything)),
     "published checkpoint before its tiles": _with((ledger.log, "publish_to", _shown_first)),
     "appended at any place": _with((Log, "extend", _any_place)),
+    "redacted after the batch that says why": _with((Log, "extend", _redacted_afterwards)),
+    "redacted in the storage alone": _with((Log, "redact", _in_storage_alone)),
     "forgotten before it is indexed": _with((Sequencer, "_follow", _forget_first)),
     "what is in the log is asked too early, taken from the queue unchecked": _with(
         (Rows, "known", _knows_before), (SalesQueue, "remove", _remove_unchecked)

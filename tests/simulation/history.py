@@ -468,9 +468,7 @@ def _facts_at(row: Row, vault: Vault | _Nothing, named: Mapping[bytes, bytes | N
         return Facts(b"", "", b"", False, "", "", (), (), "")
     if statement.event_id in named:
         stone = named[statement.event_id]
-        return facts_left(
-            event_id=statement.event_id, type=statement.type, issuer=statement.issuer, tombstone=stone
-        )
+        return facts_left(event_id=statement.event_id, type=statement.type, issuer=statement.issuer, tombstone=stone)
     return facts_of(
         event_id=statement.event_id,
         type=statement.type,
