@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Annotated
+from unicodedata import category
 
 from pydantic import AfterValidator, Field
 
@@ -21,6 +22,7 @@ from provenance.statement import TYPE, check_origin
 
 __all__ = [
     "Action",
+    "Actor",
     "Amount",
     "Count",
     "Currency",
@@ -67,8 +69,16 @@ def _impersonal(text: str) -> str:
     return text
 
 
+def _origin(text: str) -> str:
+    check_origin(text)
+    if any(category(ch) in {"Cf", "Cc", "Co", "Cn"} for ch in text):
+        msg = "a character that does not show, by which a name can look like another"
+        raise ValueError(msg)
+    return text
+
+
 def _vkey(text: str) -> str:
-    VerifierKey.parse(text)
+    _origin(VerifierKey.parse(text).name)
     return text
 
 
@@ -106,11 +116,14 @@ Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64,128}$")]
 """A digest of any algorithm in lower-case hex, as long as that makes it."""
 
-Origin = Annotated[str, AfterValidator(check_origin)]
+Origin = Annotated[str, AfterValidator(_origin)]
 """Name of a log: market.example/log."""
 
 Action = Annotated[str, Field(pattern=rf"^({TYPE}|[a-z][a-z0-9-]{{0,31}}\.\*|\*)$")]
 """What a mandate is for: a type of event, a family of them, or `*` for all: offer.attach, offer.*"""
+
+Actor = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|self)$")]
+"""Who says it: a party id, or `self` where the event is the registration of its own signer."""
 
 EventType = Annotated[str, Field(pattern=f"^{TYPE}$")]
 """Name of an event type, known or not: work.create."""
