@@ -1,0 +1,249 @@
+r"""A witness: signs only what extends everything it signed before (c2sp.org/tlog-witness).
+
+What it does between a request and its answer, without a network and without a clock::
+
+    POST add-checkpoint            old 20852014\n
+                                   PlRNCrwHpqhGrupue0L7gxbjbMiKA9temvuZZDDpkaw=\n   up to 63 hashes: consistency proof
+                                   \n
+                                   …the log's checkpoint, as it was signed
+    200  its signature lines · 400 malformed · 403 not signed by the log · 404 no log it knows
+    409  `20852163\n`, the size that it has seen · 422 the proof does not show that the log grew
+
+What it has seen is stored by compare-and-swap before it answers: two requests at once cannot make it sign two trees.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from ledger.checkpoint import Checkpoint, parse_decimal
+from ledger.cosignature import CosignerKey, Signs
+from ledger.errors import Conflict, InvalidSignature, MalformedError, NotFound, ProofMismatch, UnknownKey
+from ledger.merkle import EMPTY_ROOT, HASH_SIZE, verify_consistency
+from ledger.note import MAX_NOTE, Note, Signature, VerifierKey, decode_base64, shown
+from ledger.proof import MAX_HASHES
+from ledger.storage import Checkpoints
+
+__all__ = ["MAX_REQUEST", "SIZE_TYPE", "Answer", "Request", "Witness", "read_answer"]
+
+MAX_REQUEST = MAX_NOTE + 64 * 64
+"""Bytes of the longest request that is read."""
+
+SIZE_TYPE = "text/x.tlog.size"
+"""Media type of an answer that says which size the witness has seen."""
+
+_TEXT = "text/plain; charset=utf-8"
+_RETRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status of HTTP, a body and its media type."""
+
+    status: int
+    body: bytes = b""
+    type: str = _TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """That a log of the size `old`, which the witness has seen, has grown into `checkpoint` (the note, as signed)."""
+
+    old: int
+    proof: tuple[bytes, ...]
+    checkpoint: bytes
+
+    @classmethod
+    def parse(cls, data: bytes) -> Request:
+        """Read a request; `bytes(Request.parse(data)) == data`. Raises `MalformedError`. Verifies nothing."""
+        if len(data) > MAX_REQUEST:
+            msg = f"add-checkpoint: {len(data)} bytes, want at most {MAX_REQUEST}"
+            raise MalformedError(msg)
+        head, separator, checkpoint = data.partition(b"\n\n")
+        try:
+            first, *hashes = head.decode("ascii").split("\n")
+        except UnicodeDecodeError as error:
+            msg = f"add-checkpoint: not ASCII at byte {error.start}"
+            raise MalformedError(msg) from None
+        if not separator or not first.startswith("old ") or len(hashes) > MAX_HASHES:
+            msg = f"add-checkpoint: want 'old SIZE', at most {MAX_HASHES} hashes, an empty line and a checkpoint"
+            raise MalformedError(msg)
+        proof = tuple(decode_base64(each, f"add-checkpoint: hash {at}") for at, each in enumerate(hashes))
+        if any(len(each) != HASH_SIZE for each in proof):
+            msg = f"add-checkpoint: want hashes of {HASH_SIZE} bytes"
+            raise MalformedError(msg)
+        return cls(parse_decimal(first.removeprefix("old "), "add-checkpoint: old size"), proof, checkpoint)
+
+    def __bytes__(self) -> bytes:
+        lines = [f"old {self.old}", *(base64.b64encode(each).decode() for each in self.proof)]
+        return ("\n".join(lines) + "\n\n").encode() + self.checkpoint
+
+
+class Witness:
+    """Answers requests. Safe to share between threads and processes, as far as its storage is.
+
+    `logs` are the keys of each log that it watches, by origin; `cosigners` sign (an Ed25519 and an ML-DSA-44 one, say);
+    `seen` is where it remembers, one cell for each origin, and must be its own: no log writes there.
+    """
+
+    def __init__(
+        self, logs: Mapping[str, Sequence[VerifierKey | CosignerKey]], cosigners: Iterable[Signs], seen: Checkpoints
+    ) -> None:
+        self._logs = {origin: tuple(keys) for origin, keys in logs.items()}
+        self._cosigners = tuple(cosigners)
+        self._seen = seen
+
+    def add_checkpoint(self, data: bytes, *, time: int) -> Answer:
+        """Answer one request at `time` (seconds since 1970). What it signs was stored, durably, before.
+
+        Raises `StorageError` when it cannot remember: then nothing was signed.
+        """
+        try:
+            request = Request.parse(data)
+            tree = _tree(request.checkpoint)
+        except MalformedError as error:
+            return _refused(400, str(error))
+        keys = self._logs.get(tree.origin)
+        if keys is None:
+            return _refused(404, f"log {shown(tree.origin, 200)}: not watched here")
+        if request.old > tree.size:
+            return _refused(400, f"old size {request.old} is above the checkpoint's, {tree.size}")
+        try:
+            note = Note.parse(request.checkpoint)  # signature lines that are none prove nothing
+            lines = _verified(note, tree, keys)
+        except (MalformedError, UnknownKey, InvalidSignature) as error:
+            return _refused(403, str(error))
+        for _ in range(_RETRIES):
+            stored = self._load(tree.origin)
+            have = stored[1] if stored is not None else Checkpoint(tree.origin, 0, EMPTY_ROOT)
+            if request.old != have.size:
+                return Answer(409, f"{have.size}\n".encode(), SIZE_TYPE)
+            try:
+                _grew(have, tree, request.proof)
+            except ProofMismatch as error:
+                return _refused(422, str(error))
+            signed = self._sign(tree, time)
+            if not signed:
+                return _refused(400, "extension lines, which no key of this witness signs")
+            text = "".join(f"{line}\n" for line in signed)
+            kept = bytes(Note(note.text, (*lines, *signed)))
+            try:
+                if stored is None:
+                    self._seen.create(tree.origin, kept)
+                else:
+                    self._seen.swap(tree.origin, stored[0], kept)
+            except Conflict:
+                continue  # another request was faster: what it stored decides
+            return Answer(200, text.encode())
+        return Answer(409, f"{self._size(tree.origin)}\n".encode(), SIZE_TYPE)
+
+    def checkpoint(self, origin_hash: str) -> Answer:
+        """The newest checkpoint that it cosigned, of the log whose origin has this SHA-256 (hex): what monitors ask."""
+        for origin in self._logs:
+            if sha256(origin.encode()).hexdigest() == origin_hash:
+                stored = self._load(origin)
+                if stored is not None:
+                    return Answer(200, stored[0])
+        return _refused(404, "no checkpoint of such a log was cosigned here")
+
+    def _load(self, origin: str) -> tuple[bytes, Checkpoint] | None:
+        try:
+            kept = self._seen.load(origin)
+        except NotFound:
+            return None
+        return kept, Checkpoint.parse(Note.parse(kept).text)
+
+    def _size(self, origin: str) -> int:
+        stored = self._load(origin)
+        return 0 if stored is None else stored[1].size
+
+    def _sign(self, tree: Checkpoint, time: int) -> list[Signature]:
+        found = []
+        for cosigner in self._cosigners:
+            try:
+                found.append(cosigner.sign(tree, time=time))
+            except MalformedError:
+                if not tree.extensions:
+                    raise
+        return found
+
+
+def read_answer(status: int, body: bytes) -> tuple[Signature, ...] | int:
+    """What an answer says to the log that asked: signature lines, or (409) the size that the witness has seen.
+
+    Lines are bounded and not verified: the policy does that. Raises `MalformedError` for any other answer, with what
+    the witness said.
+    """
+    if len(body) > MAX_NOTE:
+        msg = f"witness: an answer of {len(body)} bytes, want at most {MAX_NOTE}"
+        raise MalformedError(msg)
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        msg = f"witness: status {status}, not UTF-8 at byte {error.start}"
+        raise MalformedError(msg) from None
+    if status == 200 and text.endswith("\n"):
+        return tuple(Signature.parse(line) for line in text[:-1].split("\n")[:MAX_HASHES])
+    if status == 409 and text.endswith("\n"):
+        return parse_decimal(text[:-1], "size that the witness has seen")
+    msg = f"witness: status {status}, {shown(text.strip(), 200)!r}"
+    raise MalformedError(msg)
+
+
+def _tree(signed: bytes) -> Checkpoint:
+    """The checkpoint of a note, also one of size 0 with a wrong root: that is for the proof to refuse."""
+    try:
+        text = signed.rpartition(b"\n\n")[0].decode() + "\n"
+    except UnicodeDecodeError as error:
+        msg = f"checkpoint: not UTF-8 at byte {error.start}"
+        raise MalformedError(msg) from None
+    try:
+        return Checkpoint.parse(text)
+    except MalformedError:
+        origin, size, root, *rest = [*text.split("\n"), "", "", ""]
+        try:
+            raw = base64.b64decode(root, validate=True)
+        except binascii.Error:
+            raw = b""
+        if origin and size == "0" and len(raw) == HASH_SIZE and not any(rest):
+            return Checkpoint(origin, 0, raw)
+        raise
+
+
+def _verified(note: Note, tree: Checkpoint, keys: Sequence[VerifierKey | CosignerKey]) -> tuple[Signature, ...]:
+    """The lines by the log's own keys; at least one, and none that does not hold."""
+    lines: list[Signature] = []
+    for line in dict.fromkeys(note.signatures):
+        for key in keys:
+            if (line.name, line.key_id) == (key.name, key.key_id):
+                if isinstance(key, CosignerKey):
+                    key.verify(tree, line)
+                else:
+                    key.verify(note.text, line)
+                lines.append(line)
+    if not lines:
+        names = ", ".join(sorted({f"{s.name} {s.key_id.hex()}" for s in note.signatures}))
+        msg = f"checkpoint of {shown(tree.origin, 200)}: signed by {shown(names, 200)}, none of the log's keys"
+        raise UnknownKey(msg)
+    return tuple(lines)
+
+
+def _grew(have: Checkpoint, tree: Checkpoint, proof: tuple[bytes, ...]) -> None:
+    """Raise `ProofMismatch` unless `tree` begins with what was seen: with nothing, every tree does, without a proof."""
+    if tree.size == 0 and tree.root != EMPTY_ROOT:
+        msg = "checkpoint of size 0: its root is not that of the empty tree"
+        raise ProofMismatch(msg)
+    if have.size == 0:
+        if proof:
+            msg = f"consistency proof from 0: {len(proof)} hashes, want none"
+            raise ProofMismatch(msg)
+        return
+    verify_consistency(proof, old=have.size, new=tree.size, old_root=have.root, new_root=tree.root)
+
+
+def _refused(status: int, why: str) -> Answer:
+    return Answer(status, f"{why}\n".encode())

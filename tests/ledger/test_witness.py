@@ -1,0 +1,209 @@
+"""A witness between request and answer: published steps, then what no answer may ever do."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import Checkpoint, Conflict, MalformedError, SigningKey, VerifierKey
+from ledger.checkpoint import sign_checkpoint
+from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
+from ledger.merkle import prove_consistency, subtree_root, tree_root
+from ledger.note import Note, Signature
+from ledger.testing import MemoryStore
+from ledger.witness import SIZE_TYPE, Answer, Request, Witness, read_answer
+
+ORIGIN = "market.example/log"
+KEY = SigningKey(ORIGIN, bytes(range(32)))
+NORTH = Cosigner("north.example/w", ED25519, bytes([1] * 32))
+LATER = Cosigner("north.example/w", ML_DSA_44, bytes([2] * 32))
+NOW = 1_790_000_000
+LEAVES = [bytes([number] * 32) for number in range(20)]
+
+
+def read(nodes):
+    return [subtree_root(LEAVES[index << level : (index + 1) << level]) for level, index in nodes]
+
+
+def signed(size: int, key: SigningKey = KEY) -> bytes:
+    return sign_checkpoint(Checkpoint(ORIGIN, size, tree_root(size, read)), key).signed
+
+
+def grown(old: int, new: int) -> bytes:
+    proof = prove_consistency(old, new, read) if 0 < old < new else ()
+    return bytes(Request(old, proof, signed(new)))
+
+
+def witness(store: MemoryStore | None = None) -> Witness:
+    return Witness({ORIGIN: [KEY.verifier]}, [NORTH, LATER], store or MemoryStore())
+
+
+def wanted(answer: Answer, status: Any, body: Any, name: str) -> None:
+    assert answer.status in (status if isinstance(status, list) else [status]), answer
+    if body is None:
+        return
+    if "equals" in body:
+        assert (answer.body.decode(), answer.type) == (body["equals"], body["content_type"])
+    else:
+        lines = read_answer(answer.status, answer.body)
+        assert not isinstance(lines, int)
+        assert {line.name for line in lines} == {name}
+
+
+def published(data: dict[str, Any], store: MemoryStore) -> Witness:
+    logs = {log["origin"]: [VerifierKey.parse(log["vkey"])] for log in data["logs"]}
+    return Witness(logs, [Cosigner(data["witness_name"], ED25519, bytes(32))], store)
+
+
+@pytest.mark.parametrize("name", ["litewitness", "sumdb"])
+def test_published_steps(vectors, name):
+    data = json.loads((vectors / "witness" / f"{name}.json").read_text("utf-8"))
+    store = MemoryStore()
+    at = published(data, store)
+    origin = data["logs"][0]["origin"]
+    for step in data["steps"]:
+        wanted(
+            at.add_checkpoint(step["request_body"].encode(), time=NOW),
+            step["c2sp_status"],
+            step["c2sp_body"],
+            data["witness_name"],
+        )
+        stored = Checkpoint.parse(Note.parse(store.load(origin)).text).size
+        assert stored == step["stored_size_after"]
+
+
+def test_published_updates(vectors):
+    data = json.loads((vectors / "witness" / "transparency_dev.json").read_text("utf-8"))
+    for case in data["update_cases"]:
+        at = published(data, MemoryStore())
+        if "setup_request_body" in case:
+            answer = at.add_checkpoint(case["setup_request_body"].encode(), time=NOW)
+            assert answer.status == case["setup_c2sp_status"]
+        answer = at.add_checkpoint(case["request_body"].encode(), time=NOW)
+        wanted(answer, case["c2sp_status"], case.get("c2sp_body"), data["witness_name"])
+
+
+def test_published_race(vectors):
+    """The slow request passed its checks before the fast one was stored: it signs nothing."""
+    data = json.loads((vectors / "witness" / "race.json").read_text("utf-8"))
+    origin = data["logs"][0]["origin"]
+
+    class Slow(MemoryStore):
+        def swap(self, origin: str, old: bytes, new: bytes) -> None:
+            if not hasattr(self, "begun"):
+                self.begun = True
+                self.raced = fast.add_checkpoint(data["request_b"].encode(), time=NOW)
+            super().swap(origin, old, new)
+
+    store = Slow()
+    fast, slow = published(data, store), published(data, store)
+    for step in data["setup"]:
+        assert slow.add_checkpoint(step["request_body"].encode(), time=NOW).status == step["c2sp_status"]
+    answer = slow.add_checkpoint(data["request_a"].encode(), time=NOW)
+    want = data["want"]
+    assert (store.raced.status, answer.status) == (want["b_status"], want["a_status"])
+    assert (answer.body.decode(), answer.type) == (want["a_body"], SIZE_TYPE)
+    stored = Checkpoint.parse(Note.parse(store.load(origin)).text)
+    assert (stored.size, stored.root.hex()) == (want["stored_size"], want["stored_root_hex"])
+
+
+def test_it_follows_a_log():
+    at = witness()
+    for old, new in ((0, 3), (3, 3), (3, 8), (8, 20)):
+        answer = at.add_checkpoint(grown(old, new), time=NOW)
+        lines = read_answer(answer.status, answer.body)
+        assert [line.key_id for line in lines] == [NORTH.verifier.key_id, LATER.verifier.key_id]
+        tree = Checkpoint(ORIGIN, new, tree_root(new, read))
+        assert NORTH.verifier.verify(tree, lines[0]) == LATER.verifier.verify(tree, lines[1]) == NOW
+    from hashlib import sha256
+
+    shown = at.checkpoint(sha256(ORIGIN.encode()).hexdigest())
+    assert shown.status == 200
+    assert len(Note.parse(shown.body).signatures) == 3
+    assert at.checkpoint("00" * 32).status == 404
+
+
+def test_it_never_signs_two_trees():
+    at = witness()
+    assert at.add_checkpoint(grown(0, 8), time=NOW).status == 200
+    fork = sign_checkpoint(Checkpoint(ORIGIN, 8, bytes(32)), KEY).signed
+    assert at.add_checkpoint(bytes(Request(8, (), fork)), time=NOW).status == 422
+    longer = sign_checkpoint(Checkpoint(ORIGIN, 9, bytes(32)), KEY).signed
+    assert at.add_checkpoint(bytes(Request(8, (bytes(32),), longer)), time=NOW).status == 422
+    assert at.add_checkpoint(bytes(Request(3, prove_consistency(3, 8, read), signed(8))), time=NOW).status == 409
+    assert at.add_checkpoint(bytes(Request(9, (), signed(8))), time=NOW).status == 400
+    stranger = signed(9, SigningKey(ORIGIN, bytes(32)))
+    assert at.add_checkpoint(bytes(Request(8, (), stranger)), time=NOW).status == 403
+
+
+def test_many_at_once():
+    store = MemoryStore()
+    answers: list[Answer] = []
+    lock = threading.Lock()
+
+    def ask(new: int) -> None:
+        answer = witness(store).add_checkpoint(grown(0, new), time=NOW)
+        with lock:
+            answers.append(answer)
+
+    threads = [threading.Thread(target=ask, args=(new,)) for new in range(1, 17)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answer.status for answer in answers) == [200] + [409] * 15
+    assert len({answer.body for answer in answers if answer.status == 409}) == 1
+
+
+def test_a_witness_that_cannot_remember_signs_nothing():
+    class Broken(MemoryStore):
+        def create(self, origin: str, signed: bytes) -> None:
+            msg = "busy"
+            raise Conflict(msg)
+
+    answer = witness(Broken()).add_checkpoint(grown(0, 3), time=NOW)
+    assert (answer.status, answer.body) == (409, b"0\n")
+
+
+def test_answers_that_say_nothing():
+    for status, body in ((200, b"no line\n"), (200, b""), (409, b"many\n"), (500, b"oops"), (409, b"007\n")):
+        with pytest.raises(MalformedError):
+            read_answer(status, body)
+    assert read_answer(409, b"7\n") == 7
+    line = NORTH.sign(Checkpoint(ORIGIN, 3, bytes(32)), time=NOW)
+    assert read_answer(200, f"{line}\n".encode()) == (line,)
+    assert isinstance(line, Signature)
+
+
+@given(st.data())
+def test_altered_requests(data):
+    good = grown(3, 8)
+    at = data.draw(st.integers(0, len(good) - 1))
+    kind = data.draw(st.sampled_from(["flip", "drop", "insert", "repeat"]))
+    bad = {
+        "flip": good[:at] + bytes([good[at] ^ data.draw(st.integers(1, 255))]) + good[at + 1 :],
+        "drop": good[:at] + good[at + 1 :],
+        "insert": good[:at] + bytes([data.draw(st.integers(0, 255))]) + good[at:],
+        "repeat": good[: at + 1] + good[at:],
+    }[kind]
+    each = witness()
+    assert each.add_checkpoint(grown(0, 3), time=NOW).status == 200
+    answer = each.add_checkpoint(bad, time=NOW)
+    if answer.status == 200:
+        assert Checkpoint.parse(Note.parse(Request.parse(bad).checkpoint).text).root == tree_root(8, read)
+    if kind != "flip" and answer.status not in {200, 400, 403, 404, 409, 422}:
+        raise AssertionError(answer)
+
+
+@given(st.binary(max_size=200))
+def test_requests_round_trip(data):
+    try:
+        request = Request.parse(data)
+    except MalformedError:
+        return
+    assert bytes(request) == data
