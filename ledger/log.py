@@ -373,9 +373,10 @@ class Log:
                 raise Conflict(msg)
             item.first = first
             first += len(item.rows)
-        due = time.monotonic() - self._closed_at >= self._window or self._database is None
-        close = create or (edge.size + len(rows) > checkpoint.size and (due or any(i.close for i in group)))
         gone = frozenset(index for item in group for index in item.redact)
+        due = time.monotonic() - self._closed_at >= self._window or self._database is None
+        due = due and (bool(rows) or not gone)  # who only redacts may have no key
+        close = create or (edge.size + len(rows) > checkpoint.size and (due or any(i.close for i in group)))
         if not rows and not close and not gone and not any(item.within for item in group):
             return None
         anew = edge.redact(gone)

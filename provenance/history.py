@@ -238,6 +238,8 @@ class History(Asks):
             sealed=statement.sealed,
             event=reading.event,
         )
+        if reading.event is None and statement.type in {"mandate.grant", "mandate.revoke"}:
+            self._unclear.add(statement.issuer)  # missing or erased: no agent is to blame for it
         if reading.event is not None:
             self._judge_event(idx, statement, reading.event, facts)
             if statement.type == ERASURE:

@@ -90,6 +90,15 @@ def test_what_is_not_there_cannot_be_redacted(store):
     log.redact([])
 
 
+@pytest.mark.parametrize("window", [0.0, 3600.0])
+def test_whoever_only_redacts_needs_no_key(store, window):
+    log, _ = _log(store)
+    log.extend(_rows(300, 310))
+    Log.open(store, KEY.verifier, window=window).redact([1, 299, 305])
+    assert not any(_holds(store, index) for index in (1, 299, 305))
+    assert not any(row.opened for row in Log.open(store, KEY).rows(305, 306))
+
+
 def test_a_second_time_writes_nothing(store):
     faulty = FaultyStore(MemoryStore())
     log, _ = _log(store, place=faulty)

@@ -24,7 +24,9 @@ from provenance.erasures import ErasedInCopy
 from provenance.verify import verify_work
 
 from .conftest import ORIGIN, Clock, Market
+from .test_identity_published import THIRD, by_agent, mandate
 from .test_index import dump
+from .test_published import FIRST, ME, SECOND, draft, judge, row
 
 TABLES = ("entries", "links", "digests", "times", "erased", "places", "kin")
 
@@ -484,3 +486,14 @@ def test_in_s3(seaweed, tmp_path) -> None:
     bucket, url = seaweed.bucket(probed=True), f"sqlite:///{tmp_path / 'market.db'}"
     ledger = create(url, origin=ORIGIN, clock=Clock(), objects=bucket)
     _elsewhere(ledger, tmp_path, url=url, objects=bucket)
+
+
+def test_no_agent_is_blamed_for_a_mandate_that_is_erased() -> None:
+    granted = mandate()
+    stone = {"event": granted.id.hex(), "type": "mandate.grant", "actor": ME, "refs": []}
+    body = {"targets": [granted.id.hex()], "method": "delete", "basis": "wish", "tombstones": [stone]}
+    erased = row(draft("erasure.execute", ME, body), ME)
+    report = judge(FIRST, SECOND, THIRD, row(granted, ME)._replace(opened=b""), by_agent(), erased)
+    assert report.record == "cannot check"
+    assert [(finding.index, finding.rule) for finding in report.findings] == [(4, "statement.actor")]
+    assert report.statuses["erased"] == 1
