@@ -14,7 +14,7 @@ from ledger.note import SigningKey
 from ledger.policy import Policy
 from ledger.storage import Objects, Row
 from provenance.content import make_development_credential
-from provenance.events import LEAF_RULE, VOCABULARIES, Draft, new_event
+from provenance.events import LEAF_RULE, VOCABULARIES, VOCABULARY_DIGESTS, Draft, new_event
 from provenance.keys import PartyKey
 from provenance.ledger import ProvenanceLedger
 from provenance.moments import format_time
@@ -67,6 +67,7 @@ def begin(
             "leaf_rule": LEAF_RULE,
             "sealed": list(SEALED),
             "vocabularies": dict(VOCABULARIES),
+            "vocabulary_digests": dict(VOCABULARY_DIGESTS),
         },
     )
     market = new_event(

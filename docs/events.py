@@ -26,6 +26,7 @@ from provenance.events.vocabulary import ALWAYS_OPEN
 from provenance.once import CHAINS, ONCE
 from provenance.rules import RULES, WORKS
 from provenance.rules.refs import _wanted
+from provenance.vocabularies import BUILT_IN, Term, Word
 
 _FAMILIES = {
     "log": "The log itself",
@@ -228,9 +229,11 @@ def _rows(annotation: Any, before: str = "") -> Iterator[tuple[str, str, bool]]:
 
 def _kind(hint: Any) -> str:
     """A type in words, by its name where it has one."""
+    parts = get_args(hint)
     for module in (fields, vocabulary):
         for name in module.__all__:
-            if module.__dict__[name] is hint:
+            own = get_args(module.__dict__[name])
+            if own and parts[: len(own)] == own:  # a mark of the field itself may follow
                 return f"[{name}](#{'types' if module is fields else 'words'}-of-fields)"
     origin = get_origin(hint)
     if origin is Annotated:
@@ -310,12 +313,15 @@ def _types() -> Iterator[str]:
     yield "## Types of fields\n\n| type | what | range |\n|---|---|---|"
     docs = _docs_of(fields)
     yield from (f"| {name} | {docs[name]} | {_range(fields.__dict__[name])} |" for name in sorted(fields.__all__))
-    yield "\n## Words of fields\n\n| word | one of | meaning |\n|---|---|---|"
+    yield "\n## Words of fields\n\n| field | words of its table | what it says |\n|---|---|---|"
     docs = _docs_of(vocabulary)
     for name in vocabulary.__all__:
-        value = vocabulary.__dict__[name]
-        if get_origin(value) is Literal:
-            yield f"| {name} | {_words(value)} | {docs.get(name, '')} |"
+        words = ", ".join(
+            f"`{term.word}`" + (f" ({_one_line(term.label)})" if term.label else "")
+            for term in _terms(vocabulary.__dict__[name])
+        )
+        if words:
+            yield f"| {name} | {words} | {docs.get(name, '')} |"
 
 
 def _range(hint: Any) -> str:
@@ -341,8 +347,16 @@ def _docs_of(module: ModuleType) -> dict[str, str]:
     return found
 
 
-def _words(literal: Any) -> str:
-    return _listed(get_args(literal), "or")
+def _words(hint: Any) -> str:
+    """What a field may say: the words of a `Literal`, or those of a table."""
+    return _listed(get_args(hint) if get_origin(hint) is Literal else (term.word for term in _terms(hint)), "or")
+
+
+def _terms(hint: Any) -> list[Term]:
+    """The terms in use of the newest table; none for any other type."""
+    mark = next((each for each in get_args(hint)[1:] if isinstance(each, Word)), None)
+    table = None if mark is None else BUILT_IN.active(mark.vocabulary)
+    return [] if table is None else [term for term in table.terms.values() if not term.retired]
 
 
 def _listed(names: Any, last: str = "and") -> str:

@@ -12,7 +12,6 @@ vault item). Optional members are left out where they are not said; there is no 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
@@ -20,8 +19,10 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from provenance.canonical import address, dumps
 from provenance.errors import Reason
-from provenance.events.fields import ExternalId, Hex, Origin, Term, Time
+from provenance.events.fields import Actor, ExternalId, Hex, Origin, Term, Time
 from provenance.events.vocabulary import Strength
+from provenance.events.words import refused_words
+from provenance.vocabularies import BUILT_IN, Vocabularies
 
 __all__ = [
     "MANY",
@@ -111,9 +112,6 @@ RefId = Annotated[
 ]
 """What a ref points to: an event id of this log, an event of another log, or something outside."""
 
-Actor = Annotated[str, Field(pattern=r"^([0-9a-f]{64}|self)$")]
-"""Who says it: a party id, or "self" where the event is the registration of its own signer."""
-
 Commits = dict[Literal["ref"], Hex]
 """Addresses of vault items by the name of the personal field. `ref` is the market's own name for the thing."""
 
@@ -185,34 +183,38 @@ class Event(Model):
         """Event id: SHA-256 of the canonical bytes, 32 bytes."""
         return address(bytes(self))
 
-    def broken_rules(self) -> Iterator[Reason]:
+    def broken_rules(self, vocabularies: Vocabularies = BUILT_IN) -> Iterator[Reason]:
         """The rules between the members of this one event that it breaks: `roles`, then `rules`. Each is named.
 
-        None of them needs another event. Reading does not apply them: what was logged is a fact. Writing does, as must
-        whoever accepts an event that somebody else wrote.
+        None of them needs another event, but for what says which tables are in use: `vocabularies`, for the rules
+        `vocab.retired` and `vocab.adopted`. Reading does not apply them: what was logged is a fact. Writing does, as
+        must whoever accepts an event that somebody else wrote.
         """
-        yield from _wrong_numbers(self)
-        if len(self.refs) > 1:
-            yield from _twice(self)
+        yield from _wrong_refs(self)
         yield from self._breaks()
+        yield from self._misspoken(vocabularies)
 
     def _breaks(self) -> Iterator[Reason]:
         """Those of `rules`."""
         return iter(())
 
+    def _misspoken(self, vocabularies: Vocabularies) -> Iterator[Reason]:
+        """What is wrong with its words, by the tables in use."""
+        yield from refused_words(self, vocabularies)
+
     def _broken(self, rule: str, sentence: str, *events: str) -> Reason:
         return Reason(f"{self.type}.{rule}", sentence, events)
 
 
-def too_many(type_: str, roles: Roles, found: Counter[str]) -> Iterator[Reason]:
+def too_many(type_: str, roles: Roles, found: Mapping[str, int]) -> Iterator[Reason]:
     """Rules `<type>.<role>` where there are more refs of a role than an event of this type holds."""
     for role, (_, most, rule) in roles.items():
-        if most > 1 and found[role] > most:
+        number = found.get(role, 0)
+        if number > most > 1:
             instead = (
-                " record a dataset.snapshot of them, and derive from that" if role == "parent" else " say it in parts"
+                "record a dataset.snapshot of them, and derive from that" if role == "parent" else "say it in parts"
             )
-            text = f"refs: {found[role]} of role {role}, want at most {most};{instead}"
-            yield Reason(f"{type_}.{rule or role}", text)
+            yield Reason(f"{type_}.{rule or role}", f"refs: {number} of role {role}, want at most {most:,}; {instead}")
 
 
 def repeated(values: Iterable[Any]) -> Any:
@@ -225,14 +227,18 @@ def repeated(values: Iterable[Any]) -> Any:
     return None
 
 
-def _wrong_numbers(event: Event) -> Iterator[Reason]:
-    found = Counter(ref.role for ref in event.refs)
+def _wrong_refs(event: Event) -> Iterator[Reason]:
+    found: dict[str, int] = {}
+    for ref in event.refs:
+        found[ref.role] = found.get(ref.role, 0) + 1
     for role, (least, most, rule) in event.roles.items():
-        number = found[role]
+        number = found.get(role, 0)
         if number < least or number > most == 1:
             want = ("exactly one" if least else "at most one") if most == 1 else "at least one"
             yield Reason(f"{event.type}.{rule or role}", f"refs: {number or 'none'} of role {role}, want {want}")
-    yield from too_many(event.type, event.roles, found)
+    if len(event.refs) > len(found):
+        yield from too_many(event.type, event.roles, found)
+        yield from _twice(event)
 
 
 def _twice(event: Event) -> Iterator[Reason]:

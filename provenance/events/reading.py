@@ -12,6 +12,7 @@ from provenance.canonical import address, loads
 from provenance.events.envelope import Actor, Event
 from provenance.events.fields import EventType, Hex
 from provenance.events.union import EVENT, problems
+from provenance.vocabularies import BUILT_IN, Vocabularies
 
 __all__ = ["Unknown", "read_event"]
 
@@ -42,15 +43,16 @@ class Unknown:
         return address(self.data)
 
 
-def read_event(data: bytes) -> Event | Unknown:
+def read_event(data: bytes, *, vocabularies: Vocabularies = BUILT_IN) -> Event | Unknown:
     """Read an event; `bytes(read_event(data)) == data`.
 
     Raises `MalformedError` unless it is canonical JSON with the keys and the JSON types of an envelope. Neither unknown
-    types nor unknown fields are an error: see `Unknown`. Nothing is said about rules: see `Event.broken_rules`.
+    types nor unknown fields are an error, nor words that stand in no table of `vocabularies`, in use or not: see
+    `Unknown`. Nothing is said about rules: see `Event.broken_rules`.
     """
     loads(data)
     try:
-        return EVENT.validate_json(data)
+        return EVENT.validate_json(data, context=vocabularies)
     except ValidationError as error:
         unknown = tuple(dict.fromkeys(where for where, _ in problems(error)))
     try:

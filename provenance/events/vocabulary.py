@@ -1,20 +1,22 @@
-"""The words that events are made of, as data. A table may grow with its version; a word never changes its meaning.
+"""Types of the fields that hold a word, each from a table of `provenance.vocabularies`.
 
-Which versions a log began with stands in its genesis event, as `VOCABULARIES`.
+Which versions a log began with stands in its genesis event, as `VOCABULARIES`, each by its SHA-256.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated
+
+from provenance.vocabularies import BUILT_IN, word
 
 __all__ = [
     "ALWAYS_OPEN",
     "GENERATIVE",
     "LEAF_RULE",
-    "RETIRED",
     "VOCABULARIES",
+    "VOCABULARY_DIGESTS",
     "AiUse",
     "AliasRelation",
     "AmendCause",
@@ -49,18 +51,11 @@ __all__ = [
     "WorkState",
 ]
 
-VOCABULARIES: Mapping[str, str] = MappingProxyType(
-    {
-        "creator-role": "1",
-        "human-contribution": "1",
-        "iptc-digital-source-type": "2024-Q3",
-        "machine-terms": "1",
-        "party-kind": "1",
-        "relation": "1",
-        "strength": "1",
-    }
-)
-"""Versions of the tables in this module, by name."""
+VOCABULARIES: Mapping[str, str] = MappingProxyType(BUILT_IN.pins())
+"""Version of each table that a new log begins with, by vocabulary."""
+
+VOCABULARY_DIGESTS: Mapping[str, str] = MappingProxyType(BUILT_IN.digests())
+"""SHA-256 in hex of each of them."""
 
 LEAF_RULE = "c2sp.org/tlog-tiles entry = COSE_Sign1 bytes"
 """Which bytes are a leaf of the log: the whole signed statement, as it stands in the entry bundle."""
@@ -68,175 +63,103 @@ LEAF_RULE = "c2sp.org/tlog-tiles entry = COSE_Sign1 bytes"
 ALWAYS_OPEN = ("log.", "party.register", "party.keys", "vocab.", "erasure.", "hold.")
 """Types, or beginnings of types, that no policy can seal: without them nothing else could be checked."""
 
-Strength = Literal["self", "counter-signed", "observed", "attested", "adjudicated"]
-"""How strongly something is said: by whom it is about · by two sides · by the market of others · by a third party that
-looked · by a judgment."""
+Strength = Annotated[str, word("strength")]
+"""How strongly something is said."""
 
-PartyKind = Literal["person", "org", "market", "software", "model-provider", "collective"]
+PartyKind = Annotated[str, word("party-kind")]
 
-CreatorRole = Literal[
-    "author",
-    "photographer",
-    "editor",
-    "illustrator",
-    "composer",
-    "performer",
-    "narrator",
-    "developer",
-    "curator",
-    "prompter",
-    "model-provider",
-    "contributor",
-]
+CreatorRole = Annotated[str, word("creator-role")]
 
-Relation = Literal["edited", "composed", "translated", "adapted", "sampled", "generated-from", "other"]
+Relation = Annotated[str, word("relation")]
 """How a work was made from its parent."""
 
-SourceType = Literal[
-    "digitalCapture",
-    "negativeFilm",
-    "positiveFilm",
-    "print",
-    "minorHumanEdits",
-    "humanEdits",
-    "compositeCapture",
-    "algorithmicallyEnhanced",
-    "dataDrivenMedia",
-    "digitalCreation",
-    "trainedAlgorithmicMedia",
-    "compositeWithTrainedAlgorithmicMedia",
-    "algorithmicMedia",
-    "screenCapture",
-    "virtualRecording",
-    "composite",
-    "compositeSynthetic",
-]
+SourceType = Annotated[str, word("iptc-digital-source-type")]
 """Terms of http://cv.iptc.org/newscodes/digitalsourcetype/, release of the third quarter of 2024."""
 
-RETIRED: frozenset[SourceType] = frozenset({"minorHumanEdits"})
-"""Terms that are read and no longer written."""
-
-GENERATIVE: frozenset[SourceType] = frozenset(
-    {
-        "trainedAlgorithmicMedia",
-        "compositeWithTrainedAlgorithmicMedia",
-        "compositeSynthetic",
-        "algorithmicMedia",
-    }
+GENERATIVE: frozenset[str] = frozenset(
+    term.word
+    for table in BUILT_IN
+    if table.vocabulary == "iptc-digital-source-type"
+    for term in table.terms.values()
+    if term.facts.get("generative") is True
 )
-"""Terms of works that a program made, at least in part: these name their tools or say that they do not."""
+"""Built-in terms of works that a program made, at least in part: these name their tools or say that they do not."""
 
-HumanContribution = Literal["none", "some", "full", "undisclosed"]
+HumanContribution = Annotated[str, word("human-contribution")]
 
-Tools = Literal["listed", "undisclosed", "none"]
-"""Whether the tools stand in the refs, exist and are not named, or were not used."""
+Tools = Annotated[str, word("tools")]
+"""Whether the tools are named."""
 
-DigestName = Literal["sha-256", "sha-384", "sha-512", "sha3-256", "sha3-384", "sha3-512", "blake2b-256"]
+DigestName = Annotated[str, word("digest-name")]
 """Names of the IANA registry of named information hash algorithms, where that has them."""
 
-ManifestState = Literal["Valid", "Trusted"]
-"""Validation state of a C2PA manifest store: well-formed and intact · signed under a trust list as well."""
+ManifestState = Annotated[str, word("manifest-state")]
+"""Validation state of a C2PA manifest store."""
 
-RoyaltyPolicy = Literal["none", "LAP", "LRP", "flat"]
-"""No royalty · absolute: each descendant pays the rate · relative: each pays its parents, and so on · once, at sale."""
+RoyaltyPolicy = Annotated[str, word("royalty-policy")]
+"""Who pays a royalty to whom."""
 
-KeyReason = Literal["rotate", "recover", "deactivate", "compromise", "claim"]
-"""Why keys change: as planned · what a weaker key did is void · for good · one was stolen · the first of its own."""
+KeyReason = Annotated[str, word("key-reason")]
+"""Why keys change."""
 
-LinkScheme = Literal["did:key", "did:web", "did:webvh", "x509", "account", "party"]
+LinkScheme = Annotated[str, word("link-scheme")]
 """Where a party is somebody else as well."""
 
-AliasRelation = Literal["same-bits", "re-encode"]
-"""The same file under another name · the same work in other bytes."""
+AliasRelation = Annotated[str, word("alias-relation")]
+"""What another file of a work is to it."""
 
-VersionRelation = Literal["crop", "revision"]
-"""A part of a work · a later state of it."""
+VersionRelation = Annotated[str, word("version-relation")]
+"""What a version is of its work."""
 
-AmendCause = Literal["discovered", "judged"]
-"""Why a parent is named late: it was found out · a judgment says so."""
+AmendCause = Annotated[str, word("amend-cause")]
+"""Why a parent is named late."""
 
-WorkState = Literal["active", "deactivated", "suspended", "takendown", "deleted"]
+WorkState = Annotated[str, word("work-status")]
 """The account states of atproto, of a work."""
 
-TrainingMethod = Literal["pretrain", "finetune", "adapter", "distil", "merge"]
+TrainingMethod = Annotated[str, word("training-method")]
 """How a model was made from its inputs and its base."""
 
-TrainingRights = Literal["clear", "denied", "exception-claimed", "unknown"]
+TrainingRights = Annotated[str, word("training-rights")]
 """What was found of all inputs together."""
 
-TrainingBasis = Literal["license", "consent", "exception", "public-domain", "contract", "none"]
+TrainingBasis = Annotated[str, word("training-basis")]
 """On what ground an input was used."""
 
-Verdict = Literal["permit", "deny", "claimed", "unknown"]
-"""What was found of one input; `claimed` is a statutory exception, which is no permission."""
+Verdict = Annotated[str, word("verdict")]
+"""What was found of one input."""
 
-RunState = Literal["started", "complete", "failed", "aborted"]
-"""States of an OpenLineage run; the last three are its end."""
+RunState = Annotated[str, word("run-state")]
+"""States of an OpenLineage run; all but `started` are its end."""
 
-AttributionMode = Literal["named", "pseudonym", "anonymous", "remove-me"]
-"""How a creator is credited; the last asks for what CC BY 4.0 §3(a)(3) grants."""
+AttributionMode = Annotated[str, word("attribution-mode")]
+"""How a creator is credited; `remove-me` asks for what CC BY 4.0 §3(a)(3) grants."""
 
-AttributionWord = Literal["accept", "reject", "dispute"]
+AttributionWord = Annotated[str, word("attribution-answer")]
 """What the side of the child says to a claim."""
 
-AssentAnswer = Literal["yes", "no"]
+AssentAnswer = Annotated[str, word("assent-answer")]
 
-AiUse = Literal["train", "train_generative", "inference_input", "index", "mining", "search"]
+AiUse = Annotated[str, word("ai-use")]
 """Uses by programs that learn. The categories of AIPREF, CAWG, TDMRep and RSL are mapped to these."""
 
-Reservation = Literal["allow", "disallow", "constrained"]
-"""What is said of one use; `constrained` is CAWG's: only with a grant."""
+Reservation = Annotated[str, word("reservation")]
+"""What is said of one use."""
 
-SelectorKind = Literal["work", "digest", "iscc", "url"]
+SelectorKind = Annotated[str, word("selector-kind")]
 """By what a reservation finds what it is about."""
 
-ConsentState = Literal[
-    "ConsentUnknown",
-    "ConsentRequested",
-    "ConsentRequestDeferred",
-    "ConsentRefused",
-    "ConsentGiven",
-    "RenewedConsentGiven",
-    "ConsentExpired",
-    "ConsentInvalidated",
-    "ConsentRevoked",
-    "ConsentWithdrawn",
-]
-"""Consent statuses of the Data Privacy Vocabulary (W3C DPV 2.3): withdrawn by the person, revoked by another party."""
+ConsentState = Annotated[str, word("consent-status")]
+"""Consent statuses of the Data Privacy Vocabulary (W3C DPV 2.3)."""
 
-LegalBasis = Literal[
-    "Consent",
-    "ExpressedConsent",
-    "ExplicitlyExpressedConsent",
-    "ImpliedConsent",
-    "InformedConsent",
-    "Contract",
-    "LegalObligation",
-    "LegitimateInterest",
-    "PublicInterest",
-    "VitalInterest",
-    "A6-1-a",
-    "A6-1-a-explicit-consent",
-    "A6-1-a-non-explicit-consent",
-    "A6-1-b",
-    "A6-1-c",
-    "A6-1-d",
-    "A6-1-e",
-    "A6-1-f",
-    "A9-2-a",
-]
+LegalBasis = Annotated[str, word("legal-basis")]
 """Legal bases of the Data Privacy Vocabulary (W3C DPV 2.3), and of its extension for the GDPR."""
 
-DisputeTag = Literal[
-    "improper-registration",
-    "improper-usage",
-    "improper-payment",
-    "content-standards-violation",
-]
+DisputeTag = Annotated[str, word("dispute-tag")]
 """What a dispute may say of its target: the tags that Story allows."""
 
-Decision = Literal["upheld", "dismissed"]
+Decision = Annotated[str, word("decision")]
 """How a dispute is judged."""
 
-ImportOutcome = Literal["accepted", "degraded", "duplicate", "rejected", "skipped"]
-"""What became of an imported thing: whole · with fields lost · was there · refused · left out on purpose."""
+ImportOutcome = Annotated[str, word("import-outcome")]
+"""What became of an imported thing."""

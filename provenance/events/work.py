@@ -23,8 +23,6 @@ from provenance.events.envelope import (
 )
 from provenance.events.fields import Digest, Hex, ManifestLabel, MediaType, Rate, Size, Term, Token, Version
 from provenance.events.vocabulary import (
-    GENERATIVE,
-    RETIRED,
     CreatorRole,
     DigestName,
     HumanContribution,
@@ -33,6 +31,7 @@ from provenance.events.vocabulary import (
     SourceType,
     Tools,
 )
+from provenance.vocabularies import Vocabularies
 
 __all__ = [
     "CreatorRef",
@@ -112,7 +111,6 @@ _Party = Hex
 _WorkCommits = dict[Literal["title", "ref"], Hex]
 _WORK_RULES = {
     "tools": "`tools` is listed exactly when refs name some, and never none for what a program made",
-    "source-type": "`source_type` is no retired term",
 }
 
 
@@ -147,6 +145,10 @@ class WorkCreate(Event):
     def _breaks(self) -> Iterator[Reason]:
         yield from _broken_work_rules(self)
 
+    def _misspoken(self, vocabularies: Vocabularies) -> Iterator[Reason]:
+        yield from super()._misspoken(vocabularies)
+        yield from _hidden_tools(self, vocabularies)
+
 
 class WorkDerive(Event):
     """A work was made from others, all of them named at once; the id of this event is the work's id.
@@ -180,6 +182,10 @@ class WorkDerive(Event):
 
     def _breaks(self) -> Iterator[Reason]:
         yield from _broken_work_rules(self)
+
+    def _misspoken(self, vocabularies: Vocabularies) -> Iterator[Reason]:
+        yield from super()._misspoken(vocabularies)
+        yield from _hidden_tools(self, vocabularies)
 
 
 class _Tool(Model):
@@ -229,12 +235,15 @@ class WorkManifest(Event):
 
 
 def _broken_work_rules(event: WorkCreate | WorkDerive) -> Iterator[Reason]:
-    source, tools = event.body.source_type, event.body.tools
+    tools = event.body.tools
     roles = [ref.role for ref in event.refs]
     if (tools == "listed") != ("tool" in roles):
         text = f"body.tools: {tools} with {roles.count('tool')} tools in refs; it is listed exactly when refs name some"
         yield Reason(f"{event.type}.tools", text)
-    if source in GENERATIVE and tools == "none":
+
+
+def _hidden_tools(event: WorkCreate | WorkDerive, vocabularies: Vocabularies) -> Iterator[Reason]:
+    source = event.body.source_type
+    term = vocabularies.term("iptc-digital-source-type", source)
+    if event.body.tools == "none" and term is not None and term.facts.get("generative") is True:
         yield Reason(f"{event.type}.tools", f"body.tools: none, but {source} has tools: name one, or say undisclosed")
-    if source in RETIRED:
-        yield Reason(f"{event.type}.source-type", f"body.source_type: {source} is read only; write humanEdits")

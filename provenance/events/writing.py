@@ -16,6 +16,7 @@ from provenance.errors import EventRejected, Reason
 from provenance.events.envelope import MAX_PARENTS, Event, too_many
 from provenance.events.union import EVENT, MODELS, problems
 from provenance.item import SALT_SIZE, Item
+from provenance.vocabularies import BUILT_IN, Vocabularies
 
 __all__ = ["Draft", "new_event"]
 
@@ -45,15 +46,17 @@ def new_event(
     refs: Sequence[Mapping[str, Any]] = (),
     personal: Mapping[str, Any] | None = None,
     salt: bytes | None = None,
+    vocabularies: Vocabularies = BUILT_IN,
 ) -> Draft:
     """Build an event for the log with origin `ledger`.
 
     `actor` is a party id in 64 hex digits or "self"; `claimed_at` is RFC 3339 in UTC with whole seconds. Values of
     `personal` become vault items with salts of their own, and the event carries their addresses. `salt` are 32 random
-    bytes; give it only to build the same event again.
+    bytes; give it only to build the same event again. `vocabularies` are the tables in use in that log.
 
     Raises `EventRejected` with every rule that the event breaks: `schema` for each field that is not what its type
-    says, and the rules of the type, such as `work.create.tools`. What rests on other events is not checked here.
+    says, the rules of the type, such as `work.create.tools`, and `vocab.retired` and `vocab.adopted` for each word that
+    no table in use has. What rests on other events is not checked here.
     """
     salt = os.urandom(SALT_SIZE) if salt is None else salt
     if len(salt) != SALT_SIZE:
@@ -83,10 +86,10 @@ def new_event(
     except MalformedError as error:
         raise EventRejected(Reason("schema", str(error))) from None
     try:
-        event = EVENT.validate_json(data)
+        event = EVENT.validate_json(data, context=vocabularies)
     except ValidationError as error:
         raise EventRejected(*(Reason("schema", f"{where}: {what}") for where, what in problems(error))) from None
-    broken = tuple(event.broken_rules())
+    broken = tuple(event.broken_rules(vocabularies))
     if broken:
         raise EventRejected(*broken)
     return Draft(type, data, address(data), items, event)
