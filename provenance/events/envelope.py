@@ -214,7 +214,7 @@ def too_many(type_: str, roles: Roles, found: Mapping[str, int]) -> Iterator[Rea
             instead = (
                 "record a dataset.snapshot of them, and derive from that" if role == "parent" else "say it in parts"
             )
-            yield Reason(f"{type_}.{rule or role}", f"refs: {number} of role {role}, want at most {most:,}; {instead}")
+            yield Reason(f"{type_}.{rule or role}", f"refs: {number} of role {role}, want at most {most}; {instead}")
 
 
 def repeated(values: Iterable[Any]) -> Any:
@@ -251,7 +251,7 @@ def _twice(event: Event) -> Iterator[Reason]:
         target = ref.id
         if not isinstance(target, str):
             target = (target.log, target.event) if isinstance(target, LogRef) else (target.scheme, target.id)
-        key = (ref.role, target, getattr(ref, "as_", None), getattr(ref, "purpose", None))
+        key = (ref.role, target, ref.__dict__.get("as_"), ref.__dict__.get("purpose"))
         if key in seen:
             name = target if isinstance(target, str) else " ".join(target)
             rule = "G2.duplicate-parent" if ref.role == "parent" else f"{event.type}.{times.rule or ref.role}"
