@@ -224,8 +224,8 @@ class Log:
         a crash, which leaves each of these either as it was or without it. Raises `NotFound` for entries that the log
         does not have, `Unavailable` when something may still be there.
 
-        Who wants it never to come back gives the same to the `extend` that says why: another process that read the log
-        before could otherwise write again what it remembers of the last bundle.
+        Who wants it never to come back gives the same to the `extend` that says why: in a storage without transactions
+        another process could otherwise write again what it remembers of the last bundle.
         """
         if not indexes:
             return
@@ -324,10 +324,10 @@ class Log:
             try:
                 with self._turn(attempt) as tx:
                     if conflict is not None:
-                        stood = self._edge.size, self._signed[0]
+                        stood = self._edge.size, self._signed[0], self._edge.rows
                         self._load()
                         # Nothing moved, so it was no race: a callback was refused, or the bytes there are not ours.
-                        if stood == (self._edge.size, self._signed[0]):
+                        if stood == (self._edge.size, self._signed[0], self._edge.rows):
                             raise conflict
                     done = self._try(group, rows, tx, create=create)
                 break
@@ -410,6 +410,11 @@ class Log:
         """A batch of a database: everything in one transaction. `anew` writes the rows that stay as well."""
         first, number = self._edge.size, edge.size - self._edge.size
         trim = anew or edge.size // WIDTH > first // WIDTH
+        if trim and self._database is not None:
+            stored = self._database.rows(self.origin)
+            if any(mine.opened and not row.opened for mine, row in zip(self._edge.rows, stored, strict=False)):
+                msg = f"{self.origin}: another process has redacted what this one remembers"
+                raise Conflict(msg)
         kept = edge.rows if trim else edge.rows[len(edge.rows) - number :]
         if create:
             tx.create(self.origin, new.signed)

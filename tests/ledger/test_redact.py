@@ -26,6 +26,13 @@ def store(request, tmp_path):
     database.close()
 
 
+@pytest.fixture
+def database(tmp_path):
+    made = SqlStore(f"sqlite:///{tmp_path / 'log.db'}", create=True)
+    yield made
+    made.close()
+
+
 def _rows(start: int, stop: int) -> list[Row]:
     return [Row(b"entry %d" % i, SECRET + b"%d;" % i if i % 2 else b"") for i in range(start, stop)]
 
@@ -139,6 +146,20 @@ def test_a_process_that_knew_it_does_not_write_it_again(store, more):
         assert _holds(at, 5)
     assert fsck(Client(place, log.policy)) == 301 + more
     assert not other.row(299).opened
+
+
+@pytest.mark.parametrize("more", [1, 256, 900])
+def test_in_a_database_without_a_reason(database, more):
+    """Nothing tells another process but the rows themselves, which it reads before it writes a bundle from them."""
+    log, place = _log(database)
+    other = Log.open(database, KEY, publish=[place])
+    log.redact([3, 257, 299])
+    other.extend(_rows(300, 300 + more))
+    other.publish()
+    for at in (database, place):
+        assert not any(_holds(at, index) for index in (3, 257, 299))
+        assert _holds(at, 259)
+    assert [row.entry for row in other.rows(1, other.size)] == [row.entry for row in _rows(1, 300 + more)]
 
 
 class _Interrupted(MemoryStore):
