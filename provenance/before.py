@@ -12,6 +12,7 @@ from ledger.errors import MalformedError
 from provenance.events import Unknown, read_event
 from provenance.identity import Mandate, Party, party_of, read_mandates, read_party
 from provenance.index import Facts, Index
+from provenance.vocabularies import BUILT_IN, SAYS_WORDS, Vocabularies, vocabularies_at
 
 __all__ = ["Act", "Before"]
 
@@ -118,13 +119,23 @@ class Before:
         So no decision rests on what this version does not understand: it is unknown.
         """
         data = self.data(event_id)
-        return None if data is None else _known(data)
+        return None if data is None else self.understood(data)
+
+    def understood(self, data: bytes) -> dict[str, Any] | None:
+        """An event by its bytes; None as in `event`."""
+        return _known(data, BUILT_IN) or _known(data, self.vocabularies)
 
     def at(self, size: int) -> Before:
         """The same as of an earlier size of the log: what waits, or is accepted with the act, is not in it."""
         index = self.index.at(size)
         time = index.time_of(size - 1) if size else ""
         return Before(index, self._read, market=self.market, time=time, parties=self._parties)
+
+    @cached_property
+    def vocabularies(self) -> Vocabularies:
+        """The tables in use at the place of the act, by what is in the log."""
+        entries = self.index.of_type(*SAYS_WORDS)
+        return _vocabularies(tuple(self.data(entry.event_id) or b"" for entry in entries))
 
     @cached_property
     def place(self) -> int:
@@ -181,11 +192,17 @@ class Before:
 
 
 @lru_cache(maxsize=4096)
-def _known(data: bytes) -> dict[str, Any] | None:
+def _known(data: bytes, vocabularies: Vocabularies) -> dict[str, Any] | None:
     try:
-        if isinstance(read_event(data), Unknown):
+        if isinstance(read_event(data, vocabularies=vocabularies), Unknown):
             return None
     except MalformedError:
         return None
     value: dict[str, Any] = orjson.loads(data)
     return value
+
+
+@lru_cache(maxsize=16)
+def _vocabularies(events: tuple[bytes, ...]) -> Vocabularies:
+    """One value for each state, so that what is remembered by it is found again."""
+    return vocabularies_at(events)

@@ -12,6 +12,7 @@ from provenance.index import Facts, facts_of
 from provenance.item import Item
 from provenance.queue import Staged
 from provenance.statement import Statement
+from provenance.vocabularies import BUILT_IN, Vocabularies
 
 __all__ = ["open_foreign"]
 
@@ -26,16 +27,17 @@ def open_foreign(
     parties: Parties,
     index: int,
     late: bool = False,
+    vocabularies: Vocabularies = BUILT_IN,
 ) -> tuple[Staged, Facts]:
     """Return what can be staged: a statement over exactly this event, for this log, by its signer's own valid key.
 
     Whether the signer may speak for the event's actor is for `provenance.rules.parties`. `sealed` are the types that
     the log's policy seals, `index` is the position from which the signature is judged; with `late`, for what was
-    accepted before, by a key that was valid earlier.
+    accepted before, by a key that was valid earlier. `vocabularies` are the tables in use.
     Raises `MalformedError`, `InvalidSignature`, `UnknownKey`, `EventRejected`.
     """
     signed = Statement.parse(statement)
-    read = read_event(event)
+    read = read_event(event, vocabularies=vocabularies)
     own = address(event)
     reasons = [
         Reason("statement.match", f"the statement's {what} is {got}, want {want}", (own.hex(),))
@@ -53,7 +55,7 @@ def open_foreign(
         text = f"{read.type}: {', '.join(read.unknown_fields) or 'the type'} is unknown to this version"
         reasons.append(Reason("schema.unknown", text, (own.hex(),)))
     else:
-        reasons += read.broken_rules()
+        reasons += read.broken_rules(vocabularies)
     if read.type.startswith("log."):
         reasons.append(Reason("log.key", f"{read.type} is said with the log's own key only", (own.hex(),)))
     if reasons:

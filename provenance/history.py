@@ -40,6 +40,7 @@ from provenance.moments import Moment, size_at
 from provenance.questions import Asks
 from provenance.rules import check_refs, targets
 from provenance.statement import Statement
+from provenance.vocabularies import BUILT_IN, SAYS_WORDS, vocabularies_at
 
 __all__ = ["Finding", "History", "ItemStatus", "Reading"]
 
@@ -90,6 +91,7 @@ class History(Asks):
         self.market = ""
         self._sealed: frozenset[str] = frozenset()
         self._last_time = ""
+        self._vocabularies = BUILT_IN  # in use at the entry that is judged
         self._pending: dict[bytes, str] = {}  # types of the events that were judged and are not indexed yet
         self._named: dict[bytes, bytes | None] = {}  # what erasures name, each with its tombstone
         self._gone: set[bytes] = set()  # events among that
@@ -253,7 +255,7 @@ class History(Asks):
 
     def _judge_event(self, idx: int, statement: Statement, data: bytes, facts: Facts) -> None:
         try:
-            event = read_event(data)
+            event = read_event(data, vocabularies=self._vocabularies)
         except MalformedError as error:
             self._find(idx, "event.malformed", f"event #{idx}: {error}")
             return
@@ -263,7 +265,7 @@ class History(Asks):
             )
             self._find(idx, "event.unknown", text, altered=False)
         else:
-            for reason in event.broken_rules():
+            for reason in event.broken_rules(self._vocabularies):
                 self._find(idx, reason.rule, f"event #{idx}: {reason.sentence}")
         for what, got, want in (
             ("type", statement.type, event.type),
@@ -271,6 +273,8 @@ class History(Asks):
         ):
             if got != want:
                 self._find(idx, f"statement.{what}", f"statement #{idx}: {what} is {got}, the event has {want}")
+        if event.type in SAYS_WORDS:
+            self._vocabularies = vocabularies_at([data], self._vocabularies)
         speaks = self._judge_speaker(idx, statement, data, event.actor)
         wanted = targets([facts])
         known = self._index.known(wanted) | {i: self._pending[i] for i in wanted & self._pending.keys()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from provenance.events import Unknown, read_event
 from provenance.history import Finding, History
 from provenance.index import facts_of
 from provenance.rules import RULES, Act, check_acts, in_force
@@ -26,9 +25,11 @@ def against_rules(history: History, *, progress: Progress | None = None) -> Iter
     found = history.index.of_type(*RULES)
     for done, entry in enumerate(found, 1):
         reading = history.reading(entry.idx)
-        if reading.statement is None or reading.event is None or isinstance(read_event(reading.event), Unknown):
+        if reading.statement is None or reading.event is None:
             continue
         before = history.before(entry.idx)
+        if before.understood(reading.event) is None:
+            continue  # what this version does not know it does not judge
         statement = reading.statement
         facts = facts_of(
             event_id=statement.event_id,

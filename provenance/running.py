@@ -25,6 +25,7 @@ from provenance.sequencer import BATCH, Sequencer, Signers
 from provenance.staging import Staging
 from provenance.statement import Statement
 from provenance.vault import Vault
+from provenance.vocabularies import vocabularies_at
 from provenance.worker import Worker
 
 __all__ = ["RunningLedger"]
@@ -61,6 +62,7 @@ class RunningLedger:
         genesis = log.row(0)
         sealed = frozenset(orjson.loads(genesis.opened)["body"]["sealed"])
         self._sealed: frozenset[str] = sealed
+        self._vocabularies = vocabularies_at([genesis.opened])  # as far as is known; `Desk.draft` looks again
         self._recall = Recall(log=log, queue=queue, vault=vault, index=index)
         self._parties = Parties(self._find_party, changes=self._key_changes, newer=self._has_changed)
         self._changes_seen = 0

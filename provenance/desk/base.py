@@ -64,6 +64,7 @@ class Desk(RunningLedger, Asks):
             sealed=self._sealed,
             parties=self._parties,
             index=self.log.size,
+            vocabularies=self.before().vocabularies,
         )
         with self._accepting(1):
             ticket = in_caller(session, lambda inner: self._staging.submit(staged, facts, ref, inner))
@@ -113,16 +114,24 @@ class Desk(RunningLedger, Asks):
         whose name it is said: by default the market's own, else that of a custodial party or of one that gave the
         market a mandate. `claimed_at` (RFC 3339, UTC, whole seconds) is when it is said to have been, by default now.
         """
-        return new_event(
-            type,
-            ledger=self.log.origin,
-            actor=self.market.hex() if actor is None else str(actor),
-            strength=strength,
-            claimed_at=claimed_at or format_time(self._clock()),
-            body=body,
-            refs=refs,
-            personal={name: value for name, value in (personal or {}).items() if value is not None},
-        )
+        said: dict[str, Any] = {
+            "ledger": self.log.origin,
+            "actor": self.market.hex() if actor is None else str(actor),
+            "strength": strength,
+            "claimed_at": claimed_at or format_time(self._clock()),
+            "body": body,
+            "refs": refs,
+            "personal": {name: value for name, value in (personal or {}).items() if value is not None},
+        }
+        try:
+            return new_event(type, **said, vocabularies=self._vocabularies)
+        except EventRejected:
+            # Only then it is worth a look whether the log adopted a table meanwhile.
+            newest = self.before().vocabularies
+            if newest == self._vocabularies:
+                raise
+        self._vocabularies = newest
+        return new_event(type, **said, vocabularies=newest)
 
     # Looking up
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from provenance.errors import Reason
 from provenance.vocabularies import Vocabularies, Word
 
-__all__ = ["refused_words", "words_of"]
+__all__ = ["refused_words", "vocabularies_of", "words_of"]
 
 Where = tuple[str | int, ...]
 Found = tuple[str, str, Where]
@@ -34,6 +34,22 @@ def refused_words(model: BaseModel, vocabularies: Vocabularies) -> Iterator[Reas
         refused = vocabularies.refuses(vocabulary, word)
         if refused is not None:
             yield Reason(refused[0], f"{'.'.join(map(str, where))}: {refused[1]}")
+
+
+def vocabularies_of(model: type[BaseModel]) -> frozenset[str]:
+    """The vocabularies of all words that a model or one inside it may hold."""
+    return frozenset(_marks(model))
+
+
+def _marks(hint: Any) -> Iterator[str]:
+    if isinstance(hint, Word):
+        yield hint.vocabulary
+    elif isinstance(hint, type) and issubclass(hint, BaseModel):
+        for inner in get_type_hints(hint, include_extras=True).values():
+            yield from _marks(inner)
+    else:
+        for inner in get_args(hint):
+            yield from _marks(inner)
 
 
 @cache

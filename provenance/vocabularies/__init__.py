@@ -8,8 +8,8 @@ log adopts, not other code; retired terms stay readable and are not written.
     'humanEdits'
 """
 
-from provenance.vocabularies.known import BUILT_IN, Vocabularies, vocabularies_at
+from provenance.vocabularies.known import BUILT_IN, SAYS_WORDS, Vocabularies, vocabularies_at
 from provenance.vocabularies.table import Table, Term
 from provenance.vocabularies.word import Word, word
 
-__all__ = ["BUILT_IN", "Table", "Term", "Vocabularies", "Word", "vocabularies_at", "word"]
+__all__ = ["BUILT_IN", "SAYS_WORDS", "Table", "Term", "Vocabularies", "Word", "vocabularies_at", "word"]

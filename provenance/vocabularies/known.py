@@ -13,7 +13,10 @@ from ledger.errors import MalformedError
 from provenance.canonical import dumps, loads
 from provenance.vocabularies.table import Table, Term
 
-__all__ = ["BUILT_IN", "Vocabularies", "vocabularies_at"]
+__all__ = ["BUILT_IN", "SAYS_WORDS", "Vocabularies", "vocabularies_at"]
+
+SAYS_WORDS = ("log.genesis", "vocab.adopt", "vocab.retire")
+"""Types of the events that say which tables are in use."""
 
 
 class Vocabularies:
@@ -132,13 +135,14 @@ class Vocabularies:
         return found
 
 
-def vocabularies_at(events: Iterable[bytes]) -> Vocabularies:
+def vocabularies_at(events: Iterable[bytes], since: Vocabularies | None = None) -> Vocabularies:
     """The vocabularies in use after these events of one log: `log.genesis`, `vocab.adopt`, `vocab.retire`, in order.
 
-    Other events are passed over, and so is what has no effect: a table that is neither known here nor in the event, or
-    whose digest is another one. A vocabulary that the genesis event does not name is as it is built in. Raises nothing.
+    `since` are those before the first of them; absent, they begin with the genesis event. Other events are passed over,
+    and so is what has no effect: a table that is neither known here nor in the event, or whose digest is another one. A
+    vocabulary that the genesis event does not name is as it is built in. Raises nothing.
     """
-    found = BUILT_IN
+    found = BUILT_IN if since is None else since
     for data in events:
         try:
             event = loads(data)
