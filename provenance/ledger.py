@@ -24,6 +24,7 @@ from provenance.desk.claims import ClaimVerbs
 from provenance.desk.data import DataVerbs
 from provenance.desk.money import MoneyVerbs
 from provenance.desk.parties import PartyVerbs
+from provenance.desk.privacy import PrivacyVerbs
 from provenance.desk.rights import RightsVerbs
 from provenance.desk.works import WorkVerbs
 from provenance.drafts import (
@@ -46,7 +47,7 @@ from provenance.ticket import Ticket
 __all__ = ["Money", "ProvenanceLedger"]
 
 
-class ProvenanceLedger(WorkVerbs, RightsVerbs, DataVerbs, ClaimVerbs, MoneyVerbs, PartyVerbs):
+class ProvenanceLedger(WorkVerbs, RightsVerbs, DataVerbs, ClaimVerbs, MoneyVerbs, PartyVerbs, PrivacyVerbs):
     """One market's ledger. Safe to share between threads; make it with `adapters.connect`."""
 
     # Verbs

@@ -18,8 +18,9 @@ from ledger.copy import copy_log
 from ledger.errors import Unavailable
 from ledger.testing import FaultyStore, MemoryStore
 from ledger.tile import pack_open
-from provenance import History, verify
+from provenance import EventRejected, History, verify
 from provenance.audit import audit
+from provenance.drafts import draft_facts
 from provenance.erasures import ErasedInCopy
 from provenance.verify import verify_work
 
@@ -240,7 +241,12 @@ def test_what_everything_stands_on_stays(market: Market) -> None:
     for ticket in (market.ada, first):
         body = {"targets": [str(ticket)], "method": "delete", "basis": "wish"}
         stone = {"event": str(ticket), "type": ticket.type, "actor": ledger.market.hex(), "refs": []}
-        ledger.record_many([ledger.draft("erasure.execute", body={**body, "tombstones": [stone]})])
+        draft = ledger.draft("erasure.execute", body={**body, "tombstones": [stone]})
+        with pytest.raises(EventRejected, match=r"erasure\.always-open"):
+            ledger.record_many([draft])
+        # Written past the rules it changes nothing.
+        ledger._sequencer.append([ledger._staging.staged(draft)], [draft_facts(draft, market=ledger.market)])
+        ledger.publish()
         assert ledger.event(ticket)
         assert ledger.receipt(ticket).event
     assert audit(open_log(market.public, ledger.log.policy)).record == "intact"

@@ -1,0 +1,239 @@
+"""Verbs that make the market forget, and keep it from forgetting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ledger.errors import NotFound
+from provenance.before import Before
+from provenance.desk.base import Desk, follows
+from provenance.drafts import Named
+from provenance.events import Draft
+from provenance.events.vocabulary import ALWAYS_OPEN
+from provenance.holds import held
+from provenance.moments import Moment, format_time
+from provenance.session import joins_async
+from provenance.staging import Request
+from provenance.ticket import Ticket
+from provenance.vault import holds
+
+__all__ = ["Erased", "Kept", "PrivacyVerbs", "TakenDown"]
+
+_MOST = 10_000  # targets of one erasure
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was not erased, and why; `because` is the event (64 hex digits) that says so, "" when the rules do."""
+
+    address: str
+    reason: str
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure did. `ticket` is None when there was nothing left to do.
+
+    `erased` are addresses of vault items and ids of events, `before` those that had been erased already. `notices` say
+    where copies may be that are beyond reach: (kind of place, how many).
+    """
+
+    ticket: Ticket | None
+    erased: tuple[str, ...]
+    before: tuple[str, ...]
+    kept: tuple[Kept, ...]
+    notices: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakenDown:
+    """A work that is taken down: the event that says so, what was erased with it, and what stays visible."""
+
+    ticket: Ticket
+    erased: tuple[str, ...]
+    visible: tuple[str, ...]
+
+
+class PrivacyVerbs(Desk):
+    """Erasing, holding, taking down."""
+
+    def erase(
+        self,
+        *targets: Named | bytes,
+        subject: Named | None = None,
+        basis: str = "gdpr-17",
+        request: Named | None = None,
+        ref: str | None = None,
+    ) -> Erased:
+        """Erase personal fields and whole events for good; what cannot go is kept, each with its reason.
+
+        A target is the address of a vault item or an event. `subject` adds every personal field of the events about a
+        party, or said by it. An erased event takes its fields along; an open one leaves a tombstone, so that what
+        derives from it stands. It is gone from every answer when this returns, and its bytes from the files after
+        `scrub`; copies that others made are told as `notices`. Erasing twice is no error.
+
+        Raises `NotFound` for what was never logged here. Sequences and publishes: the log has to say it first.
+        """
+        self.publish()
+        before = self.before()
+        wanted = [each if isinstance(each, bytes) else bytes.fromhex(str(each)) for each in targets]
+        if subject is not None:
+            wanted += self._personal_of(bytes.fromhex(str(subject)), before)
+        chosen = self._choose(wanted, before)
+        if not chosen.targets:
+            return Erased(None, (), tuple(chosen.before), tuple(chosen.kept), ())
+        drafts = [
+            self._erasure(chosen.targets[at : at + _MOST], chosen.stones, chosen.notices, basis, request)
+            for at in range(0, len(chosen.targets), _MOST)
+        ]
+        ticket = self._record(Request("erase", drafts, ref), None)
+        erased = tuple(each.hex() for each in chosen.targets)
+        return Erased(ticket, erased, tuple(chosen.before), tuple(chosen.kept), tuple(chosen.notices.items()))
+
+    @joins_async
+    def hold(
+        self,
+        *targets: Named | bytes,
+        ground: str,
+        until: datetime | None = None,
+        ref: str | None = None,
+        session: Any = None,
+    ) -> Ticket:
+        """Keep vault items or events from being erased, on a legal ground, until a log time or its release."""
+        named = [each.hex() if isinstance(each, bytes) else str(each) for each in targets]
+        body: dict[str, Any] = {"targets": named, "ground": ground}
+        if until is not None:
+            body["until"] = format_time(until)
+        return self._record(Request("hold", [self.draft("hold.set", body=body, personal={"ref": ref})], ref), session)
+
+    @joins_async
+    def release_hold(self, hold: Named, *, ref: str | None = None, session: Any = None) -> Ticket:
+        """End a hold: what it kept may be erased."""
+        refs = [{"role": "hold", "id": str(hold)}]
+        draft = self.draft("hold.release", body={}, refs=refs, personal={"ref": ref})
+        return self._record(Request("release_hold", [draft], ref), session)
+
+    def takedown(self, work: Named, *, reason: str, ref: str | None = None) -> TakenDown:
+        """Take a work down: nothing is licensed of it any more, and its personal fields are erased in the same batch.
+
+        What stays is what others rest on: that it was registered, by whom, its digests, what was made from it.
+        """
+        self.publish()
+        before = self.before()
+        event_id = bytes.fromhex(str(work))
+        event = before.event(event_id)
+        chosen = self._choose(_commits(event), before)
+
+        def make(now: Before) -> Request:
+            refs = [{"role": "work", "id": str(work)}, *follows(now, "work.status", event_id)]
+            body = {"state": "takendown", "reason": reason}
+            drafts = [self.draft("work.status", body=body, refs=refs, personal={"ref": ref})]
+            if chosen.targets:
+                drafts.append(self._erasure(chosen.targets, {}, chosen.notices, "unlawful-content", None))
+            return Request("takedown", drafts, ref)
+
+        ticket = self._record(make, None)
+        visible = ("entry", "type", "creators", "digests", "derivations") if event is not None else ("entry", "type")
+        return TakenDown(ticket, tuple(each.hex() for each in chosen.targets), visible)
+
+    def held(self, *, at: Moment = None) -> dict[str, str]:
+        """Every address under a hold at a moment, with the hold's event id."""
+        return {address.hex(): hold.hex() for address, hold in held(self.before(at)).items()}
+
+    def erased_by(self, address: Named | bytes, *, at: Moment = None) -> int | None:
+        """Index of the erasure that names an address or event, None while it is not erased."""
+        raw = address if isinstance(address, bytes) else bytes.fromhex(str(address))
+        return self.before(at).index.erased([raw]).get(raw)
+
+    # What can go
+
+    def _personal_of(self, party: bytes, before: Before) -> list[bytes]:
+        """Addresses of all personal fields of the events about a party, or said by it."""
+        found = dict.fromkeys(_commits(before.event(party)))
+        index = before.index
+        sources = {link.source for link in index.links_to(party)} | {entry.idx for entry in index.issued_by(party)}
+        if party == self.market:
+            sources = set()  # whatever the market recorded of others is not about itself
+        for event_id in index.event_ids(sorted(sources)).values():
+            found.update(dict.fromkeys(_commits(before.event(event_id))))
+        return list(found)
+
+    def _choose(self, wanted: Iterable[bytes], before: Before) -> _Chosen:
+        asked = list(dict.fromkeys(wanted))
+        entries = before.index.entries_of(asked)
+        whole = [each for each in asked if each in entries and not entries[each].type.startswith(ALWAYS_OPEN)]
+        asked += [each for event_id in whole for each in _commits(before.event(event_id)) if each not in asked]
+        gone, on_hold = before.index.erased(asked), held(before)
+        chosen = _Chosen()
+        unknown = []
+        for each in asked:
+            entry = entries.get(each)
+            if each in gone:
+                chosen.before.append(each.hex())
+            elif each in on_hold:
+                hold = on_hold[each].hex()
+                chosen.kept.append(Kept(each.hex(), "under a hold", hold))
+            elif entry is not None and entry.type.startswith(ALWAYS_OPEN):
+                chosen.kept.append(Kept(each.hex(), f"a {entry.type} is always open, and never erased"))
+            elif entry is not None:
+                event = before.event(each)
+                if event is None:
+                    chosen.kept.append(Kept(each.hex(), f"the {entry.type} is not readable here"))
+                    continue
+                chosen.targets.append(each)
+                if not entry.sealed:
+                    stone = {"event": each.hex(), **{name: event[name] for name in ("type", "actor", "refs")}}
+                    chosen.stones[each] = stone
+            elif holds(self._vault, each):
+                chosen.targets.append(each)
+            else:
+                unknown.append(each.hex())
+        if unknown:
+            msg = f"{', '.join(unknown[:5])}: never logged here, or lost; nothing was erased"
+            raise NotFound(msg)
+        if chosen.stones:
+            chosen.notices["published-place"] = len(self.log.places)
+        exports = len(before.index.of_type("export.made"))
+        if exports:
+            chosen.notices["export"] = exports
+        return chosen
+
+    def _erasure(
+        self,
+        targets: Sequence[bytes],
+        stones: Mapping[bytes, Mapping[str, Any]],
+        notices: Mapping[str, int],
+        basis: str,
+        request: Named | None,
+    ) -> Draft:
+        body: dict[str, Any] = {
+            "targets": [target.hex() for target in targets],
+            "method": "delete",
+            "basis": basis,
+        }
+        own = [dict(stones[target]) for target in targets if target in stones]
+        if own:
+            body["tombstones"] = own
+        if notices:
+            body["notices"] = [{"to": kind, "count": count} for kind, count in notices.items()]
+        refs = [] if request is None else [{"role": "request", "id": str(request)}]
+        return self.draft("erasure.execute", body=body, refs=refs)
+
+
+class _Chosen:
+    """What of a request can be done."""
+
+    def __init__(self) -> None:
+        self.targets: list[bytes] = []
+        self.stones: dict[bytes, Mapping[str, Any]] = {}
+        self.before: list[str] = []
+        self.kept: list[Kept] = []
+        self.notices: dict[str, int] = {}
+
+
+def _commits(event: Mapping[str, Any] | None) -> list[bytes]:
+    return [] if event is None else [bytes.fromhex(address) for address in event["commits"].values()]

@@ -1,0 +1,162 @@
+"""Forgetting on purpose: fields and whole events, holds, takedowns; and what stays as it was."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from hashlib import sha256
+from itertools import islice, product
+from string import ascii_lowercase
+
+import orjson
+import pytest
+
+from ledger import NotFound, Proof
+from provenance import EventRejected
+from provenance.canonical import dumps
+from provenance.questions import Kinship
+from tests.provenance.conftest import Market
+from tests.provenance.test_index import audited
+
+
+def name_of(market: Market, party: object) -> bytes:
+    return bytes.fromhex(orjson.loads(market.ledger.event(str(party)))["commits"]["name"])
+
+
+def test_a_field(market: Market) -> None:
+    desk = market.ledger
+    address = name_of(market, market.ada)
+    proofs = {idx: bytes(desk.log.prove(idx)) for idx in range(desk.log.checkpoint.size)}
+    old = desk.log.checkpoint
+    done = desk.erase(address)
+    assert (done.erased, done.before, done.kept) == ((address.hex(),), (), ())
+    assert done.ticket is not None
+    assert desk.item(address) is None
+    assert desk.erased_by(address) == desk.index.find(bytes.fromhex(done.ticket.id)).idx  # type: ignore[union-attr]
+    assert desk.erased_by(address, at=old) is None
+    for idx, proof in proofs.items():
+        entry = desk.log.row(idx).entry
+        assert Proof.parse(proof).verify(entry, desk.log.policy) == old
+    again = desk.erase(address)
+    assert (again.ticket, again.erased, again.before) == (None, (), (address.hex(),))
+    report = audited(desk, market.public)
+    assert (report.record, report.against_rules) == ("intact", ())
+
+
+def test_everything_personal_of_a_party(market: Market) -> None:
+    desk = market.ledger
+    work = market.work(title="Ada's own title")
+    title = bytes.fromhex(orjson.loads(desk.event(work))["commits"]["title"])
+    done = desk.erase(subject=market.ada)
+    assert {name_of(market, market.ada).hex(), title.hex()} <= set(done.erased)
+    assert desk.item(title) is None
+    assert desk.item(name_of(market, market.bo)) is not None
+
+
+def test_a_whole_event_leaves_its_place(market: Market) -> None:
+    desk = market.ledger
+    photo = market.work()
+    remix = desk.derive(market.file(b"remix"), parents=[photo], creators=[market.bo], title="a title")
+    child = desk.derive(market.file(b"child"), parents=[remix], creators=[market.bo])
+    up = desk.ancestors(child)
+    done = desk.erase(remix)
+    assert done.erased[0] == remix.id
+    assert len(done.erased) == 2  # and its title
+    assert ("published-place", 1) in done.notices
+    with pytest.raises(NotFound):
+        desk.event(remix)
+    assert desk.receipt(remix).event is None
+    found = desk.ancestors(child)
+    assert [(row.id, row.depth) for row in found.rows] == [(row.id, row.depth) for row in up.rows]
+    assert isinstance(found.rows[0], Kinship)
+    report = audited(desk, market.public)
+    assert (report.record, report.statuses["erased"], report.against_rules) == ("intact", 1, ())
+    assert b"remix" not in (market.public / "events" / "000").read_bytes()
+
+
+def test_a_sealed_event_leaves_nothing(market: Market) -> None:
+    desk = market.ledger
+    work = market.work()
+    offer = desk.offer(work, terms="CC0-1.0")
+    grant = desk.license(work, to=market.bo, offer=offer)
+    done = desk.erase(grant)
+    erasure = orjson.loads(desk.event(str(done.ticket)))
+    assert "tombstones" not in erasure["body"]
+    assert desk.grant_status(grant).state == "unknown"
+    assert audited(desk, market.public).record == "intact"
+
+
+def test_what_cannot_go(market: Market) -> None:
+    desk = market.ledger
+    done = desk.erase(market.ada)
+    assert (done.ticket, done.erased) == (None, ())
+    assert "always open" in done.kept[0].reason
+    for unknown in ("ab" * 32, sha256(b"nothing").digest()):
+        with pytest.raises(NotFound, match="never logged here"):
+            desk.erase(unknown)
+
+
+def test_a_hold(market: Market) -> None:
+    desk = market.ledger
+    address, other = name_of(market, market.ada), name_of(market, market.bo)
+    hold = desk.hold(address, ground="tax-records", until=market.clock.now + timedelta(days=2), ref="hold:1")
+    assert desk.held() == {address.hex(): hold.id}
+    done = desk.erase(address, other)
+    assert done.erased == (other.hex(),)
+    assert (done.kept[0].address, done.kept[0].because) == (address.hex(), hold.id)
+    body = {"targets": [address.hex()], "method": "delete", "basis": "gdpr-17"}
+    draft = desk.draft("erasure.execute", body=body)
+    with pytest.raises(EventRejected, match=r"hold\.active"):
+        desk.record_many([draft])
+    assert desk.item(address) is not None
+    market.clock.forward(3 * 86_400)
+    desk.register_party("org")  # log time goes on with the log
+    assert desk.held() == {}
+    assert desk.erase(address).erased == (address.hex(),)
+
+
+def test_a_hold_is_released(market: Market) -> None:
+    desk = market.ledger
+    address = name_of(market, market.ada)
+    hold = desk.hold(address, ground="dispute")
+    desk.release_hold(hold)
+    with pytest.raises(EventRejected, match=r"once\.hold\.release"):
+        desk.release_hold(hold)
+    assert desk.erase(address).erased == (address.hex(),)
+
+
+def test_only_the_market_erases_and_holds(market: Market) -> None:
+    desk = market.ledger
+    draft = desk.draft("hold.set", body={"targets": ["ab" * 32], "ground": "dispute"}, actor=market.ada)
+    assert desk.before().market.hex() != draft.model.actor
+
+
+def test_a_takedown(market: Market) -> None:
+    desk = market.ledger
+    work = market.work(title="a title")
+    offer = desk.offer(work, terms="CC0-1.0")
+    done = desk.takedown(work, reason="court-order")
+    assert desk.work_status(work).state == "takendown"
+    assert len(done.erased) == 1
+    assert "digests" in done.visible
+    with pytest.raises(EventRejected, match=r"grant\.status"):
+        desk.license(work, to=market.bo, offer=offer)
+    assert audited(desk, market.public).record == "intact"
+
+
+def test_no_dictionary_confirms_what_is_erased(market: Market) -> None:
+    desk = market.ledger
+    address = name_of(market, market.ada)
+    desk.erase(address)
+    words = ["Ada", *map("".join, islice(product(ascii_lowercase, repeat=3), 10_000))]
+    for word in words:
+        for guess in (word, word.title()):
+            assert sha256(guess.encode()).digest() != address
+            assert sha256(dumps({"kind": "name", "value": guess})).digest() != address
+
+
+def test_erased_stays_erased_when_the_market_is_opened_again(market: Market) -> None:
+    address = name_of(market, market.ada)
+    market.ledger.erase(address)
+    desk = market.reopen()
+    assert desk.item(address) is None
+    assert desk.erase(address).ticket is None
