@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sqlalchemy import Connection, text
 
 from adapters.alembic import look_at_autogenerate
-from adapters.connect import Place, connect, database_url, keys_beside, open_storage
+from adapters.connect import Place, _parts, connect, database_url, keys_beside, open_storage
 from adapters.files import Directory
 from adapters.keys import load_secret
+from adapters.scrub import scrub_due
 from adapters.sql.doctor import BEGIN_LINES, SAVEPOINT_LINES, begins_immediate, savepoints_hold, unsafe_settings
 from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
@@ -199,9 +200,20 @@ def _ledger(database: str, publish: Place | None, where: dict[str, Any], *, keys
         yield _fitting(database, where)
     for place in places:
         yield _writable(place, ledger)
+    yield _scrubbed(database, where)
     for check in ledger.health().checks:
         if check.name != "database":
             yield _of(check)
+
+
+def _scrubbed(database: str, where: dict[str, Any]) -> Finding:
+    """Whether something erased may still lie in the files."""
+    parts = _parts(database, where["objects"], where["checkpoints"], None, where["index"], where["schema"])
+    due = scrub_due(parts)
+    if due:
+        detail = f"{due} erasures since the last one: their bytes may lie in free pages and in the write-ahead log"
+        return Finding("scrub", "note", detail, "provenance scrub, when the market is quiet")
+    return Finding("scrub", "ok", "nothing that was erased is left to be scrubbed")
 
 
 def _fitting(database: str, where: dict[str, Any]) -> Finding:

@@ -29,7 +29,8 @@ def stage_named(
 ) -> int:
     """Insert a row of `refs` and, if it is new, rows of `queue`, but for those that are there; how many of `queue`.
 
-    Nothing is inserted while a row of `once` has one of the places `unless`. It waits for another transaction that is taking the same name, and never fails on a value that is not new.
+    Nothing is inserted while a row of `once` has one of the places `unless`. It waits for another transaction that is
+    taking the same name, and never fails on a value that is not new.
     """
     sql, order = _statement(connection.dialect, schema, len(events), len(unless))
     given = [*name, *(value for place in unless for value in place), *(value for event in events for value in event)]
