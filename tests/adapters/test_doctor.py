@@ -33,6 +33,7 @@ SQLITE = [
     "certificate",
     "keys",
     "key file",
+    "scrub",
     "log",
     "queue",
     "oldest event",
