@@ -15,6 +15,7 @@ from provenance.offers import Offer, offers_of
 from provenance.questions import census, kinship, training
 from provenance.questions.answer import Answer
 from provenance.questions.census import Acting, Due, Listed, Open
+from provenance.questions.guard import Guard, guard
 from provenance.questions.kinship import Kinship, Rate
 from provenance.questions.training import Conflict, Training
 from provenance.shares import shares_of
@@ -50,6 +51,13 @@ class Asks:
     def rates(self, work: Named, *, at: Moment = None) -> Answer[Rate]:
         """What a work owes to each of its ancestors, in units of 10^-8, over all paths."""
         return kinship.rates(_id(work), self.before(at))
+
+    def derivation(self, work: Named, *, license: str | None = None, at: Moment = None) -> Guard | None:  # noqa: A002
+        """Whether a derived work may be used under `license` (by default its own), and what it owes for that.
+
+        All rules that fail, each with its id; None for a work that derives from nothing.
+        """
+        return guard(_id(work), self.before(at), license=license)
 
     def trained_on(
         self, work: Named, *, members: Mapping[str, AbstractSet[str]] | None = None, at: Moment = None

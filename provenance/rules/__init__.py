@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from provenance.before import Act, Before
 from provenance.errors import Reason
-from provenance.rules import claims, grants, parties, privacy, shares, vocabularies, works
+from provenance.rules import claims, derivation, grants, parties, privacy, shares, vocabularies, works
 from provenance.rules.grants import barriers, in_force
 from provenance.rules.refs import PARTIES, ROLES, WORKS, check_refs, targets
 
@@ -42,7 +42,14 @@ def _merged(*families: Mapping[str, Sequence[Rule]]) -> Mapping[str, tuple[Rule,
 
 
 RULES: Mapping[str, tuple[Rule, ...]] = _merged(
-    works.RULES, grants.RULES, parties.RULES, privacy.RULES, shares.RULES, claims.RULES, vocabularies.RULES
+    works.RULES,
+    grants.RULES,
+    derivation.RULES,
+    parties.RULES,
+    privacy.RULES,
+    shares.RULES,
+    claims.RULES,
+    vocabularies.RULES,
 )
 """The rules of each type of event that looks into earlier ones."""
 

@@ -59,7 +59,7 @@ def _no_overlap(act: Act, before: Before) -> Iterator[Reason]:
 
 
 def _same_money(act: Act, before: Before) -> Iterator[Reason]:
-    """`settlement.compute.input`: what is settled is what its reports say came in, after deductions. `.currency`: one."""
+    """`settlement.compute.input`, `settlement.compute.currency`: it is what its reports say came in, in one money."""
     total = 0
     for report_id in act.refs("revenue"):
         report = before.event(report_id)

@@ -1,0 +1,62 @@
+"""What a derived work may be offered under, and grants that a derivation names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from provenance.before import Act, Before
+from provenance.errors import Reason
+from provenance.questions.guard import guard_event
+from provenance.states import grant_status
+
+if TYPE_CHECKING:
+    from provenance.rules import Rule
+
+__all__ = ["RULES"]
+
+
+def _offers_what_it_may(act: Act, before: Before) -> Iterator[Reason]:
+    """`L…`: what derives from others is offered only under terms that theirs allow; every rule that forbids it.
+
+    What is unknown is left to whoever decides on it later: nobody can be refused for what nobody has said.
+    """
+    work, terms_id = act.ref("work"), act.ref("terms")
+    event = None if work is None else before.event(work)
+    terms = None if terms_id is None else before.event(terms_id)
+    if work is None or event is None or terms is None or not any(ref["role"] == "parent" for ref in event["refs"]):
+        return
+    body = terms["body"]
+    found = guard_event(work, event, before, license=body["license"], machine=body.get("machine"))
+    for finding in found.findings:
+        if finding.verdict == "forbidden":
+            text = f"{finding.sentence} (parent {finding.parent or 'all of them'})"
+            yield Reason(finding.rule, text, (act.id, *(each for each in (finding.parent,) if len(each) == 64)))
+
+
+def _names_its_own_grants(act: Act, before: Before) -> Iterator[Reason]:
+    """`derive.grant`: who names a grant for a parent has it, and it stands; without one it is recorded as it is."""
+    holders = {act.actor.hex(), *(party.hex() for party in act.refs("creator"))}
+    for ref in act.event["refs"]:
+        if ref["role"] != "parent" or ref.get("grant") is None:
+            continue
+        found = grant_status(bytes.fromhex(ref["grant"]), before)
+        grant = before.event(bytes.fromhex(ref["grant"]))
+        works = set() if grant is None else {each["id"] for each in grant["refs"] if each["role"] == "work"}
+        if found.state not in {"standing", "consumed"}:
+            yield Reason("derive.grant", f"the grant {ref['grant']} is {found.state}", (act.id, *found.events))
+        elif found.holder not in holders:
+            text = f"the grant {ref['grant']} is held by {found.holder}, not by who made the work"
+            yield Reason("derive.grant", text, (act.id, *found.events))
+        elif ref["id"] not in works:
+            text = f"the grant {ref['grant']} is for another work than the parent {ref['id']}"
+            yield Reason("derive.grant", text, (act.id, *found.events))
+
+
+RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
+    {
+        "offer.attach": (_offers_what_it_may,),
+        "work.derive": (_names_its_own_grants,),
+    }
+)

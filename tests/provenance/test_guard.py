@@ -1,0 +1,152 @@
+"""The derivation guard: all rules that fail, what is owed, and that a fact needs no permission."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+
+from provenance import EventRejected, Money
+from tests.provenance.conftest import Market
+from tests.provenance.test_index import audited
+
+
+def remix(market: Market, *parents: object, **options: object):
+    content = b"remix %d" % len(market.files)
+    return market.ledger.derive(market.file(content), parents=list(parents), creators=[market.bo], **options)
+
+
+def rules(caught: pytest.ExceptionInfo[EventRejected]) -> set[str]:
+    return {reason.rule for reason in caught.value.reasons}
+
+
+def test_terms_that_allow_it(market: Market) -> None:
+    photo = market.work(terms="CC-BY-4.0")
+    work = remix(market, photo, terms="CC-BY-4.0")
+    found = market.ledger.derivation(work)
+    assert found is not None
+    assert found.verdict in {"ok", "ok_with_notice"}
+    assert found.obligations.credits == (market.ada.id,)
+    assert photo.id in found.events
+
+
+def test_a_fact_needs_no_permission(market: Market) -> None:
+    photo = market.work(terms="CC-BY-ND-4.0")
+    work = remix(market, photo)  # it happened
+    found = market.ledger.derivation(work, license="CC-BY-4.0")
+    assert found is not None
+    assert found.verdict == "forbidden"
+    with pytest.raises(EventRejected) as caught:
+        market.ledger.offer(work, terms="CC-BY-4.0")
+    assert {rule.partition(".")[0] for rule in rules(caught)} == {"L1"}
+    assert audited(market.ledger, market.public).record == "intact"
+
+
+def test_all_rules_that_fail(market: Market) -> None:
+    desk = market.ledger
+    alike = market.work(b"one", terms="CC-BY-SA-4.0")
+    closed = market.work(b"two", terms="CC-BY-NC-ND-4.0")
+    gone = market.work(b"three", terms="CC0-1.0")
+    desk.takedown(gone, reason="court-order")
+    work = remix(market, alike, closed, gone)
+    with pytest.raises(EventRejected) as caught:
+        desk.offer(work, terms="CC-BY-4.0")
+    assert len(caught.value.reasons) >= 3
+    assert "L0.status" in rules(caught)
+    assert {event for reason in caught.value.reasons for event in reason.events} >= {alike.id, closed.id, gone.id}
+
+
+def test_unknown_never_becomes_yes(market: Market) -> None:
+    work = remix(market, market.work(), {"scheme": "doi", "id": "10.1000/182"})
+    found = market.ledger.derivation(work, license="CC0-1.0")
+    assert found is not None
+    assert found.verdict == "unknown"
+    assert {finding.rule for finding in found.findings} == {"L0.terms"}
+    assert market.ledger.derivation(market.work(b"an original")) is None
+
+
+def test_several_licenses_are_a_choice(market: Market) -> None:
+    photo = market.work(terms="CC-BY-ND-4.0")
+    market.ledger.offer(photo, terms="CC0-1.0")
+    work = remix(market, photo)
+    found = market.ledger.derivation(work, license="CC-BY-4.0")
+    assert found is not None
+    assert found.verdict in {"ok", "ok_with_notice"}
+
+
+def test_an_upheld_dispute_goes_down_the_tree(market: Market) -> None:
+    desk = market.ledger
+    photo = market.work(terms="CC0-1.0")
+    child = remix(market, photo, terms="CC0-1.0")
+    dispute = desk.dispute(photo, tag="improper-usage", evidence=sha256(b"evidence").hexdigest())
+    desk.judge(dispute, "upheld")
+    grandchild = remix(market, child)
+    found = desk.derivation(grandchild, license="CC0-1.0")
+    assert found is not None
+    assert "L0.disputed" in {finding.rule for finding in found.findings}
+    assert dispute.id in found.events
+    desk.resolve_dispute(dispute)
+    again = desk.derivation(grandchild, license="CC0-1.0")
+    assert again is not None
+    assert "L0.disputed" not in {finding.rule for finding in again.findings}
+    then = desk.derivation(grandchild, license="CC0-1.0", at=desk.log.size - 1)
+    assert then is not None
+    assert then.verdict == "forbidden"
+
+
+def test_a_grant_that_is_named(market: Market) -> None:
+    desk = market.ledger
+    photo, other = market.work(), market.work(b"another")
+    offer = desk.offer(photo, terms="LicenseRef-house", price=Money(100, "EUR"))
+    held = desk.license(photo, to=market.bo, offer=offer, price=Money(100, "EUR"))
+    foreign = desk.license(photo, to=market.ada, offer=offer, price=Money(100, "EUR"))
+
+    def derived(grant: object, parent: object):
+        refs = [
+            {"role": "parent", "id": str(parent), "relation": "edited", "grant": str(grant)},
+            {"role": "creator", "id": str(market.bo), "as": "editor"},
+        ]
+        body = {
+            "digests": {"sha-256": sha256(str(grant).encode()).hexdigest()},
+            "media_type": "image/png",
+            "size": 5,
+            "source_type": "humanEdits",
+            "human_contribution": "full",
+            "tools": "none",
+        }
+        return desk.draft("work.derive", body=body, refs=refs)
+
+    desk.record_many([derived(held, photo)])
+    for grant, parent in ((foreign, photo), (held, other)):
+        with pytest.raises(EventRejected) as caught:
+            desk.record_many([derived(grant, parent)])
+        assert rules(caught) == {"derive.grant"}
+    desk.revoke_grant(held, reason="fraud")
+    with pytest.raises(EventRejected, match="revoked"):
+        desk.record_many([derived(held, photo)])
+
+
+def test_royalties_are_owed_over_all_ways(market: Market) -> None:
+    desk = market.ledger
+
+    def derived(content: bytes, *parents: tuple[str, int]):
+        refs = [{"role": "parent", "id": p, "relation": "edited", "rate": str(rate)} for p, rate in parents]
+        refs.append({"role": "creator", "id": market.bo.id, "as": "editor"})
+        body = {
+            "digests": {"sha-256": sha256(content).hexdigest()},
+            "media_type": "image/png",
+            "size": 5,
+            "source_type": "humanEdits",
+            "human_contribution": "full",
+            "tools": "none",
+        }
+        [ticket] = desk.record_many([desk.draft("work.derive", body=body, refs=refs)])
+        return ticket.id
+
+    a = market.work().id
+    x = derived(b"x", (a, 10_000_000))
+    b, c = derived(b"b", (x, 0)), derived(b"c", (x, 0))
+    d = derived(b"d", (b, 0), (c, 0))
+    found = desk.derivation(d, license="CC0-1.0")
+    assert found is not None
+    assert found.obligations.royalties == ((a, 20_000_000),)  # reached twice, owed twice
