@@ -12,6 +12,7 @@ from provenance.rights.findings import Finding, Verdict
 from provenance.rights.licenses import License, parse_license
 from provenance.rights.machine_terms import Child, Parent, combine_lists, expiry, has_expired
 from provenance.rights.reservations import combine, parse_aipref, parse_cawg, parse_tdmrep, to_uses, with_grant
+from provenance.rights.rsl import Rsl, RslAnswer, parse_rsl
 
 __all__ = [
     "Child",
@@ -19,6 +20,8 @@ __all__ = [
     "Finding",
     "License",
     "Parent",
+    "Rsl",
+    "RslAnswer",
     "Verdict",
     "adapt",
     "aggregate",
@@ -32,6 +35,7 @@ __all__ = [
     "parse_aipref",
     "parse_cawg",
     "parse_license",
+    "parse_rsl",
     "parse_tdmrep",
     "remix",
     "to_uses",
