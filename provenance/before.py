@@ -11,8 +11,8 @@ import orjson
 from ledger.errors import MalformedError
 from provenance.events import Unknown, read_event
 from provenance.identity import Mandate, Party, party_of, read_mandates, read_party
-from provenance.index import Facts, Index
-from provenance.vocabularies import BUILT_IN, SAYS_WORDS, Vocabularies, vocabularies_at
+from provenance.index import Entry, Facts, Index
+from provenance.vocabularies import BUILT_IN, Vocabularies, vocabularies_at
 
 __all__ = ["Act", "Before"]
 
@@ -134,8 +134,14 @@ class Before:
     @cached_property
     def vocabularies(self) -> Vocabularies:
         """The tables in use at the place of the act, by what is in the log."""
-        entries = self.index.of_type(*SAYS_WORDS)
+        genesis = self.index.entry(0)
+        entries = ([] if genesis is None else [genesis]) + self.adoptions
         return _vocabularies(tuple(self.data(entry.event_id) or b"" for entry in entries))
+
+    @cached_property
+    def adoptions(self) -> list[Entry]:
+        """What the log said about tables after its genesis event; in most logs, nothing."""
+        return self.index.of_type("vocab.adopt", "vocab.retire")
 
     @cached_property
     def place(self) -> int:

@@ -65,6 +65,8 @@ def _in_use(act: Act, before: Before) -> Iterator[Reason]:
 
 def _keeps_to_them(act: Act, before: Before) -> Iterator[Reason]:
     """`vocab.retired`, `vocab.adopted`: words are of tables in use at this place of the log."""
+    if not before.adoptions:
+        return  # nothing has changed since the event was built
     event = read_event(act.data, vocabularies=before.vocabularies)
     if not isinstance(event, Unknown):
         for reason in refused_words(event, before.vocabularies):
