@@ -28,6 +28,7 @@ from provenance.index import IndexStore
 from provenance.keys import PartyKey
 from provenance.ledger import ProvenanceLedger
 from provenance.sequencer import Signers
+from provenance.subjects import SubjectKeys, WrappingVault
 from provenance.vault import Vault
 
 __all__ = ["Parts", "open_log_of", "signers_of"]
@@ -44,6 +45,7 @@ class Parts:
     checkpoints: Checkpoints | None = None
     vault: Vault | None = None
     index_store: SqlStore | None = None
+    subject_keys: SubjectKeys | None = None
 
     @property
     def layout(self) -> dict[str, bool]:
@@ -53,6 +55,7 @@ class Parts:
             "checkpoints": self.checkpoints is not None,
             "vault": self.vault is not None,
             "index": self.index_store is not None,
+            **({} if self.subject_keys is None else {"subject_keys": True}),  # not noted before there were any
         }
 
     @property
@@ -71,9 +74,14 @@ class Parts:
         return SqlQueue(self.store)
 
     @property
+    def stored(self) -> Vault:
+        """The vault as its bytes are stored: encrypted where there are `subject_keys`."""
+        return self.vault or SqlVault(self.store)
+
+    @property
     def sealed(self) -> Vault:
         """The vault."""
-        return self.vault or SqlVault(self.store)
+        return self.stored if self.subject_keys is None else WrappingVault(self.stored, self.subject_keys)
 
     @property
     def index(self) -> IndexStore:
@@ -132,6 +140,11 @@ class Parts:
                 where = "in a storage of its own" if made.get(name) else "in the database"
                 msg = f"{self.store.name}: {name} of this ledger lie {where}; connect with {name}= as it was created"
                 raise StorageError(msg)
+        if made.get("subject_keys", False) != (self.subject_keys is not None):
+            how = "with subject_keys= as it was created" if made.get("subject_keys") else "without subject_keys="
+            used = "are encrypted" if made.get("subject_keys") else "are not encrypted"
+            msg = f"{self.store.name}: vault items of this ledger {used} under keys of subjects; connect {how}"
+            raise StorageError(msg)
         return VerifierKey.parse(str(made.get("key", "")))
 
     def note_layout(self, key: VerifierKey) -> None:

@@ -18,8 +18,10 @@ from provenance.events import LEAF_RULE, VOCABULARIES, VOCABULARY_DIGESTS, Draft
 from provenance.keys import PartyKey
 from provenance.ledger import ProvenanceLedger
 from provenance.moments import format_time
+from provenance.queue import Staged
 from provenance.sequencer import Signers
 from provenance.statement import sign_statement
+from provenance.subjects import Owned, keep
 
 __all__ = ["SEALED", "begin"]
 
@@ -80,7 +82,8 @@ def begin(
         personal={} if market_name is None else {"name": market_name},
     )
     parts.note_layout(key.verifier)
-    parts.sealed.put([(item.address, bytes(item)) for item in market.items])
+    waited = Staged(0, market.id, market.type, market.data, (), None, sealed=False)
+    keep(parts.sealed, [Owned(item.address, bytes(item), waited) for item in market.items])
     targets = [publish] if publish is not None else []
     log = Log.create(parts.tiles, key, _row(log_party, genesis, origin), checkpoints=parts.heads, publish=targets)
     log.extend([_row(market_key, market, origin)])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adapters.assemble import Parts
     from adapters.sql.store import SqlStore
     from provenance.ledger import ProvenanceLedger
+    from provenance.subjects import SubjectKeys
     from provenance.vault import Vault
 
 __all__ = [
@@ -58,6 +59,7 @@ def create(
     vault: Vault | None = None,
     index: str | None = None,
     schema: str | None = None,
+    subject_keys: str | SubjectKeys | None = None,
     keys: Keys | None = None,
     market_name: str | None = None,
     clock: Clock = _now,
@@ -71,7 +73,7 @@ def create(
     """
     from adapters.begin import begin
 
-    parts = _parts(database, objects, checkpoints, vault, index, schema, make=True)
+    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys, make=True)
     return begin(
         parts,
         origin=origin,
@@ -91,6 +93,7 @@ def connect(
     vault: Vault | None = None,
     index: str | None = None,
     schema: str | None = None,
+    subject_keys: str | SubjectKeys | None = None,
     keys: Keys | None = None,
     signs: bool = True,
     clock: Clock = _now,
@@ -106,6 +109,10 @@ def connect(
     `checkpoints` for the head when it shall not be in the database either: a bucket or its URL, which at its first use
     is probed for up to a minute. `schema` is the PostgreSQL schema of our tables. A ledger is opened as it was created.
 
+    `subject_keys` is the URL of a database of its own with the keys that vault items are encrypted under, one for each
+    party that they are about, so that erasing a party ends what backups hold of it as well. Back it up apart from the
+    rest, and for a short time only; without it every item is lost.
+
     `keys` is by default the folder beside the database. `signs=False` is for processes that only stage and read, such
     as web workers: they need no key, and a `worker` elsewhere sequences what they stage.
 
@@ -115,7 +122,7 @@ def connect(
     """
     from adapters.assemble import open_log_of, signers_of
 
-    parts = _parts(database, objects, checkpoints, vault, index, schema)
+    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
     key = parts.read_layout()
     target = _place(publish)
     if not signs:
@@ -188,6 +195,7 @@ def _parts(
     vault: Vault | None,
     index: str | None,
     schema: str | None,
+    subject_keys: str | SubjectKeys | None = None,
     *,
     make: bool = False,
 ) -> Parts:
@@ -199,7 +207,15 @@ def _parts(
     index_store = None
     if index is not None:
         index_store = SqlStore(database_url(index), create=make, extra=[metadata] if make else [])
-    return Parts(store, _place(objects), _head(checkpoints), vault, index_store)
+    return Parts(store, _place(objects), _head(checkpoints), vault, index_store, _keys_of(subject_keys, make=make))
+
+
+def _keys_of(place: str | SubjectKeys | None, *, make: bool) -> SubjectKeys | None:
+    if not isinstance(place, str):
+        return place
+    from adapters.sql.subjects import SqlSubjectKeys
+
+    return SqlSubjectKeys(database_url(place), create=make)
 
 
 def _head(checkpoints: str | Checkpoints | None) -> Checkpoints | None:

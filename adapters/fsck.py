@@ -36,6 +36,7 @@ from provenance.index.compare import find_exactly, of_type_exactly, sources_exac
 from provenance.notes import FsckMemory
 from provenance.signatures import Signatures
 from provenance.statement import Statement
+from provenance.subjects import SubjectKeys
 from provenance.vault import Vault
 
 __all__ = ["Holdings", "check_place", "fits", "open_holdings", "repair_place"]
@@ -348,13 +349,14 @@ def open_holdings(
     vault: Vault | None = None,
     index: str | None = None,
     schema: str | None = None,
+    subject_keys: str | SubjectKeys | None = None,
     signatures: bool = False,
 ) -> Holdings:
     """What an operator stores, to be checked or mended; also where `connect` refuses because of what is damaged.
 
     `published` are the places that others read the log from; the rest is where the ledger is, as in `connect`.
     """
-    parts = _parts(database, objects, checkpoints, vault, index, schema)
+    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
     try:
         key = parts.read_layout()
     except MalformedError as error:

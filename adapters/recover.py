@@ -29,6 +29,7 @@ from provenance.vault import Vault, holds
 if TYPE_CHECKING:
     from adapters.assemble import Parts
     from ledger.note import VerifierKey
+    from provenance.subjects import SubjectKeys
 
 __all__ = ["Lost", "Recovery", "lost_in", "rebuild_for", "rebuild_index", "recover"]
 
@@ -58,6 +59,7 @@ def rebuild_index(
     vault: Vault | None = None,
     index: str | None = None,
     schema: str | None = None,
+    subject_keys: str | SubjectKeys | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Derive the index of a ledger again while its market runs, put it into use, and return its size. Needs no key.
@@ -69,7 +71,7 @@ def rebuild_index(
     `MalformedError` at the first bad statement, `Conflict` when another rebuild begins meanwhile; whatever is raised,
     the old index is still in use.
     """
-    parts = _parts(database, objects, checkpoints, vault, index, schema)
+    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
     key = parts.read_layout()
     target = None if into is None else _index_store(into)
     signatures = Signatures(Policy.of(key), key.name) if verify else None
@@ -128,6 +130,7 @@ def recover(
     vault: Vault | None = None,
     index: str | None = None,
     schema: str | None = None,
+    subject_keys: str | SubjectKeys | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recovery:
     """Refill a ledger that is behind what was published, index what came back, and say what could not come back.
@@ -140,7 +143,7 @@ def recover(
     """
     from adapters.assemble import open_log_of
 
-    parts = _parts(database, objects, checkpoints, vault, index, schema)
+    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
     key = parts.read_layout()
     places = [open_objects(published)] if published is not None else []
     places += [parts.objects] if parts.objects is not None else []

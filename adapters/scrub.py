@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from adapters.assemble import Parts
     from adapters.sql.store import SqlStore
+    from provenance.subjects import SubjectKeys
     from provenance.vault import Vault
 
 __all__ = ["SCRUBBED", "Scrubbed", "scrub", "scrub_due"]
@@ -53,6 +54,7 @@ def scrub(
     vault: Vault | None = None,
     index: str | None = None,
     schema: str | None = None,
+    subject_keys: str | SubjectKeys | None = None,
 ) -> Scrubbed:
     """Rewrite every database of a ledger so that nothing erased lies in its files any more. Needs no key.
 
@@ -60,7 +62,7 @@ def scrub(
     on PostgreSQL also whoever reads. To be run when the market is quiet, with free room as large as the database.
     Raises `Unavailable` when somebody does not let go; what was rewritten by then stays so, and the run is repeated.
     """
-    parts = _parts(database, objects, checkpoints, vault, index, schema)
+    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
     parts.read_layout()
     newest = parts.index.on().newest_erasure()
     beyond = ["backups, snapshots and replicas of a database", "free blocks of a disk", "mirrors of the published log"]

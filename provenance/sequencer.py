@@ -39,6 +39,7 @@ from provenance.once import Place
 from provenance.queue import Queue, Staged
 from provenance.session import connection_of
 from provenance.statement import Headers, Statement, sign_statement
+from provenance.subjects import Owned, keep
 from provenance.vault import Vault, holds
 
 __all__ = [
@@ -212,7 +213,7 @@ class Sequencer:
         if time is not None:
             rows.insert(0, time[0])
             found.insert(0, time[1])
-        items = [pair for event, _ in fresh.values() for pair in contents_of(event)]
+        items = [Owned(*pair, event) for event, _ in fresh.values() for pair in contents_of(event)]
         erased = [target for event, _ in fresh.values() if event.type == ERASURE for target in targets_of(event.event)]
         # What leaves the queue must be in the index: staging would find it in neither. And an erasure elsewhere must
         # not be forgotten by a crash: the index, which follows the log, is behind until then.
@@ -228,7 +229,7 @@ class Sequencer:
                     self._queue.forget(connection, known)
             return
         if not self._vault.joins:
-            self._vault.put(items)
+            keep(self._vault, items)
         places = _places(found)
 
         def within(tx: Transaction, first: int) -> None:
@@ -248,7 +249,7 @@ class Sequencer:
                 msg = "events: another process recorded some of them"
                 raise Conflict(msg)
             if self._vault.joins:
-                self._vault.put(items, connection=connection)
+                keep(self._vault, items, connection=connection)
                 self._vault.erase(erased, connection=connection)
             index.write(first, found)
             index.forget(erased)
@@ -264,12 +265,10 @@ class Sequencer:
             seen.events(len(rows))
         return first
 
-    def _apart(
-        self, rows: list[Row], found: list[Facts], items: list[tuple[bytes, bytes]], redact: Collection[int]
-    ) -> None:
+    def _apart(self, rows: list[Row], found: list[Facts], items: list[Owned], redact: Collection[int]) -> None:
         """A batch without a common transaction: vault first, then the log, then index and queue."""
         if rows:
-            self._vault.put(items)
+            keep(self._vault, items)
             first = self._extend(rows, at=self._log.size, redact=redact)
             self._follow((first, found))
 
@@ -348,7 +347,8 @@ class Sequencer:
             with suppress(MalformedError):
                 event_ids.append(headers.read(row.entry)[1])
         waiting = self._queue.waiting(self._queue.reading, event_ids).values()
-        self._vault.put([pair for event in waiting for pair in contents_of(event) if not holds(self._vault, pair[0])])
+        items = [Owned(*pair, event) for event in waiting for pair in contents_of(event)]
+        keep(self._vault, [item for item in items if not holds(self._vault, item.address)])
 
     def _rows(self, fresh: Sequence[tuple[Staged, Facts]]) -> list[Row]:
         """The log entries, signed now where they are the market's own."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.backup.manifest import Manifest, read_lines, read_manifest
-from adapters.backup.tables import File, Name, Sequenced, Waiting, parse_line
+from adapters.backup.tables import File, Name, Sequenced, Waiting, parse_item, parse_line
 from adapters.files import Directory
 from ledger.checkpoint import Checkpoint
 from ledger.client import Client
@@ -105,5 +105,5 @@ def _check_lines(root: Path, manifest: Manifest) -> None:
         for line in read_lines(root, part):
             parse_line(kind, line)
     if parts.vault is not None:
-        for _ in read_lines(root, parts.vault):
-            pass  # an item is found by the SHA-256 of its line: it cannot be another one
+        for line in read_lines(root, parts.vault):
+            parse_item(line)  # one in plain is found by the SHA-256 of its line: it cannot be another one

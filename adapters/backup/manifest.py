@@ -10,7 +10,8 @@
       private/queue-….ndjson         accepted and not yet sequenced
       private/names-….ndjson         the market's own names for what it recorded
       private/files-….ndjson         where files of works were last seen
-      private/vault-….ndjson         vault items and sealed events, one a line: its SHA-256 is its address
+      private/vault-….ndjson         vault items and sealed events, one a line: its SHA-256 is its address;
+                                     encrypted ones as address and base64 of what is stored
 
 A part is one JSON value on each line, in a file of mode 0600 named after its content.
 """

@@ -6,7 +6,7 @@ What was published is compared before anything could be signed, and what the log
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,16 @@ from sqlalchemy import func, select
 from adapters.assemble import Parts, open_log_of
 from adapters.backup.checking import Checked, check_backup, log_in, rows_in
 from adapters.backup.manifest import read_lines
-from adapters.backup.tables import Waiting, parse_line, portions, put_files, put_names, put_queue, waiting_or_logged
+from adapters.backup.tables import (
+    Waiting,
+    parse_item,
+    parse_line,
+    portions,
+    put_files,
+    put_names,
+    put_queue,
+    waiting_or_logged,
+)
 from adapters.connect import Place, _parts, _place, keys_beside, open_objects
 from adapters.keys import key_files, load_secret
 from adapters.recover import Lost, lost_in, rebuild_for
@@ -26,7 +35,7 @@ from adapters.sql.tables import queue, refs
 from adapters.sql.tables import vault as vault_table
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
-from ledger.errors import Conflict, Fork, MalformedError, NotFound, UnknownKey
+from ledger.errors import Conflict, Fork, MalformedError, NotFound, StorageError, UnknownKey
 from ledger.log import Log
 from ledger.merkle import tree_root
 from ledger.note import SigningKey, VerifierKey
@@ -38,6 +47,7 @@ from provenance.erasures import apply_erasures, redact_erased
 from provenance.queue import retake
 from provenance.sequencer import contents_of, facts_of_staged
 from provenance.statement import Headers
+from provenance.subjects import Owned, SubjectKeys, WrappingVault, is_wrapped, keep
 from provenance.vault import Vault, holds
 
 __all__ = ["Restored", "restore"]
@@ -54,7 +64,7 @@ class Restored:
     `refilled` are the entries that came from what is published, `lost` the sealed ones among all that cannot be read
     any more. `erased` counts the addresses that the log says are erased. Of the backup's queue `waiting` events wait
     again and `sequenced` were in the log by now; of its names `names` are back and `nameless` belong to events that it
-    does not have.
+    does not have. `locked` counts the vault items that are encrypted under a subject's key that is not there.
     """
 
     checkpoint: Checkpoint
@@ -67,6 +77,7 @@ class Restored:
     sequenced: int
     names: int
     nameless: int
+    locked: int = 0
 
 
 class _Shown(NamedTuple):
@@ -87,6 +98,7 @@ def restore(
     vault: Vault | None = None,
     index: str | None = None,
     schema: str | None = None,
+    subject_keys: str | SubjectKeys | None = None,
     remembered: bytes | None = None,
     keys: Mapping[str, str] | None = None,
     progress: Progress | None = None,
@@ -103,7 +115,7 @@ def restore(
     `Conflict` when the storage is not empty, `MalformedError`, `TileMismatch` and `NotFound` for a backup that is not
     whole, `Fork` when two of the places contradict each other, `Rollback` when none has what is remembered.
     """
-    parts = _parts(database, objects, checkpoints, vault, index, schema, make=True)
+    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys, make=True)
     where = keys or keys_beside(parts.store)
     key, source = _key_and_backup(folder, where, progress)
     again = _begin(parts, sha256(b"" if source is None else bytes(source.manifest)).hexdigest())
@@ -112,8 +124,7 @@ def restore(
     log = _compare(parts, key, remembered)
     erased = apply_erasures(log.rows(0, log.size), parts.sealed)  # from a vault that was there
     redact_erased(log, erased)  # from a backup or a copy that is older than the erasure
-    if source is not None:
-        _put_vault(parts, source, log, erased, again=again, progress=progress)
+    locked = 0 if source is None else _put_vault(parts, source, log, erased, again=again, progress=progress)
     rebuild_for(parts, key, progress=None if progress is None else lambda done, total: progress("index", done, total))
     waiting, sequenced, names, nameless = _put_names(parts, source) if source is not None else (0, 0, 0, 0)
     whole = source is not None and source.manifest.parts.vault is not None
@@ -132,6 +143,7 @@ def restore(
         sequenced=sequenced,
         names=names,
         nameless=nameless,
+        locked=locked,
     )
 
 
@@ -289,20 +301,20 @@ def _put_vault(
     *,
     again: bool,
     progress: Progress | None,
-) -> None:
+) -> int:
     """Put the items back, but for those that the log says are erased: their bytes never reach the storage.
 
-    Also what waited when the backup was taken and is in the log by now, whose contents may be nowhere else.
+    Also what waited when the backup was taken and is in the log by now, whose contents may be nowhere else. How many
+    are encrypted under keys that are not there.
     """
     root, held = source.folder, source.manifest.parts
     part = held.vault
-    done = 0
+    done = locked = 0
     for lines in portions(read_lines(root, part)) if part is not None else ():
-        items = [(sha256(line).digest(), line) for line in lines]
-        parts.sealed.put(
-            [(at, data) for at, data in items if at not in erased and not (again and holds(parts.sealed, at))]
-        )
-        done += len(items)
+        items = [(at, data) for at, data in map(parse_item, lines) if at not in erased]
+        locked += _locked(parts, items)
+        parts.stored.put([(at, data) for at, data in items if not (again and holds(parts.stored, at))])
+        done += len(lines)
         if progress is not None and part is not None:
             progress("vault items", done, part.items)
     headers = Headers()
@@ -313,7 +325,20 @@ def _put_vault(
         staged = parse_line(Waiting, line).staged
         if staged.event_id in logged:
             items = [item for item in contents_of(staged) if item[0] not in erased]
-            parts.sealed.put([(at, data) for at, data in items if not holds(parts.sealed, at)])
+            keep(parts.sealed, [Owned(at, data, staged) for at, data in items if not holds(parts.sealed, at)])
+    return locked
+
+
+def _locked(parts: Parts, items: Sequence[tuple[bytes, bytes]]) -> int:
+    """How many of these items as they are stored cannot be opened, because their keys are not there."""
+    wrapped = [item for item in items if is_wrapped(item[1])]
+    if not wrapped:
+        return 0
+    vault = parts.sealed
+    if not isinstance(vault, WrappingVault):
+        msg = f"{parts.store.name}: vault items of this backup are encrypted under keys of subjects; give subject_keys="
+        raise StorageError(msg)
+    return len(wrapped) - sum(1 for _ in vault.opened(wrapped))
 
 
 def _put_names(parts: Parts, source: Checked) -> tuple[int, int, int, int]:

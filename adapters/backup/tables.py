@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
@@ -21,6 +22,7 @@ from ledger.storage import Row
 from provenance.index import Index
 from provenance.index.bulk import among, insert_missing
 from provenance.queue import Staged
+from provenance.subjects import is_wrapped
 
 __all__ = [
     "File",
@@ -29,7 +31,9 @@ __all__ = [
     "There",
     "Waiting",
     "file_lines",
+    "item_line",
     "name_lines",
+    "parse_item",
     "parse_line",
     "portions",
     "put_files",
@@ -45,6 +49,7 @@ There = Callable[[list[bytes]], set[bytes]]
 """Which of some event ids are there."""
 
 T = TypeVar("T")
+_WRAPPED = re.compile(rb"([0-9a-f]{64}) (\S+)", re.ASCII)
 _Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -122,6 +127,23 @@ def parse_line(kind: type[L], line: bytes) -> L:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         msg = f"{kind.__name__.lower()} of a backup: {'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"
         raise MalformedError(msg) from None
+
+
+def item_line(address: bytes, stored: bytes) -> bytes:
+    """The line of a vault item: its bytes, which hash to its address; or the address and base64 of encrypted bytes."""
+    return f"{address.hex()} {_encode(stored)}".encode() if is_wrapped(stored) else stored
+
+
+def parse_item(line: bytes) -> tuple[bytes, bytes]:
+    """The inverse of `item_line`: (address, what is stored). Raises `MalformedError`."""
+    found = _WRAPPED.fullmatch(line)
+    if found is None:
+        return sha256(line).digest(), line
+    stored = _decode(found[2].decode())
+    if not is_wrapped(stored):
+        msg = f"vault item {found[1].decode()} of a backup: no encrypted item"
+        raise MalformedError(msg)
+    return bytes.fromhex(found[1].decode()), stored
 
 
 def portions(found: Iterable[T], size: int = _PORTION) -> Iterator[list[T]]:

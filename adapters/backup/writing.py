@@ -21,7 +21,7 @@ from adapters.assemble import Parts, open_log_of
 from adapters.backup.checking import Under, check_log
 from adapters.backup.manifest import FORMAT, Manifest, read_manifest, write_manifest, write_part
 from adapters.backup.manifest import Parts as ManifestParts
-from adapters.backup.tables import Sequenced, file_lines, name_lines, queue_lines
+from adapters.backup.tables import Sequenced, file_lines, item_line, name_lines, portions, queue_lines
 from adapters.connect import Place, _parts
 from adapters.files import Directory
 from adapters.keys import key_files
@@ -38,6 +38,7 @@ from ledger.stored import Stored
 from ledger.tile import WIDTH
 from provenance.erasures import ErasedInCopy
 from provenance.moments import format_time
+from provenance.subjects import SubjectKeys, WrappingVault, is_wrapped
 from provenance.vault import Vault
 
 __all__ = ["Backup", "backup"]
@@ -64,6 +65,7 @@ def backup(
     checkpoints: Checkpoints | None = None,
     vault: Vault | None = None,
     schema: str | None = None,
+    subject_keys: str | SubjectKeys | None = None,
     with_vault: bool = True,
     progress: Progress | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -72,15 +74,16 @@ def backup(
 
     Everything accepted before the call is in it. Of a folder that holds an older backup of the same log the tiles stay;
     all else is written anew, so that a backup no longer holds what was erased since. Until the end the older backup
-    stays as it was. The index is left out, because it is derived, and keys are never in it. Without `with_vault` sealed
-    events and personal items are left out too, but for those of events that still wait.
+    stays as it was. The index is left out, because it is derived, and keys are never in it, neither the ledger's nor
+    those of subjects: items are copied as they are stored. Without `with_vault` sealed events and personal items are
+    left out too, but for those of events that still wait, which nothing encrypts.
 
     What is written is read again and checked against the checkpoint. Where the ledger is, as in `connect`. Raises
     `Conflict` when the folder holds another log or is being written to, `Rollback` when its log is longer than this
     ledger's and `Fork` when it is another, `TileMismatch` and `MalformedError` for what leads to another root than the
     checkpoint's, `Unavailable`.
     """
-    parts = _parts(database, objects, checkpoints, vault, None, schema)
+    parts = _parts(database, objects, checkpoints, vault, None, schema, subject_keys)
     key = parts.read_layout()
     root = Path(folder)
     with _alone(root):
@@ -102,7 +105,7 @@ def backup(
         row_part = write_part(root, "rows", lines)
         redact_copy(Directory(root), erased.indexes(Directory(root), checkpoint.size))
         faults: list[Fault] = []
-        vault_part = write_part(root, "vault", _vault_lines(parts.sealed, faults, progress)) if with_vault else None
+        vault_part = write_part(root, "vault", _vault_lines(parts, faults, progress)) if with_vault else None
         manifest = Manifest(
             format=FORMAT,
             origin=checkpoint.origin,
@@ -175,14 +178,23 @@ def _unpublished(owned: Owned, stored: Stored) -> Iterator[Row]:
         yield from (stored.bundle(number) if at + WIDTH <= stop else owned.rows)[max(start - at, 0) : stop - at]
 
 
-def _vault_lines(vault: Vault, faults: list[Fault], progress: Progress | None) -> Iterator[bytes]:
-    """Every item under its own address; what is not is no item any more, and is told."""
-    for number, (address, data) in enumerate(vault.items(), 1):
-        if sha256(data).digest() != address or b"\n" in data:
-            place = f"vault {address.hex()}"
-            text = f"{place}: holds other bytes, left out; restore it from an earlier backup"
-            faults.append(Fault(place, text))
-        else:
-            yield data
-        if progress is not None and number % _STEP == 0:
-            progress("vault items", number, number)
+def _vault_lines(parts: Parts, faults: list[Fault], progress: Progress | None) -> Iterator[bytes]:
+    """Every item as it is stored, under its own address; what is not is no item any more, and is told.
+
+    One whose key is not there cannot be told from a good one, and is copied.
+    """
+    done = 0
+    for page in portions(parts.stored.items(), _STEP):
+        vault = parts.sealed
+        said = dict(vault.opened(page) if isinstance(vault, WrappingVault) else page)
+        for address, stored in page:
+            done += 1
+            data = said.get(address)
+            if (data is None or sha256(data).digest() == address) and (is_wrapped(stored) or b"\n" not in stored):
+                yield item_line(address, stored)
+            else:
+                place = f"vault {address.hex()}"
+                text = f"{place}: holds other bytes, left out; restore it from an earlier backup"
+                faults.append(Fault(place, text))
+        if progress is not None:
+            progress("vault items", done, done)

@@ -36,7 +36,7 @@ from ledger.errors import Conflict, NotFound, StorageError
 from ledger.storage import Head, Row
 from provenance.index.bulk import among, insert_many
 
-__all__ = ["SqlStore", "SqlTransaction", "storage_errors"]
+__all__ = ["SqlStore", "SqlTransaction", "open_backend", "storage_errors"]
 
 _BUSY_SECONDS = 30.0
 _GATHERED = 8 * 1024 * 1024  # bytes
@@ -62,7 +62,7 @@ class SqlStore:
         write waits for other writers. Raises `NotFound` for a file or database that is not there, `StorageError` for
         another product, `Unavailable` when it cannot be opened, `MissingExtra` without its driver.
         """
-        self._backend = _backend(url, create=create, schema=schema, timeout=timeout)
+        self._backend = open_backend(url, create=create, schema=schema, timeout=timeout)
         self._statements = _Statements(self._backend)
         self._connections = Connections(self._backend)
         # A store that nobody needs any more leaves no connection behind. Not at exit: somebody may be using it.
@@ -277,7 +277,8 @@ class _Statements:
         self.replace = insert.on_conflict_do_update(index_elements=["path"], set_={"data": insert.excluded.data})
 
 
-def _backend(url: str | URL, *, create: bool, schema: str | None, timeout: float) -> Backend:
+def open_backend(url: str | URL, *, create: bool, schema: str | None, timeout: float) -> Backend:
+    """The product that `url` names, with nothing opened or made but an empty file. Raises as `SqlStore`."""
     try:
         parsed = make_url(url)
     except exc.ArgumentError:

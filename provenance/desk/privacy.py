@@ -17,6 +17,7 @@ from provenance.holds import held
 from provenance.moments import Moment, format_time
 from provenance.session import joins_async
 from provenance.staging import Request
+from provenance.subjects import KeepsSubjects
 from provenance.ticket import Ticket
 from provenance.vault import holds
 
@@ -38,8 +39,8 @@ class Kept:
 class Erased:
     """What an erasure did. `ticket` is None when there was nothing left to do.
 
-    `erased` are addresses of vault items and ids of events, `before` those that had been erased already. `notices` say
-    where copies may be that are beyond reach: (kind of place, how many).
+    `erased` are addresses of vault items, ids of events and of keys, `before` those that had been erased already.
+    `notices` say where copies may be that are beyond reach: (kind of place, how many).
     """
 
     ticket: Ticket | None
@@ -72,18 +73,21 @@ class PrivacyVerbs(Desk):
         """Erase personal fields and whole events for good; what cannot go is kept, each with its reason.
 
         A target is the address of a vault item or an event. `subject` adds every personal field of the events about a
-        party, or said by it. An erased event takes its fields along; an open one leaves a tombstone, so that what
+        party, or said by it, and the key that they are encrypted under, where there are `subject_keys`: then backups
+        forget them too. An erased event takes its fields along; an open one leaves a tombstone, so that what
         derives from it stands. It is gone from every answer when this returns, and its bytes from the files after
         `scrub`; copies that others made are told as `notices`. Erasing twice is no error.
 
         Raises `NotFound` for what was never logged here. Sequences and publishes: the log has to say it first.
         """
+        party = None if subject is None else bytes.fromhex(str(subject))
+        keys = self._retire_keys(party)  # first: what is published from here on lies under another key
         self.publish()
         before = self.before()
         wanted = [each if isinstance(each, bytes) else bytes.fromhex(str(each)) for each in targets]
-        if subject is not None:
-            wanted += self._personal_of(bytes.fromhex(str(subject)), before)
-        chosen = self._choose(wanted, before)
+        personal = [] if party is None else self._personal_of(party, before)
+        chosen = self._choose([*wanted, *personal], before, logged=personal)
+        _add_keys(chosen, keys, personal)
         if not chosen.targets:
             return Erased(None, (), tuple(chosen.before), tuple(chosen.kept), ())
         drafts = [
@@ -126,7 +130,8 @@ class PrivacyVerbs(Desk):
         before = self.before()
         event_id = bytes.fromhex(str(work))
         event = before.event(event_id)
-        chosen = self._choose(_commits(event), before)
+        fields = _commits(event)
+        chosen = self._choose(fields, before, logged=fields)
 
         def make(now: Before) -> Request:
             refs = [{"role": "work", "id": str(work)}, *follows(now, "work.status", event_id)]
@@ -162,11 +167,20 @@ class PrivacyVerbs(Desk):
             found.update(dict.fromkeys(_commits(before.event(event_id))))
         return list(found)
 
-    def _choose(self, wanted: Iterable[bytes], before: Before) -> _Chosen:
-        asked = list(dict.fromkeys(wanted))
+    def _retire_keys(self, party: bytes | None) -> list[bytes]:
+        """Ids of the keys under which fields about a party lie; the market's own key is over too much else."""
+        if party is None or party == self.market or not isinstance(self._vault, KeepsSubjects):
+            return []
+        return self._vault.retire(party)
+
+    def _choose(self, wanted: Iterable[bytes], before: Before, *, logged: Iterable[bytes] = ()) -> _Chosen:
+        """What of this can be erased. Of `logged` it is known that the log names it, should it be lost here."""
+        asked, known = list(dict.fromkeys(wanted)), set(logged)
         entries = before.index.entries_of(asked)
         whole = [each for each in asked if each in entries and not entries[each].type.startswith(ALWAYS_OPEN)]
-        asked += [each for event_id in whole for each in _commits(before.event(event_id)) if each not in asked]
+        along = [each for event_id in whole for each in _commits(before.event(event_id))]
+        known.update(along)
+        asked = list(dict.fromkeys([*asked, *along]))
         gone, on_hold = before.index.erased(asked), held(before)
         chosen = _Chosen()
         unknown = []
@@ -188,7 +202,7 @@ class PrivacyVerbs(Desk):
                 if not entry.sealed:
                     stone = {"event": each.hex(), **{name: event[name] for name in ("type", "actor", "refs")}}
                     chosen.stones[each] = stone
-            elif holds(self._vault, each):
+            elif each in known or holds(self._vault, each):
                 chosen.targets.append(each)
             else:
                 unknown.append(each.hex())
@@ -233,6 +247,17 @@ class _Chosen:
         self.before: list[str] = []
         self.kept: list[Kept] = []
         self.notices: dict[str, int] = {}
+
+
+def _add_keys(chosen: _Chosen, keys: Sequence[bytes], personal: Sequence[bytes]) -> None:
+    """Erase the keys of a party too, unless something that lies under them is kept."""
+    kept = {each.address for each in chosen.kept}
+    under = next((address.hex() for address in personal if address.hex() in kept), None)
+    if under is None:
+        chosen.targets += keys
+    else:
+        reason = f"a key that may be over {under}, which is kept"
+        chosen.kept += [Kept(key.hex(), reason) for key in keys]
 
 
 def _commits(event: Mapping[str, Any] | None) -> list[bytes]:
