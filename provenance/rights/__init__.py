@@ -12,6 +12,7 @@ from provenance.rights.findings import Finding, Verdict
 from provenance.rights.licenses import License, parse_license
 from provenance.rights.machine_terms import Child, Parent, combine_lists, expiry, has_expired
 from provenance.rights.reservations import combine, parse_aipref, parse_cawg, parse_tdmrep, to_uses, with_grant
+from provenance.rights.robots import RobotsAnswer, read_robots
 from provenance.rights.rsl import Rsl, RslAnswer, parse_rsl
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Finding",
     "License",
     "Parent",
+    "RobotsAnswer",
     "Rsl",
     "RslAnswer",
     "Verdict",
@@ -37,6 +39,7 @@ __all__ = [
     "parse_license",
     "parse_rsl",
     "parse_tdmrep",
+    "read_robots",
     "remix",
     "to_uses",
     "use_for_ai",
