@@ -95,6 +95,8 @@ an event is staged, all of it, and again by an audit. What two writers might do 
 `G3.actor` and `mandate.*` hold for all types.
 
 An event with an unknown type, field or word is kept byte for byte, and every decision that rests on it is *unknown*.
+A word is read when any known table has it. It is written when a table in use has it: otherwise `vocab.adopted` refuses
+it, and `vocab.retired` where it is retired there.
 No field takes free text: what a person might write is personal, and its address alone is in the event.
 """
 
