@@ -21,6 +21,7 @@ import orjson
 
 from provenance.attach import attach_manifest
 from provenance.desk.claims import ClaimVerbs
+from provenance.desk.consent import ConsentVerbs
 from provenance.desk.data import DataVerbs
 from provenance.desk.money import MoneyVerbs
 from provenance.desk.parties import PartyVerbs
@@ -47,7 +48,7 @@ from provenance.ticket import Ticket
 __all__ = ["Money", "ProvenanceLedger"]
 
 
-class ProvenanceLedger(WorkVerbs, RightsVerbs, DataVerbs, ClaimVerbs, MoneyVerbs, PartyVerbs, PrivacyVerbs):
+class ProvenanceLedger(WorkVerbs, RightsVerbs, DataVerbs, ClaimVerbs, MoneyVerbs, PartyVerbs, PrivacyVerbs, ConsentVerbs):
     """One market's ledger. Safe to share between threads; make it with `adapters.connect`."""
 
     # Verbs

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from adapters.cli import acts, care, copies, db, demo, fsck, market, nouns, operate, parties, privacy, reader
+from adapters.cli import acts, care, consent, copies, db, demo, fsck, market, nouns, operate, parties, privacy, reader
 from adapters.cli.output import CANNOT_CHECK, WRONG_USE, fail, flush, help_alone, status_of
 from ledger.errors import LedgerError
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (market, operate, reader, nouns, parties, acts, privacy, care, fsck, copies, db, demo):
+for module in (market, operate, reader, nouns, parties, acts, consent, privacy, care, fsck, copies, db, demo):
     module.add_to(app)
 
 

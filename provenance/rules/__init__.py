@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from provenance.before import Act, Before
 from provenance.errors import Reason
-from provenance.rules import claims, derivation, grants, parties, privacy, shares, vocabularies, works
+from provenance.rules import claims, consent, derivation, grants, parties, privacy, shares, vocabularies, works
 from provenance.rules.grants import barriers, in_force
 from provenance.rules.refs import PARTIES, ROLES, WORKS, check_refs, targets
 
@@ -49,6 +49,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = _merged(
     privacy.RULES,
     shares.RULES,
     claims.RULES,
+    consent.RULES,
     vocabularies.RULES,
 )
 """The rules of each type of event that looks into earlier ones."""
