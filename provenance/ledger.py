@@ -23,6 +23,7 @@ from provenance.attach import attach_manifest
 from provenance.desk.claims import ClaimVerbs
 from provenance.desk.consent import ConsentVerbs
 from provenance.desk.data import DataVerbs
+from provenance.desk.imports import ImportVerbs
 from provenance.desk.money import MoneyVerbs
 from provenance.desk.parties import PartyVerbs
 from provenance.desk.privacy import PrivacyVerbs
@@ -48,7 +49,17 @@ from provenance.ticket import Ticket
 __all__ = ["Money", "ProvenanceLedger"]
 
 
-class ProvenanceLedger(WorkVerbs, RightsVerbs, DataVerbs, ClaimVerbs, MoneyVerbs, PartyVerbs, PrivacyVerbs, ConsentVerbs):
+class ProvenanceLedger(
+    WorkVerbs,
+    RightsVerbs,
+    DataVerbs,
+    ClaimVerbs,
+    MoneyVerbs,
+    PartyVerbs,
+    PrivacyVerbs,
+    ConsentVerbs,
+    ImportVerbs,
+):
     """One market's ledger. Safe to share between threads; make it with `adapters.connect`."""
 
     # Verbs

@@ -6,7 +6,22 @@ from typing import Any
 
 import typer
 
-from adapters.cli import acts, care, consent, copies, db, demo, fsck, market, nouns, operate, parties, privacy, reader
+from adapters.cli import (
+    acts,
+    care,
+    consent,
+    copies,
+    db,
+    demo,
+    fsck,
+    imports,
+    market,
+    nouns,
+    operate,
+    parties,
+    privacy,
+    reader,
+)
 from adapters.cli.output import CANNOT_CHECK, WRONG_USE, fail, flush, help_alone, status_of
 from ledger.errors import LedgerError
 
@@ -23,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (market, operate, reader, nouns, parties, acts, consent, privacy, care, fsck, copies, db, demo):
+for module in (market, operate, reader, nouns, parties, acts, consent, privacy, imports, care, fsck, copies, db, demo):
     module.add_to(app)
 
 

@@ -13,7 +13,7 @@ from provenance.once import places_of
 
 __all__ = ["Facts", "facts_left", "facts_of", "key_of"]
 
-_DIGESTS = {"file_digest": "file", "store_digest": "store"}
+_DIGESTS = {"file_digest": "file", "store_digest": "store", "description": "description"}
 _DETAILS = ("relation", "as", "basis")  # what a ref says of itself in one word, the first that is there
 _UNITS = ("rate", "units", "amount")
 _OF_ACTOR = {"mandate.grant": "principal", "party.link": "party"}  # asked for by the party that said it

@@ -1,0 +1,141 @@
+"""Commands that take in what others wrote down."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import create_engine, text
+
+from adapters.cli.output import INTACT, command, help_alone, progress, show
+from adapters.cli.where import AsJson, Where, at_ledger
+from ledger.errors import MalformedError, NotFound, Unavailable
+from provenance.imports import Report, TableMap
+
+__all__ = ["add_to"]
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would become of it, and record nothing")]
+
+_SHOWN = 12
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    group = typer.Typer()
+    group.callback(invoke_without_command=True, help="Take in what others wrote down; every field is reported.")(
+        help_alone
+    )
+    for verb in (table, collection, croissant):
+        group.command(verb.__name__)(at_ledger(verb))
+    app.add_typer(group, name="import")
+
+
+def table(
+    mapping: Annotated[Path, typer.Option("--map", help="what each row gives, in TOML")],
+    file: Annotated[Path | None, typer.Argument(help="a CSV file with a line of column names")] = None,
+    query: Annotated[str | None, typer.Option("--query", help="a SELECT instead of a file")] = None,
+    source: Annotated[str | None, typer.Option("--from", help="the URL of the database to ask", metavar="URL")] = None,
+    dry_run: DryRun = False,
+    *,
+    where: Where,
+    as_json: AsJson = False,
+) -> int:
+    """Backfill an existing market: parties, works, offers and sales, as observed; old dates are only claimed."""
+    if (file is None) == (query is None):
+        msg = "want a CSV file, or --query with --from"
+        raise typer.BadParameter(msg)
+    try:
+        chosen = TableMap.parse(_read(mapping).decode("utf-8", "replace"))
+    except MalformedError as error:
+        raise typer.BadParameter(str(error)) from error
+    ledger = where.open(signs=not dry_run)
+    raw = _read(file) if file is not None else str(query).encode()
+    with _rows(file, query, source) as rows, progress() as bars:
+        report = ledger.import_table(
+            rows, chosen, source=raw, dry_run=dry_run, progress=lambda done: bars("rows", done, done)
+        )
+    return _show(report, dry_run, where, as_json)
+
+
+def collection(
+    file: Annotated[Path, typer.Argument(help="datasets of the Data Provenance Collection, a JSON object a line")],
+    dry_run: DryRun = False,
+    *,
+    where: Where,
+    as_json: AsJson = False,
+) -> int:
+    """Datasets of the Data Provenance Collection, with licenses, parents and models."""
+    ledger = where.open(signs=not dry_run)
+    with progress() as bars:
+        report = ledger.import_collection(
+            _read(file), dry_run=dry_run, progress=lambda done: bars("datasets", done, done)
+        )
+    return _show(report, dry_run, where, as_json)
+
+
+def croissant(
+    files: Annotated[list[Path], typer.Argument(help="Croissant files, or folders of them")],
+    dry_run: DryRun = False,
+    *,
+    where: Where,
+    as_json: AsJson = False,
+) -> int:
+    """Datasets that Croissant files describe."""
+    ledger = where.open(signs=not dry_run)
+    found = [each for path in files for each in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
+    report = ledger.import_croissant({str(path): _read(path) for path in found}, dry_run=dry_run)
+    return _show(report, dry_run, where, as_json)
+
+
+@contextmanager
+def _rows(file: Path | None, query: str | None, url: str | None) -> Iterator[Iterator[Mapping[str, Any]]]:
+    if file is not None:
+        with file.open(newline="", encoding="utf-8") as lines:
+            yield iter(csv.DictReader(lines))
+        return
+    if url is None:
+        msg = "--query: want --from, the URL of the database to ask"
+        raise typer.BadParameter(msg)
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            yield (dict(row) for row in connection.execute(text(str(query))).mappings())
+    finally:
+        engine.dispose()
+
+
+def _show(report: Report, dry_run: bool, where: Any, as_json: bool) -> int:
+    counts = report.counts()
+    lines = [
+        *(["nothing was recorded: this is what would become of it"] if dry_run else []),
+        *(
+            f"{kind:<9} {'  '.join(f'{name} {number}' for name, number in each.items())}"
+            for kind, each in counts.items()
+        ),
+        *(f"field     {name}: {how}" for name, how in report.fields.items()),
+        *(f"why       {number} x {why[:200]}" for why, number in list(report.why().items())[:_SHOWN]),
+    ]
+    if len(report.why()) > _SHOWN:
+        lines.append(f"          and {len(report.why()) - _SHOWN} more reasons: --json lists all")
+    lines.append(f"next: {command('event', 'list', '--type', 'import.accepted', *where.options)}")
+    show(report.value(), as_json=as_json, text="\n".join(lines))
+    return INTACT
+
+
+def _counted(outcomes: Mapping[str, int]) -> str:
+    return "  ".join(f"{name} {number}" for name, number in outcomes.items())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        msg = f"{path}: no such file"
+        raise NotFound(msg) from error
+    except OSError as error:
+        msg = f"{path}: {error.strerror}"
+        raise Unavailable(msg) from error

@@ -1,0 +1,63 @@
+"""What became of everything in a source."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+__all__ = ["OUTCOMES", "Item", "Outcome", "Report"]
+
+Outcome = Literal["accepted", "degraded", "duplicate", "rejected", "skipped"]
+"""Taken whole · taken, and some fields not or not as they were · was here before · refused · left out by policy."""
+
+OUTCOMES: tuple[Outcome, ...] = ("accepted", "degraded", "duplicate", "rejected", "skipped")
+
+
+class Item(NamedTuple):
+    """One thing of a source: `name` in it, `kind` (dataset, party …), what became of it, and why, field by field."""
+
+    kind: str
+    name: str
+    outcome: Outcome
+    reasons: tuple[tuple[str, str], ...] = ()  # (field, why); (whole, why) for all of it
+    event: str = ""  # event id, where there is one
+
+
+@dataclass
+class Report:
+    """The whole of an import. `fields` says of each field of the source where it went; nothing is dropped silently."""
+
+    source: str  # SHA-256 of its bytes, hex
+    fields: Mapping[str, str]
+    items: list[Item] = field(default_factory=list)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many of each kind had which outcome; each kind's sum is what the source holds of it."""
+        found: dict[str, Counter[str]] = {}
+        for item in self.items:
+            found.setdefault(item.kind, Counter())[item.outcome] += 1
+        return {kind: {name: number[name] for name in OUTCOMES if number[name]} for kind, number in found.items()}
+
+    def rates(self) -> dict[str, float]:
+        """The share of each kind that was taken whole or was here before; what was degraded counts apart."""
+        return {
+            kind: (number.get("accepted", 0) + number.get("duplicate", 0)) / sum(number.values())
+            for kind, number in self.counts().items()
+        }
+
+    def why(self) -> dict[str, int]:
+        """How often each reason was given, the most frequent first."""
+        found = Counter(f"{name}: {why}" for item in self.items for name, why in item.reasons)
+        return dict(found.most_common())
+
+    def value(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "source": self.source,
+            "counts": self.counts(),
+            "fields": dict(self.fields),
+            "why": self.why(),
+            "items": [item._asdict() for item in self.items],
+        }
