@@ -42,19 +42,20 @@ def audit(
     *,
     since: Checkpoint | None = None,
     disclosed: Mapping[bytes, bytes] | None = None,
+    rules: bool = False,
     progress: Progress | None = None,
 ) -> Audit:
     """Audit everything under the newest checkpoint, which must extend `since` where that is given.
 
     Trusts the log's policy and nothing else. `disclosed` are sealed events and vault items by SHA-256 that the auditor
     was given. Raises `TileMismatch`, `MalformedError`, `NotFound` at the first byte that is not the log's own, `Fork`
-    or `Rollback` against what was seen before; what was logged against the rules is listed in the result, each event
-    judged as of its place.
+    or `Rollback` against what was seen before; what was logged against the rules of one event is listed in the result,
+    with `rules` also what breaks those between events, each judged as of its place: some queries for each event.
     """
     checkpoint = log.latest(since=since)
     fsck(log, checkpoint, progress=_named(progress, "tiles"))
     history = History.read(log, disclosed=disclosed, progress=_named(progress, "events"))
-    broken = tuple(against_rules(history, progress=_named(progress, "rules")))
+    broken = tuple(against_rules(history, progress=_named(progress, "rules"))) if rules else ()
     return Audit(checkpoint, history.index.counts(), history.statuses, tuple(history.findings), broken, history)
 
 

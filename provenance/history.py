@@ -103,6 +103,7 @@ class History(Asks):
         keys = (PublicKey.from_ed25519(key.public) for key in log.policy.keys(log.checkpoint.origin))
         self._keys = {key.kid: key for key in keys}
         self._opened = lru_cache(maxsize=64)(self._open_bundle)
+        self._entries = lru_cache(maxsize=64)(self._read_bundle)
 
     @classmethod
     def read(
@@ -185,8 +186,14 @@ class History(Asks):
         for number in range(start // WIDTH, -(-stop // WIDTH)):
             begin, end = max(start, number * WIDTH), min(stop, (number + 1) * WIDTH)
             opened, problem = self._opened(number)
-            for idx, entry in enumerate(self.log.entries(begin, end), begin):
+            first = number * WIDTH
+            for idx, entry in enumerate(self._entries(number)[begin - first : end - first], begin):
                 yield self._reading(idx, entry, opened, problem)
+
+    def _read_bundle(self, number: int) -> tuple[bytes, ...]:
+        """The entries of a bundle under the checkpoint, each proven to be in the log."""
+        size = self.log.checkpoint.size
+        return tuple(self.log.entries(number * WIDTH, min(size, (number + 1) * WIDTH)))
 
     def _open_bundle(self, number: int) -> tuple[list[bytes], str]:
         try:

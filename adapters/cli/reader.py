@@ -159,6 +159,7 @@ def audit(
     policy: PolicyFile = None,
     since: Annotated[Path | None, typer.Option("--since", help="checkpoint of an earlier audit")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="keep the checkpoint here for the next audit")] = None,
+    rules: Annotated[bool, typer.Option("--rules", help="judge every event by the rules between events, too")] = False,
     *,
     where: Where | None,
     as_json: AsJson = False,
@@ -172,7 +173,7 @@ def audit(
     ledger = where.open(signs=False) if where else None
     vault = ledger.disclosures() if ledger else {}
     with progress() as bars:
-        report = run_audit(client, since=old, disclosed=vault, progress=bars)
+        report = run_audit(client, since=old, disclosed=vault, rules=rules, progress=bars)
     if ledger is not None:
         held = audit_holdings(report.history, vault=vault, index=ledger.index)
         report = dataclasses.replace(report, findings=(*report.findings, *held))

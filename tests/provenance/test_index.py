@@ -38,7 +38,7 @@ def dump(index: Index) -> Dump:
 
 
 def audited(ledger: ProvenanceLedger, public: Path) -> Audit:
-    return audit(open_log(public, ledger.log.policy), disclosed=ledger.disclosures())
+    return audit(open_log(public, ledger.log.policy), disclosed=ledger.disclosures(), rules=True)
 
 
 PRIVATE = ("Zwetlana Untertan", "user:7731", "Dunes at dawn", "order:4711", "work:4711", "media:4711", "offer:4711")
