@@ -23,6 +23,7 @@ from provenance.attach import attach_manifest
 from provenance.desk.claims import ClaimVerbs
 from provenance.desk.consent import ConsentVerbs
 from provenance.desk.data import DataVerbs
+from provenance.desk.disclosure import DisclosureVerbs
 from provenance.desk.imports import ImportVerbs
 from provenance.desk.money import MoneyVerbs
 from provenance.desk.parties import PartyVerbs
@@ -59,6 +60,7 @@ class ProvenanceLedger(
     PrivacyVerbs,
     ConsentVerbs,
     ImportVerbs,
+    DisclosureVerbs,
 ):
     """One market's ledger. Safe to share between threads; make it with `adapters.connect`."""
 
