@@ -27,6 +27,7 @@ from ledger.stored import Stored
 from provenance.index import IndexStore
 from provenance.keys import PartyKey
 from provenance.ledger import ProvenanceLedger
+from provenance.scrubs import Scrubbed
 from provenance.sequencer import Signers
 from provenance.subjects import SubjectKeys, WrappingVault
 from provenance.vault import Vault
@@ -110,7 +111,14 @@ class Parts:
             notes=SqlNotes(self.store),
             folders=self.folders(log),
             rounds=lambda: self.rounds(log),
+            scrubs=lambda: self.scrub(log),
         )
+
+    def scrub(self, log: Log) -> Scrubbed:
+        """Rewrite what may hold the bytes of what was erased."""
+        from adapters.scrub import scrub_parts
+
+        return scrub_parts(self, log.places)
 
     def rounds(self, log: Log) -> Rounds:
         """Slices of a check of everything that is stored."""

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sqlalchemy import Connection, text
 
 from adapters.alembic import look_at_autogenerate
-from adapters.connect import Place, _parts, connect, database_url, keys_beside, open_storage
+from adapters.connect import Place, connect, database_url, keys_beside, open_storage
 from adapters.files import Directory
 from adapters.keys import load_secret
-from adapters.scrub import scrub_due
 from adapters.sql.doctor import BEGIN_LINES, SAVEPOINT_LINES, begins_immediate, savepoints_hold, unsafe_settings
 from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
@@ -55,6 +54,7 @@ def examine(
     schema: str | None = None,
     index: str | None = None,
     checkpoints: str | None = None,
+    subject_keys: str | None = None,
     engine: Engine | None = None,
     env: Path | None = None,
     production: bool = False,
@@ -74,6 +74,7 @@ def examine(
         if not any(finding.name == "tables" and finding.status == "bad" for finding in findings):
             keys = all(finding.status == "ok" for finding in findings if finding.name in {"log key", "market key"})
             where = {"objects": objects, "checkpoints": checkpoints, "schema": schema, "index": index}
+            where["subject_keys"] = subject_keys
             findings += _ledger(database, publish, where, keys=keys)
     if engine is not None:
         findings += _engine(engine)
@@ -200,20 +201,29 @@ def _ledger(database: str, publish: Place | None, where: dict[str, Any], *, keys
         yield _fitting(database, where)
     for place in places:
         yield _writable(place, ledger)
-    yield _scrubbed(database, where)
+    yield _scrubbed(ledger)
+    yield _subject_keys(where["subject_keys"])
     for check in ledger.health().checks:
         if check.name != "database":
             yield _of(check)
 
 
-def _scrubbed(database: str, where: dict[str, Any]) -> Finding:
+def _scrubbed(ledger: ProvenanceLedger) -> Finding:
     """Whether something erased may still lie in the files."""
-    parts = _parts(database, where["objects"], where["checkpoints"], None, where["index"], where["schema"])
-    due = scrub_due(parts)
+    due = ledger.scrub_due()
     if due:
         detail = f"{due} erasures since the last one: their bytes may lie in free pages and in the write-ahead log"
         return Finding("scrub", "note", detail, "provenance scrub, when the market is quiet")
     return Finding("scrub", "ok", "nothing that was erased is left to be scrubbed")
+
+
+def _subject_keys(place: str | None) -> Finding:
+    """What erasing a party means for copies of the vault that are older than that."""
+    if place is None:
+        detail = "none: what is erased stays readable in backups that were taken before, until these are deleted"
+    else:
+        detail = "apart: who erases a party ends what backups hold of it, once older copies of the keys are deleted too"
+    return Finding("subject keys", "ok", detail)
 
 
 def _fitting(database: str, where: dict[str, Any]) -> Finding:

@@ -21,6 +21,7 @@ from provenance.observe import UNOBSERVED, Observer
 from provenance.publishing import Publisher
 from provenance.queue import Queue
 from provenance.recall import Recall
+from provenance.scrubs import Scrubbed
 from provenance.sequencer import BATCH, Sequencer, Signers
 from provenance.staging import Staging
 from provenance.statement import Statement
@@ -47,6 +48,7 @@ class RunningLedger:
         notes: Notes | None = None,
         folders: Mapping[str, Path] | None = None,
         rounds: Callable[[], Rounds] | None = None,
+        scrubs: Callable[[], Scrubbed] | None = None,
     ) -> None:
         """Not for users: `adapters.connect`. Without `signers` events are only staged, by whoever holds no key.
 
@@ -92,7 +94,8 @@ class RunningLedger:
         self._observer: Observer = UNOBSERVED
         self._worker: Worker | None = None  # the one that was made last
         self._rounds = rounds
-        kept = notes or MemoryNotes()
+        self._scrubs = scrubs
+        self._notes = kept = notes or MemoryNotes()
         self._publisher = Publisher(log=log, sequencer=self._sequencer, index=index, notes=kept, clock=clock)
         self._checkup = Checkup(
             log=log,
@@ -150,6 +153,17 @@ class RunningLedger:
             msg = f"{self.origin}: this ledger was put together without a check of its storage; use adapters.connect"
             raise NotFound(msg)
         return self._rounds().slice(seconds, now=format_time(self._clock()))
+
+    def scrub(self) -> Scrubbed:
+        """Rewrite what may still hold the bytes of what was erased, and note how far; what is beyond reach is named.
+
+        As `adapters.scrub.scrub`: others wait meanwhile, so when the market is quiet. Raises `Unavailable` when
+        somebody does not let go.
+        """
+        if self._scrubs is None:
+            msg = f"{self.origin}: this ledger was put together without its storage; use adapters.connect"
+            raise NotFound(msg)
+        return self._scrubs()
 
     def health(self, *, window: float | None = None) -> Health:
         """Every check, each with its limit and its fix; they turn before anybody outside notices. Never raises.

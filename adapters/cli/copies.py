@@ -176,6 +176,8 @@ def _lines(done: Restored, folder: Path | None, where: Where) -> list[str]:
     lines += [f"lost: #{one.idx} {one.type} {one.event}: sealed, its content is nowhere" for one in done.lost[:_SHOWN]]
     if len(done.lost) > _SHOWN:
         lines.append(f"… and {len(done.lost) - _SHOWN} more: --json lists all")
+    if done.locked:
+        lines.append(f"locked   {done.locked} vault items, encrypted under keys of subjects that are not there")
     lines.append(f"waiting  {done.waiting} events, {done.sequenced} of the backup were in the log by now")
     if done.nameless:
         lines.append(f"names    {done.names}, and {done.nameless} of events that this backup does not have")
@@ -197,6 +199,7 @@ def _value(done: Restored) -> dict[str, Any]:
         "in_log_by_now": done.sequenced,
         "names": done.names,
         "nameless": done.nameless,
+        "locked": done.locked,
     }
 
 

@@ -58,10 +58,12 @@ def init(
     key = ledger.log.policy.logs[0].key
     keys = str(keys_folder(make_url(database_url(where.db))))
     value = {"origin": origin, "key": str(key), "database": where.db, "publish": where.read_at, "keys": keys}
+    apart = () if where.subject_keys is None else ("subjects  keys in a database of their own: back that up apart",)
     lines = (
         f"origin    {origin}",
         f"log key   {key}",
         f"keys      {keys}/ (with a development certificate)",
+        *apart,
         f"publish   {where.read_at.rstrip('/')}/",
         f"next: {command('register', 'person', '--name', 'Ada', '--ref', 'user:42', *where.options)}",
     )

@@ -50,6 +50,7 @@ def status(*, where: Where, as_json: AsJson = False) -> int:
     except LedgerError:  # said by a check
         stands, today = None, {}
     report = ledger.fsck_report()
+    due = ledger.scrub_due() if health.ready else None
     value = {
         "origin": ledger.origin,
         "status": health.status,
@@ -59,12 +60,18 @@ def status(*, where: Where, as_json: AsJson = False) -> int:
         **({} if stands is None else stands._asdict()),
         "today": today,
         "fsck": None if report is None else asdict(report),
+        "scrub_due": due,
         "checks": [asdict(check) for check in health.checks],
     }
     lines = [
         *([] if stands is None else [_first(ledger.origin, stands, health)]),
         f" today      {'   '.join(f'{kind} {_number(count)}' for kind, count in today.items()) or 'nothing yet'}",
         f" fsck       {_progress(report, health, 0 if stands is None else stands.size)}",
+        *(
+            [f" scrub      {due} erasures since the last one □ bytes may lie on in files · `provenance scrub`"]
+            if due
+            else []
+        ),
         *_needs(health),
         f"next: {_next(health, where)}",
     ]

@@ -85,7 +85,7 @@ def takedown(
 def scrub_(*, where: Where, as_json: AsJson = False) -> None:
     """Rewrite the databases, so that the bytes of what was erased leave their files."""
     with working("rewriting"):
-        done = scrub(where.db, **where.parts)
+        done = scrub(where.db, publish=where.shown, **where.parts)
     lines = [
         f"scrubbed  up to erasure #{done.erasure}" if done.erasure >= 0 else "scrubbed  nothing was ever erased",
         *(f"rewritten {name}" for name in done.rewritten),

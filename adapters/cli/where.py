@@ -50,7 +50,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="the same answer as JSON")]
 def _option(name: str, text: str, metavar: str) -> Any:
     return Annotated[
         str | None,
-        typer.Option(f"--{name}", envvar=f"PROVENANCE_{name.upper()}", help=text, metavar=metavar, show_default=False),
+        typer.Option(
+            f"--{name.replace('_', '-')}",
+            envvar=f"PROVENANCE_{name.upper()}",
+            help=text,
+            metavar=metavar,
+            show_default=False,
+        ),
     ]
 
 
@@ -66,6 +72,10 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "checkpoints": (_option("checkpoints", "the bucket of the head, where that is not in the database", "URL"), None),
     "schema": (Schema, None),
     "index": (_option("index", "the database of the index, where it was moved to another", "FILE|URL"), None),
+    "subject_keys": (
+        _option("subject_keys", "the database of the keys that vault items are encrypted under", "FILE|URL"),
+        None,
+    ),
 }
 
 
@@ -84,6 +94,7 @@ class Where:
     checkpoints: str | None
     schema: str | None
     index: str | None
+    subject_keys: str | None
 
     @property
     def shown(self) -> str | None:
@@ -103,6 +114,7 @@ class Where:
             "checkpoints": self.checkpoints,
             "schema": self.schema,
             "index": self.index,
+            "subject_keys": self.subject_keys,
         }
 
     @property
@@ -121,7 +133,7 @@ class Where:
             given["db"] = None
         if self.publish == _PUBLIC and not self.objects:
             given["publish"] = None
-        return [word for name in names if (value := given[name]) for word in (f"--{name}", value)]
+        return [word for name in names if (value := given[name]) for word in (_flag(name), value)]
 
     @property
     def _typed(self) -> dict[str, str | None]:
@@ -134,7 +146,7 @@ class Where:
     def own_command(self, *words: str) -> str:
         """A reader's command with the operator's database, which such a command never finds by itself."""
         typed = self._typed
-        apart = [word for name in self.parts if (value := typed[name]) for word in (f"--{name}", value)]
+        apart = [word for name in self.parts if (value := typed[name]) for word in (_flag(name), value)]
         if typed["db"] is None:
             return f'{command(*words, *apart)} --db "$PROVENANCE_DB"'
         return command(*words, *apart, "--db", self.db)
@@ -158,9 +170,8 @@ def at_ledger(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 def at_own_ledger(verb: Callable[..., Any]) -> Callable[..., Any]:
     """As `at_ledger` for a reader's command: `where` is None unless --db is given."""
-    return _with(
-        verb, {"db": (_OWN, None), **{name: _OPTIONS[name] for name in ("objects", "checkpoints", "schema", "index")}}
-    )
+    apart = ("objects", "checkpoints", "schema", "index", "subject_keys")
+    return _with(verb, {"db": (_OWN, None), **{name: _OPTIONS[name] for name in apart}})
 
 
 def _with(verb: Callable[..., Any], options: dict[str, tuple[Any, Any]]) -> Callable[..., Any]:
@@ -183,6 +194,10 @@ def _with(verb: Callable[..., Any], options: dict[str, tuple[Any, Any]]) -> Call
     shown.__signature__ = signature.replace(parameters=parameters)
     shown.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return called
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _file(db: str) -> str:

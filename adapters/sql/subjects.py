@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Engine,
     Index,
     LargeBinary,
     MetaData,
@@ -96,6 +97,16 @@ class SqlSubjectKeys:
     def url(self) -> URL:
         """Where it is, for the driver that we use."""
         return self._backend.url
+
+    @property
+    def engine(self) -> Engine:
+        """Makes connections of ours that commit durably."""
+        return self._backend.engine
+
+    @property
+    def schema(self) -> str | None:
+        """The schema that the table is in; None in SQLite."""
+        return self._backend.schema
 
     def current(self, subjects: Iterable[tuple[bytes, Part]]) -> dict[tuple[bytes, Part], SubjectKey]:
         """As `SubjectKeys.current`."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ledger.errors import NotFound
 from provenance.before import Before
+from provenance.canonical import dumps
 from provenance.desk.base import Desk, follows
 from provenance.drafts import Named
 from provenance.events import Draft
 from provenance.events.vocabulary import ALWAYS_OPEN
 from provenance.holds import held
 from provenance.moments import Moment, format_time
+from provenance.scrubs import Forgotten, scrub_due, scrubbed_through
 from provenance.session import joins_async
 from provenance.staging import Request
 from provenance.subjects import KeepsSubjects
@@ -24,6 +26,8 @@ from provenance.vault import holds
 __all__ = ["Erased", "Kept", "PrivacyVerbs", "TakenDown"]
 
 _MOST = 10_000  # targets of one erasure
+_TARGET = 67  # bytes of one, as it stands in the event
+_BYTES = 1_000_000  # of targets and tombstones in one erasure: an event has at most 1 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,8 @@ class PrivacyVerbs(Desk):
         if not chosen.targets:
             return Erased(None, (), tuple(chosen.before), tuple(chosen.kept), ())
         drafts = [
-            self._erasure(chosen.targets[at : at + _MOST], chosen.stones, chosen.notices, basis, request)
-            for at in range(0, len(chosen.targets), _MOST)
+            self._erasure(some, chosen.stones, chosen.notices, basis, request)
+            for some in _portions(chosen.targets, chosen.stones)
         ]
         ticket = self._record(Request("erase", drafts, ref), None)
         erased = tuple(each.hex() for each in chosen.targets)
@@ -153,6 +157,15 @@ class PrivacyVerbs(Desk):
         """Index of the erasure that names an address or event, None while it is not erased."""
         raw = address if isinstance(address, bytes) else bytes.fromhex(str(address))
         return self.before(at).index.erased([raw]).get(raw)
+
+    def forgotten(self, address: Named | bytes, *, at: Moment = None) -> Forgotten | None:
+        """Which erasure names an address or event, and whether its bytes have left the files; None where none does."""
+        found = self.erased_by(address, at=at)
+        return None if found is None else Forgotten(found, found <= scrubbed_through(self._notes))
+
+    def scrub_due(self) -> int:
+        """How many erasures came after the last scrubbing, whose bytes may lie on in files."""
+        return scrub_due(self._index.on(), self._notes)
 
     # What can go
 
@@ -247,6 +260,21 @@ class _Chosen:
         self.before: list[str] = []
         self.kept: list[Kept] = []
         self.notices: dict[str, int] = {}
+
+
+def _portions(targets: Sequence[bytes], stones: Mapping[bytes, Mapping[str, Any]]) -> Iterator[list[bytes]]:
+    """Targets of as many erasures as it takes, none of them larger than an event may be."""
+    some: list[bytes] = []
+    size = 0
+    for target in targets:
+        more = _TARGET + (len(dumps(dict(stones[target]))) if target in stones else 0)
+        if some and (len(some) == _MOST or size + more > _BYTES):
+            yield some
+            some, size = [], 0
+        some.append(target)
+        size += more
+    if some:
+        yield some
 
 
 def _add_keys(chosen: _Chosen, keys: Sequence[bytes], personal: Sequence[bytes]) -> None:

@@ -34,6 +34,7 @@ SQLITE = [
     "keys",
     "key file",
     "scrub",
+    "subject keys",
     "log",
     "queue",
     "oldest event",
