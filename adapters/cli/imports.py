@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.cli.output import INTACT, command, help_alone, progress, show
 from adapters.cli.where import AsJson, Where, at_ledger
 from ledger.errors import MalformedError, NotFound, Unavailable
 from provenance.imports import Report, TableMap
+from provenance.report import safe_text
 
 __all__ = ["add_to"]
 
@@ -54,7 +57,7 @@ def table(
         raise typer.BadParameter(str(error)) from error
     ledger = where.open(signs=not dry_run)
     raw = _read(file) if file is not None else str(query).encode()
-    with _rows(file, query, source) as rows, progress() as bars:
+    with _rows(None if file is None else raw, query, source) as rows, progress() as bars:
         report = ledger.import_table(
             rows, chosen, source=raw, dry_run=dry_run, progress=lambda done: bars("rows", done, done)
         )
@@ -92,42 +95,67 @@ def croissant(
 
 
 @contextmanager
-def _rows(file: Path | None, query: str | None, url: str | None) -> Iterator[Iterator[Mapping[str, Any]]]:
-    if file is not None:
-        with file.open(newline="", encoding="utf-8") as lines:
-            yield iter(csv.DictReader(lines))
+def _rows(
+    data: bytes | None, query: str | None, url: str | None
+) -> Iterator[Iterator[Mapping[Any, Any] | MalformedError]]:
+    if data is not None:
+        try:
+            text_ = data.decode("utf-8-sig")  # spreadsheets begin with a mark
+        except UnicodeDecodeError as error:
+            msg = f"CSV: no UTF-8 at byte {error.start}; save it as UTF-8"
+            raise MalformedError(msg) from error
+        yield _lines(csv.DictReader(io.StringIO(text_, newline=""), strict=True))
         return
     if url is None:
         msg = "--query: want --from, the URL of the database to ask"
         raise typer.BadParameter(msg)
-    engine = create_engine(url)
     try:
+        asked = make_url(url)
+        if asked.get_backend_name() == "sqlite" and not Path(asked.database or "").is_file():
+            msg = f"--from: {asked.database or 'sqlite'}: no such file"
+            raise NotFound(msg)
+        engine = create_engine(asked)
         with engine.connect() as connection:
             yield (dict(row) for row in connection.execute(text(str(query))).mappings())
-    finally:
-        engine.dispose()
+    except (SQLAlchemyError, ModuleNotFoundError) as error:
+        # The URL may hold a password, and the database's own message may repeat it.
+        msg = f"--from, --query: {type(error).__name__}: {str(getattr(error, 'orig', error))[:200]}"
+        raise Unavailable(msg.replace(url, "URL")) from None
 
 
-def _show(report: Report, dry_run: bool, where: Any, as_json: bool) -> int:
-    counts = report.counts()
+def _lines(reader: csv.DictReader[str]) -> Iterator[Mapping[Any, Any] | MalformedError]:
+    """The rows of a table; in place of one that is none, what is wrong with it."""
+    names = list(reader.fieldnames or ())
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        msg = f"CSV: the column {twice[:80]!r} stands there twice"
+        raise MalformedError(msg)
+    while True:
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield MalformedError(f"CSV: line {reader.line_num}: {error}")
+
+
+def _show(report: Report, dry_run: bool, where: Where, as_json: bool) -> int:
+    rates, why = report.rates(), report.why()
     lines = [
         *(["nothing was recorded: this is what would become of it"] if dry_run else []),
         *(
-            f"{kind:<9} {'  '.join(f'{name} {number}' for name, number in each.items())}"
-            for kind, each in counts.items()
+            f"{kind:<9} {sum(each.values()):>6}: {', '.join(f'{number} {name}' for name, number in each.items())}"
+            f" ({rates[kind]:.1%} taken whole)"
+            for kind, each in report.counts().items()
         ),
-        *(f"field     {name}: {how}" for name, how in report.fields.items()),
-        *(f"why       {number} x {why[:200]}" for why, number in list(report.why().items())[:_SHOWN]),
+        *(f"field     {safe_text(name, limit=80)}: {how}" for name, how in report.fields.items()),
+        *(f"why       {number} x {safe_text(each, limit=200)}" for each, number in list(why.items())[:_SHOWN]),
     ]
-    if len(report.why()) > _SHOWN:
-        lines.append(f"          and {len(report.why()) - _SHOWN} more reasons: --json lists all")
+    if len(why) > _SHOWN:
+        lines.append(f"          and {len(why) - _SHOWN} more reasons: --json lists all")
     lines.append(f"next: {command('event', 'list', '--type', 'import.accepted', *where.options)}")
     show(report.value(), as_json=as_json, text="\n".join(lines))
     return INTACT
-
-
-def _counted(outcomes: Mapping[str, int]) -> str:
-    return "  ".join(f"{name} {number}" for name, number in outcomes.items())
 
 
 def _read(path: Path) -> bytes:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import orjson
 
-from ledger.errors import Conflict, MalformedError, NotFound
+from ledger.errors import Conflict, MalformedError, NotFound, Unavailable
+from provenance.content import digest_file, media_type_of
 from provenance.desk.base import Desk
 from provenance.drafts import Money, draft_facts, offer_draft, terms_draft
 from provenance.errors import EventRejected
-from provenance.imports import Item, Report, TableMap, read_collection, read_croissant, read_table
+from provenance.events import Draft
+from provenance.imports import Item, Report, TableMap, read_collection, read_croissant, read_row
 from provenance.imports.fields import license_of
-from provenance.imports.table import Step
+from provenance.imports.report import Reasons
+from provenance.imports.table import Row, Step
 from provenance.staging import Request
 from provenance.ticket import Ticket
 
@@ -22,7 +27,16 @@ __all__ = ["ImportVerbs"]
 
 Progress = Callable[[int], None]
 
-_VERBS = {"party": "register_party", "work": "create", "offer": "offer", "license": "license"}
+_VERBS = {
+    "party": ("register_party",),
+    "work": ("create", "derive"),
+    "derive": ("derive", "create"),
+    "offer": ("offer",),
+    "license": ("license",),
+}
+"""The verbs of the ledger under whose names what a step gives is found; the first is the step's own."""
+
+_WAITS = "0" * 64  # stands for what a dry run would have recorded
 
 
 class ImportVerbs(Desk):
@@ -43,7 +57,7 @@ class ImportVerbs(Desk):
 
     def import_table(
         self,
-        rows: Iterable[Mapping[str, Any]],
+        rows: Iterable[Row],
         table: TableMap,
         *,
         source: bytes = b"",
@@ -53,17 +67,22 @@ class ImportVerbs(Desk):
         """Record what each row of a table gives, as the market observed it; old dates are only claimed.
 
         Each step has a ref, by which it is recorded once: a row that comes again is a duplicate, one with the same ref
-        and other content is refused. A row that gives nothing is refused with its number, and the others go on. With
-        `dry_run` nothing is recorded; what rests on rows before it is then only looked at as text.
+        and other content is refused. A row that gives nothing is refused with its number, counted from 1, and the
+        others go on. With `dry_run` nothing is recorded: rules that rest on events, and what was recorded before under
+        the same ref, are not compared. `source` are the bytes that the rows were read from. `progress` is called with
+        the rows done.
         """
-        fields = {step.verb: ", ".join(sorted(step.fields)) for step in table.steps}
-        report = Report(sha256(source).hexdigest(), fields)
-        for number, steps in read_table(rows, table):
+        report = Report("table", sha256(source).hexdigest(), {})
+        taking = _Taking(self, dry_run)
+        report.fields |= {column: _used(table, column) for column in sorted(table.columns)}
+        for number, row in enumerate(rows, 1):
+            if isinstance(row, Mapping):
+                report.see((str(name) for name in row if name is not None), table.columns, "not in the map, not taken")
+            steps = read_row(row, table)
             if isinstance(steps, str):
                 report.items.append(Item("row", f"row {number}", "rejected", (("whole", steps),)))
                 continue
-            for step in steps:
-                report.items.append(self._take(number, step, dry_run))
+            report.items += [taking.item(number, step) for step in steps]
             if progress is not None and number % 100 == 0:
                 progress(number)
         if not dry_run:
@@ -82,7 +101,7 @@ class ImportVerbs(Desk):
         if not counts:
             self.publish()
             return
-        body = {"bundle": report.source, "counts": counts}
+        body = {"bundle": report.source, "source": report.format, "counts": counts}
         ref = (
             f"import:{report.source[:16]}:{sha256(orjson.dumps(counts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]}"
         )
@@ -90,73 +109,90 @@ class ImportVerbs(Desk):
         self._record(Request("import", [draft], ref), None)
 
     def _described(self, digest: bytes) -> str | None:
-        """The dataset that was recorded from what has this digest."""
-        for entry, kind in self._index.on().by_digest(digest):
-            if kind == "description":
+        """The dataset that the market recorded from what has this digest."""
+        index = self._index.on()
+        for entry, kind in index.by_digest(digest):
+            if kind == "description" and index.issuer_of(entry.idx) == self.market:
                 return entry.event_id.hex()
         return None
 
-    def _take(self, number: int, step: Step, dry_run: bool) -> Item:
+    def _take(self, request: Request) -> Ticket:
+        """Accept what a step gives; it is sequenced with everything else at the end."""
+        with self._accepting(len(request.drafts)):
+            return self._staging.record(request, None)
+
+
+class _Taking:
+    """Takes the steps of rows one by one. A dry run remembers what it would have recorded."""
+
+    def __init__(self, desk: ImportVerbs, dry_run: bool) -> None:
+        self._desk = desk
+        self._dry_run = dry_run
+        self._would: dict[tuple[str, str], Step] = {}
+
+    def item(self, number: int, step: Step) -> Item:
+        """What becomes of one step."""
         fields = step.fields
         name = f"row {number}: {fields['ref']}"
+        reasons: Reasons = []
         try:
-            before = self._named(step.verb, fields["ref"])
-            drafts, about = self._drafts(step, dry_run)
-            if dry_run:
-                return Item(step.verb, name, "duplicate" if before else "accepted")
-            terms = fields.get("terms") if step.verb == "offer" else None
-            request = Request(_VERBS[step.verb], drafts, fields["ref"], about=about, terms=terms)
-            with self._accepting(len(drafts)):
-                ticket = self._staging.record(request, None)
+            before = self._found(step.verb, fields["ref"], own=True)
+            drafts, about = self._drafts(step, reasons)
+            if self._dry_run:
+                event = self._would_be(step, before)
+            else:
+                terms = license_of(fields["terms"])[0] if step.verb == "offer" else None
+                request = Request(_VERBS[step.verb][0], drafts, fields["ref"], about=about, terms=terms)
+                event = self._desk._take(request).id  # noqa: SLF001 - a part of the verb
         except (EventRejected, MalformedError, NotFound, Conflict) as error:
             return Item(step.verb, name, "rejected", (("whole", str(error)),))
-        return Item(step.verb, name, "duplicate" if before else "accepted", (), ticket.id)
+        if before:
+            return Item(step.verb, name, "duplicate", tuple(reasons), event)
+        return Item(step.verb, name, "degraded" if reasons else "accepted", tuple(reasons), event)
 
-    def _named(self, verb: str, ref: str) -> Ticket | None:
-        try:
-            return self.find(ref, verb=_VERBS[verb])
-        except NotFound:
-            return None
+    def _would_be(self, step: Step, before: str | None) -> str:
+        other = self._would.setdefault((step.verb, step.fields["ref"]), step)
+        if other != step:
+            msg = f"ref {step.fields['ref'][:80]!r} of {step.verb}: stands in an earlier row with other content"
+            raise Conflict(msg)
+        return "" if before in {None, _WAITS} else str(before)
 
-    def _resolve(self, ref: str, verb: str, dry_run: bool) -> str:
-        """The event that an earlier row, or the market itself, recorded under this ref."""
-        found = self._named(verb, ref)
-        if found is not None:
-            return found.id
-        if dry_run:
-            return "0" * 64
-        msg = f"{verb} {ref[:80]!r}: nothing was recorded under it, in an earlier row or before"
-        raise NotFound(msg)
+    def _found(self, verb: str, ref: str, *, own: bool = False) -> str | None:
+        """The event that an earlier row, or the market itself, recorded under this ref; with `own` by this verb."""
+        for each in _VERBS[verb][: 1 if own else None]:
+            try:
+                return self._desk.find(ref, verb=each).id
+            except NotFound:
+                continue
+        names = [verb] if own else [name for name, verbs in _VERBS.items() if _VERBS[verb][0] in verbs]
+        return _WAITS if any((name, ref) in self._would for name in names) else None
 
-    def _drafts(self, step: Step, dry_run: bool) -> tuple[list[Any], int]:
-        fields = step.fields
-        options: dict[str, Any] = {"claimed_at": fields.get("claimed_at")}
-        ref = fields["ref"]
+    def _resolve(self, ref: str, verb: str) -> str:
+        found = self._found(verb, ref)
+        if found is None:
+            msg = f"{verb} {ref[:80]!r}: nothing was recorded under it, in an earlier row or before"
+            raise NotFound(msg)
+        return found
+
+    def _drafts(self, step: Step, reasons: Reasons) -> tuple[list[Draft], int]:
+        """What a step says, and which of it is meant."""
+        fields, ref = step.fields, step.fields["ref"]
+        draft = partial(self._desk.draft, claimed_at=fields.get("claimed_at"))
         if step.verb == "party":
             body: dict[str, Any] = {"kind": fields["kind"], "keys": [], "rotation_keys": [], "next_key_hashes": []}
             personal = {"name": fields.get("name"), "account": fields.get("account"), "ref": ref}
-            return [self.draft("party.register", body=body, personal=personal, **options)], 0
-        if step.verb == "work":
-            body = {
-                "digests": {"sha-256": fields["sha256"].lower()},
-                "media_type": fields["media_type"],
-                "size": _integer(fields["size"], "size"),
-                "source_type": fields.get("source_type", "digitalCreation"),
-                "human_contribution": "undisclosed",
-                "tools": "undisclosed",
-            }
-            creator = self._resolve(fields["creator"], "party", dry_run)
-            refs = [{"role": "creator", "id": creator, "as": fields.get("role", "author")}]
-            personal = {"title": fields.get("title"), "ref": ref}
-            return [self.draft("work.create", body=body, refs=refs, personal=personal, **options)], 0
-        work = self._resolve(fields["work"], "work", dry_run)
+            return [draft("party.register", body=body, personal=personal)], 0
+        if step.verb in {"work", "derive"}:
+            return [self._work(step, draft)], 0
+        work = self._resolve(fields["work"], "work")
         price = None
         if "amount" in fields:
             price = Money(_integer(fields["amount"], "amount"), fields.get("currency", ""))
         if step.verb == "offer":
-            expression, _ = license_of(fields["terms"])
-            drafts = self._offered(work, expression, price, ref)
-            return drafts, -1
+            expression, why = license_of(fields["terms"])
+            if why:
+                reasons.append(("terms", f"{fields['terms'][:80]}: {why}"))
+            return self._offered(work, expression, price, ref, draft), -1
         body = {
             "scope": ["use"],
             "quantity": _integer(fields.get("quantity", "1"), "quantity"),
@@ -165,20 +201,59 @@ class ImportVerbs(Desk):
         if price is not None:
             body["price"] = price.body()
         refs = [
-            {"role": "offer", "id": self._resolve(fields["offer"], "offer", dry_run)},
+            {"role": "offer", "id": self._resolve(fields["offer"], "offer")},
             {"role": "work", "id": work},
-            {"role": "licensee", "id": self._resolve(fields["to"], "party", dry_run)},
+            {"role": "licensee", "id": self._resolve(fields["to"], "party")},
         ]
-        return [self.draft("grant.issue", body=body, refs=refs, personal={"ref": ref}, **options)], 0
+        return [draft("grant.issue", body=body, refs=refs, personal={"ref": ref})], 0
 
-    def _offered(self, work: str, license_: str, price: Money | None, ref: str) -> list[Any]:
+    def _work(self, step: Step, draft: Callable[..., Draft]) -> Draft:
+        fields = step.fields
+        derived = step.verb == "derive"
+        if "file" in fields:
+            path = Path(fields["file"])
+            try:
+                (digest, size), media_type = digest_file(path), media_type_of(path)
+            except Unavailable as error:  # the file, not the database: the row is refused, and others go on
+                raise MalformedError(str(error)) from error
+        else:
+            digest, size = fields["sha256"].lower(), _integer(fields["size"], "size")
+            media_type = fields["media_type"]
+        body = {
+            "digests": {"sha-256": digest},
+            "media_type": media_type,
+            "size": size,
+            "source_type": fields.get("source_type", "humanEdits" if derived else "digitalCreation"),
+            "human_contribution": "undisclosed",
+            "tools": "undisclosed",
+        }
+        refs: list[dict[str, str]] = []
+        if derived:
+            parents = [self._resolve(name, "work") for name in fields["parents"].split()]
+            refs = [{"role": "parent", "id": each, "relation": fields.get("relation", "other")} for each in parents]
+        creator = self._resolve(fields["creator"], "party")
+        refs.append({"role": "creator", "id": creator, "as": fields.get("role", "author")})
+        personal = {"title": fields.get("title"), "ref": fields["ref"]}
+        return draft("work.derive" if derived else "work.create", body=body, refs=refs, personal=personal)
+
+    def _offered(
+        self, work: str, license_: str, price: Money | None, ref: str, draft: Callable[..., Draft]
+    ) -> list[Draft]:
         """An offer; its terms are published with it unless the same were before."""
-        terms = terms_draft(self.draft, license_)
-        content = next(digest for digest, kind in draft_facts(terms, market=self.market).digests if kind == "terms")
-        known = self._index.on().by_digest(content)
+        terms = terms_draft(self._desk.draft, license_)
+        market = self._desk.market
+        content = next(digest for digest, kind in draft_facts(terms, market=market).digests if kind == "terms")
+        known = self._desk.index.by_digest(content)
         if known:
-            return [offer_draft(self.draft, work, known[0][0].event_id.hex(), price=price, ref=ref)]
-        return [terms, offer_draft(self.draft, work, terms.id.hex(), price=price, ref=ref)]
+            return [offer_draft(draft, work, known[0][0].event_id.hex(), price=price, ref=ref)]
+        return [terms, offer_draft(draft, work, terms.id.hex(), price=price, ref=ref)]
+
+
+def _used(table: TableMap, column: str) -> str:
+    """Where a column goes."""
+    return ", ".join(
+        f"{step.verb}.{name}" for step in table.steps for name, text in step.fields.items() if f"{{{column}}}" in text
+    )
 
 
 def _integer(text: str, name: str) -> int:

@@ -7,19 +7,21 @@ collection: what is not known here is outside, and no error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from ledger.errors import MalformedError
 from provenance.errors import EventRejected
 from provenance.events import Draft
-from provenance.imports.fields import external, license_of
-from provenance.imports.report import Item, Report
+from provenance.imports.fields import external, licenses_of, title_of
+from provenance.imports.reading import read_object
+from provenance.imports.report import Item, Reasons, Report
 
-__all__ = ["FIELDS", "read_collection"]
+__all__ = ["FIELDS", "MAX_LINE", "read_collection"]
 
 MAX_LINE = 1_000_000
 """Bytes of the longest line that is read."""
@@ -28,11 +30,14 @@ FIELDS: Mapping[str, str] = {
     "id": "the name of the item in this report",
     "name": "title, in the vault",
     "licenses": "license, joined by AND; names that no list has become LicenseRef-imported-…",
-    "derived_from": "parents, inside where it is an id of the collection, else outside",
-    "model_generated": "parents outside, generated-from",
-    "collection, file, licenses.url, licenses_elsewhere, text_sources, human_annotation": (
-        "not taken: under the digest in description, by which the line is found again"
-    ),
+    "derived_from": "parents, inside where it is an id of the file, else outside",
+    "model_generated": "parents outside, generated-from: these names say no model's provider",
+    "collection": "not taken: under the digest in description, by which the line is found again",
+    "file": "not taken: under the digest in description",
+    "licenses.url": "not taken: under the digest in description",
+    "licenses_elsewhere": "not taken: under the digest in description",
+    "text_sources": "not taken: under the digest in description",
+    "human_annotation": "not taken: under the digest in description",
 }
 
 _WANTED: tuple[tuple[str, type], ...] = (
@@ -46,79 +51,71 @@ _PARENTS = (("derived_from", "dataset", "other"), ("model_generated", "model", "
 
 MakeDraft = Callable[..., Draft]
 Known = Callable[[bytes], str | None]
-"""Event id of what was imported from a line with this SHA-256 before, None when it was not."""
+"""Event id of what was imported from bytes with this SHA-256 before, None when nothing was."""
+
+
+class _Line(NamedTuple):
+    number: int  # from 1
+    data: bytes
+    value: dict[str, Any]
 
 
 def read_collection(data: bytes, draft: MakeDraft, known: Known) -> tuple[list[Draft], Report]:
-    """The drafts that a file gives, in an order in which parents come first, and what becomes of every line.
+    """The drafts that a file gives, parents before what derives from them, and what becomes of every line.
 
-    `draft` is `ProvenanceLedger.draft`. A line that is none is refused, and the others go on.
+    `draft` is `ProvenanceLedger.draft`. A line that is no dataset is refused, and the others go on; every line is one
+    item of the report, an empty one is skipped.
     """
-    report = Report(sha256(data).hexdigest(), FIELDS)
-    lines = list(_lines(data, report))
-    ids = {str(value["id"]) for _, value in lines}
-    parents = {name for _, value in lines for name in value["derived_from"] if name in ids}
+    report = Report("data-provenance-collection", sha256(data).hexdigest(), dict(FIELDS))
+    items: dict[int, Item] = {}
+    lines: dict[str, _Line] = {}  # the first with each id
+    twice: list[_Line] = []
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            items[number] = Item("dataset", f"line {number}", "skipped", (("whole", "an empty line"),))
+            continue
+        try:
+            read = _Line(number, line, _parsed(line))
+        except MalformedError as error:
+            items[number] = Item("dataset", f"line {number}", "rejected", (("whole", str(error)),))
+            continue
+        report.see(read.value, FIELDS)
+        if lines.setdefault(read.value["id"], read) is not read:
+            twice.append(read)
     events: dict[str, str] = {}
     drafts: list[Draft] = []
-    for line, value in sorted(lines, key=lambda each: str(each[1]["id"]) not in parents):
-        name = str(value["id"])
-        if name in events:
-            report.items.append(
-                Item("dataset", name, "duplicate", (("id", "stands in this file before"),), events[name])
-            )
-            continue
-        before = known(sha256(line).digest())
+    for name in _ordered(lines):
+        first = lines[name]
+        before = known(sha256(first.data).digest())
         if before is not None:
             events[name] = before
-            report.items.append(Item("dataset", name, "duplicate", (("whole", "was imported before"),), before))
+            items[first.number] = Item("dataset", name, "duplicate", (("whole", "was imported before"),), before)
             continue
-        body, refs, reasons = _mapped(line, value, events)
+        reasons: Reasons = []
+        body, refs = _mapped(first, lines, events, reasons)
+        title = title_of(first.value["name"], reasons)
         try:
-            made = draft("dataset.snapshot", body=body, refs=refs, personal={"title": str(value["name"])[:1_000]})
+            made = draft("dataset.snapshot", body=body, refs=refs, personal={"title": title})
         except EventRejected as error:
-            report.items.append(Item("dataset", name, "rejected", (("whole", str(error)),)))
+            items[first.number] = Item("dataset", name, "rejected", (("whole", str(error)),))
             continue
         events[name] = made.id.hex()
         drafts.append(made)
         outcome = "degraded" if reasons else "accepted"
-        report.items.append(Item("dataset", name, outcome, tuple(reasons), events[name]))  # type: ignore[arg-type]
+        items[first.number] = Item("dataset", name, outcome, tuple(reasons), events[name])  # type: ignore[arg-type]
+    for again in twice:
+        items[again.number] = _again(again, lines[again.value["id"]], events)
+    report.items += [items[number] for number in sorted(items)]
     return drafts, report
 
 
-def _lines(data: bytes, report: Report) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    for number, line in enumerate(data.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            yield line, _parsed(line)
-        except MalformedError as error:
-            report.items.append(Item("dataset", f"line {number}", "rejected", (("whole", str(error)),)))
-
-
 def _parsed(line: bytes) -> dict[str, Any]:
-    if len(line) > MAX_LINE:
-        msg = f"{len(line)} bytes, want at most {MAX_LINE}"
-        raise MalformedError(msg)
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        msg = f"no JSON: {error}"
-        raise MalformedError(msg) from None
-    if not isinstance(value, dict):
-        msg = "no JSON object"
-        raise MalformedError(msg)
-    for name, kind in (
-        ("id", str),
-        ("name", str),
-        ("licenses", list),
-        ("derived_from", list),
-        ("model_generated", list),
-    ):
+    value = read_object(line, MAX_LINE)
+    for name, kind in _WANTED:
         if not isinstance(value.get(name), kind):
             msg = f"{name}: want a {kind.__name__}"
             raise MalformedError(msg)
-    names = [*value["derived_from"], *value["model_generated"]]
-    if not all(isinstance(each, str) for each in names):
+    if not all(isinstance(each, str) for each in [*value["derived_from"], *value["model_generated"]]):
         msg = "derived_from, model_generated: want lists of names"
         raise MalformedError(msg)
     if not all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in value["licenses"]):
@@ -127,36 +124,60 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return value
 
 
+def _ordered(lines: Mapping[str, _Line]) -> list[str]:
+    """Ids, parents first as far as that goes: those in a circle come last, in the order of the file."""
+    waiting: dict[str, int] = {}
+    children: dict[str, list[str]] = defaultdict(list)
+    for name, line in lines.items():
+        parents = {each for each in line.value["derived_from"] if each in lines and each != name}
+        waiting[name] = len(parents)
+        for parent in parents:
+            children[parent].append(name)
+    ready = deque(name for name in lines if not waiting[name])
+    ordered: dict[str, None] = {}
+    while ready:
+        name = ready.popleft()
+        ordered[name] = None
+        for child in children[name]:
+            waiting[child] -= 1
+            if not waiting[child]:
+                ready.append(child)
+    return [*ordered, *(name for name in lines if name not in ordered)]
+
+
 def _mapped(
-    line: bytes, value: Mapping[str, Any], events: Mapping[str, str]
-) -> tuple[dict[str, Any], list[dict[str, Any]], list[tuple[str, str]]]:
-    """Body and refs of the event, and what is not as it was."""
-    reasons: list[tuple[str, str]] = []
-    body: dict[str, Any] = {"description": sha256(line).hexdigest()}
-    names = []
-    for each in value["licenses"]:
-        expression, why = license_of(each["name"])
-        names.append(expression)
-        if why:
-            reasons.append(("licenses", f"{each['name']}: {why}"))
-    if names:
-        joined = list(dict.fromkeys(names))
-        body["license"] = joined[0] if len(joined) == 1 else " AND ".join(_grouped(name) for name in joined)
+    line: _Line, lines: Mapping[str, _Line], events: Mapping[str, str], reasons: Reasons
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Body and refs of the event; what is not as it was goes to `reasons`."""
+    value = line.value
+    body: dict[str, Any] = {"description": sha256(line.data).hexdigest()}
+    license_ = licenses_of((each["name"] for each in value["licenses"]), reasons, "licenses")
+    if license_ is None and not value["licenses"]:
+        reasons.append(("licenses", "none is given"))
+    if license_ is not None:
+        body["license"] = license_
     refs: dict[bytes, dict[str, Any]] = {}
-    for field, scheme, relation in (
-        ("derived_from", "dataset", "other"),
-        ("model_generated", "model", "generated-from"),
-    ):
+    for field, scheme, relation in _PARENTS:
         for name in value[field]:
             target: Any = events.get(name) if scheme == "dataset" and name != value["id"] else None
             if target is None:
+                if scheme == "dataset" and name in lines:
+                    reasons.append((field, f"{name[:80]}: not recorded before it, so it is named as outside"))
                 target, why = external(scheme, name)
-                if target is None or why:
+                if why:
                     reasons.append((field, f"{name[:80]}: {why}"))
             if target is not None:
                 refs.setdefault(orjson.dumps(target), {"role": "parent", "id": target, "relation": relation})
-    return body, list(refs.values()), reasons
+    return body, list(refs.values())
 
 
-def _grouped(expression: str) -> str:
-    return f"({expression})" if " " in expression else expression
+def _again(line: _Line, first: _Line, events: Mapping[str, str]) -> Item:
+    """A line whose id another line had before it."""
+    name = line.value["id"]
+    if name not in events:
+        return Item("dataset", name, "rejected", (("id", f"stands in line {first.number} before, which is refused"),))
+    names = sorted({*line.value, *first.value})
+    other = [each for each in names if line.value.get(each) != first.value.get(each)]
+    differs = f"; not taken of this one: {', '.join(each[:80] for each in other[:20])}" if other else ""
+    why = f"stands in line {first.number} before{differs}"
+    return Item("dataset", name, "duplicate", (("id", why),), events[name])

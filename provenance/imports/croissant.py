@@ -5,34 +5,46 @@ Keys are read as these files write them, with or without a prefix; no context is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-import orjson
-
+from ledger.errors import MalformedError
 from provenance.errors import EventRejected
 from provenance.events import Draft
-from provenance.imports.fields import external, license_of
-from provenance.imports.report import Item, Report
+from provenance.imports.fields import external, licenses_of, title_of
+from provenance.imports.reading import read_object
+from provenance.imports.report import Item, Reasons, Report
 
-__all__ = ["FIELDS", "read_croissant"]
+__all__ = ["FIELDS", "MAX_FILE", "read_croissant"]
 
 MAX_FILE = 20_000_000
 """Bytes of the longest file that is read."""
 
 FIELDS: Mapping[str, str] = {
+    "@context, @type": "how the file is read",
     "name": "title, in the vault",
     "license": "license; a name that no list has becomes LicenseRef-imported-…",
-    "wasDerivedFrom": "parents outside, by their address",
-    "isBasedOn": "parents outside, by their address",
-    "creator, author, publisher, contributor": "not taken: names of people are personal; register them as parties",
-    "distribution, recordSet, rai:*, prov:*, everything else": (
-        "not taken: under the digest in description, by which the file is found again"
+    "prov:wasDerivedFrom": "parents outside, by where they are",
+    "isBasedOn": "parents outside, by where they are",
+    "conformsTo": "which version it is; absent in 0.8",
+    "creator, author, publisher, contributor, maintainer": (
+        "not taken: names of people are personal; register them as parties"
     ),
+    "distribution": "not taken: digests of files under the digest in description, by which this file is found again",
 }
 
+_TAKEN = frozenset(
+    {"@context", "@type", "name", "license", "wasDerivedFrom", "isBasedOn", "conformsTo", "distribution"}
+)
 _PERSONAL = ("creator", "author", "publisher", "contributor", "maintainer")
+_TERMS = {"rai": "responsible AI", "prov": "PROV"}
+_PLACES = ("atLocation", "locatedAt", "url", "@id")
+_NO_LICENSE = frozenset({"", "none", "null", "unknown", "undefined", "unspecified"})
+_VERSIONS = ("http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/1.1")
+_PREFIX = re.compile(r"^(?!@).*[:/#]", re.DOTALL)
+_KEPT = "not taken: under the digest in description"
 
 MakeDraft = Callable[..., Draft]
 Known = Callable[[bytes], str | None]
@@ -41,7 +53,7 @@ Known = Callable[[bytes], str | None]
 def read_croissant(files: Mapping[str, bytes], draft: MakeDraft, known: Known) -> tuple[list[Draft], Report]:
     """The drafts that these files (by name) give, and what becomes of each. One that is none is refused."""
     source = sha256(b"".join(sha256(data).digest() for _, data in sorted(files.items()))).hexdigest()
-    report = Report(source, FIELDS)
+    report = Report("croissant", source, dict(FIELDS))
     drafts: list[Draft] = []
     seen: dict[bytes, str] = {}
     for name, data in sorted(files.items()):
@@ -52,23 +64,18 @@ def read_croissant(files: Mapping[str, bytes], draft: MakeDraft, known: Known) -
                 Item("dataset", name, "duplicate", (("whole", "the same bytes were imported"),), before)
             )
             continue
-        value = _parsed(data)
-        if isinstance(value, str):
-            report.items.append(Item("dataset", name, "rejected", (("whole", value),)))
-            continue
-        reasons: list[tuple[str, str]] = []
-        body = {"description": digest.hex(), **_license(value, reasons)}
         try:
-            made = draft("dataset.snapshot", body=body, refs=_parents(value, reasons), personal=_title(value))
-        except EventRejected as error:
+            value = _parsed(data)
+            reasons: Reasons = []
+            body = {"description": digest.hex(), **_license(value, reasons)}
+            refs = _parents(value, reasons)
+            personal = {"title": title_of(_of(value, "name"), reasons)}
+            made = draft("dataset.snapshot", body=body, refs=refs, personal=personal)
+        except (MalformedError, EventRejected) as error:
             report.items.append(Item("dataset", name, "rejected", (("whole", str(error)),)))
             continue
-        reasons += [(each, "personal, not taken") for each in _PERSONAL if _of(value, each) is not None]
-        rai = sorted({key.partition(":")[2] for key in value if key.startswith(("rai:", "prov:"))})
-        if rai:
-            reasons.append(("rai, prov", f"only under the digest: {', '.join(rai)}"))
-        if _of(value, "conformsTo") is None:
-            reasons.append(("conformsTo", "absent, as in version 0.8"))
+        reasons += _not_taken(value)
+        report.see((key for key in value if _plain(key) not in {*_TAKEN, *_PERSONAL}), FIELDS, _KEPT)
         seen[digest] = made.id.hex()
         drafts.append(made)
         outcome = "degraded" if reasons else "accepted"
@@ -76,69 +83,87 @@ def read_croissant(files: Mapping[str, bytes], draft: MakeDraft, known: Known) -
     return drafts, report
 
 
-def _parsed(data: bytes) -> dict[str, Any] | str:
-    if len(data) > MAX_FILE:
-        return f"{len(data)} bytes, want at most {MAX_FILE}"
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        return f"no JSON: {error}"
-    if not isinstance(value, dict):
-        return "no JSON object"
+def _parsed(data: bytes) -> dict[str, Any]:
+    value = read_object(data, MAX_FILE)
     kind = value.get("@type", value.get("type"))
-    if str(kind).rpartition(":")[2].rpartition("/")[2] != "Dataset":
-        return f"@type {str(kind)[:80]}, want a schema.org Dataset"
+    if not isinstance(kind, str) or _plain(kind) != "Dataset":
+        msg = f"@type {str(kind)[:80]}, want a schema.org Dataset"
+        raise MalformedError(msg)
     return value
 
 
+def _plain(key: str) -> str:
+    """A name without its prefix or address."""
+    return _PREFIX.sub("", key)
+
+
 def _of(value: Mapping[str, Any], name: str) -> Any:
-    """A member by its name, with whatever prefix."""
-    for key, found in value.items():
-        if key == name or key.endswith((f":{name}", f"/{name}", f"#{name}")):
-            return found
-    return None
+    """A member by its name, with whatever prefix; the plain one where there are several."""
+    if name in value:
+        return value[name]
+    return next((found for key, found in value.items() if _plain(key) == name), None)
 
 
-def _title(value: Mapping[str, Any]) -> dict[str, str | None]:
-    name = _of(value, "name")
-    return {"title": name[:1_000] if isinstance(name, str) else None}
+def _each(value: Any) -> list[Any]:
+    """The values of a member, of which JSON-LD may have one or a list."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """The addresses or names in a member: text, an object with @id, url or name, or a list of these."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for each in value[:1_000]:
-            yield from _texts(each)
-    elif isinstance(value, dict):
-        for key in ("@id", "url", "sc:url", "name", "sc:name"):
-            if isinstance(value.get(key), str):
-                yield value[key]
-                return
-
-
-def _license(value: Mapping[str, Any], reasons: list[tuple[str, str]]) -> dict[str, str]:
-    found = []
-    for name in _texts(_of(value, "license")):
-        expression, why = license_of(name)
-        found.append(expression)
-        if why:
-            reasons.append(("license", f"{name[:80]}: {why}"))
-    if not found:
+def _license(value: Mapping[str, Any], reasons: Reasons) -> dict[str, str]:
+    names = []
+    for each in _each(_of(value, "license")):
+        name = next(_texts(each, ("@id", "url", "name")), None)
+        if name is None:
+            reasons.append(("license", f"{type(each).__name__}, want text or an object with a url or name; not taken"))
+        else:
+            names.append(name)
+    if not names:
         reasons.append(("license", "none is given"))
         return {}
-    names = list(dict.fromkeys(found))
-    return {"license": names[0] if len(names) == 1 else " AND ".join(f"({name})" for name in names)}
+    if all(name.strip().rstrip("/").rpartition("/")[2].lower() in _NO_LICENSE for name in names):
+        reasons.append(("license", f"{names[0][:80]}: names none"))
+        return {}
+    found = licenses_of(names, reasons, "license")
+    return {} if found is None else {"license": found}
 
 
-def _parents(value: Mapping[str, Any], reasons: list[tuple[str, str]]) -> list[dict[str, Any]]:
+def _parents(value: Mapping[str, Any], reasons: Reasons) -> list[dict[str, Any]]:
     refs: dict[str, dict[str, Any]] = {}
     for name in ("wasDerivedFrom", "isBasedOn"):
-        for text in _texts(_of(value, name)):
-            target, why = external("url", text)
-            if target is None or why:
-                reasons.append((name, f"{text[:80]}: {why}"))
+        for each in _each(_of(value, name)):
+            place = next(_texts(each, _PLACES), None)
+            if place is None:
+                reasons.append((name, f"{type(each).__name__} that says no place; not taken"))
+                continue
+            target, why = external("url", place)
+            if why:
+                reasons.append((name, f"{place[:80]}: {why}"))
             if target is not None:
                 refs.setdefault(target["id"], {"role": "parent", "id": target, "relation": "other"})
     return list(refs.values())
+
+
+def _texts(value: Any, names: tuple[str, ...]) -> Iterator[str]:
+    """Text as it is, or of an object those of its members that are text, the first of `names` first."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name in names:
+            found = _of(value, name)
+            if isinstance(found, str):
+                yield found
+
+
+def _not_taken(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in _PERSONAL:
+        if _of(value, name) is not None:
+            yield name, "personal, not taken"
+    for prefix, what in _TERMS.items():
+        found = sorted(_plain(key) for key in value if key.startswith(f"{prefix}:") and _plain(key) not in _TAKEN)
+        if found:
+            yield prefix, f"{what}, only under the digest: {', '.join(each[:80] for each in found[:40])}"
+    version = next(_texts(_of(value, "conformsTo"), ("@id",)), None)
+    if version is None:
+        yield "conformsTo", "absent, as in version 0.8"
+    elif version not in _VERSIONS:
+        yield "conformsTo", f"{version[:80]}: read as version 1.1"

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlsplit
+from collections.abc import Iterable
+from unicodedata import is_normalized
+from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
 from ledger.errors import MalformedError
-from provenance.events.fields import ExternalId
+from provenance.events.fields import ExternalId, License
+from provenance.imports.report import Reasons
+from provenance.item import MAX_TEXT
 from provenance.rights import parse_license
 
-__all__ = ["external", "license_of"]
+__all__ = ["external", "license_of", "licenses_of", "title_of"]
 
 _EXTERNAL: TypeAdapter[str] = TypeAdapter(ExternalId)
+_LICENSE: TypeAdapter[str] = TypeAdapter(License)
+_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})", re.ASCII)
 _SAFE = "!\"#$&'()*+,-./:;<=>?[]^_`{|}~"
 _WORDS = re.compile(r"[^A-Za-z0-9.]+")
 _NAMED = {
@@ -33,11 +39,14 @@ _NAMED = {
     "artistic license 2.0": "Artistic-2.0",
     "academic free license v3.0": "AFL-3.0",
     "cdla permissive 1.0": "CDLA-Permissive-1.0",
+    "cdla permissive 2.0": "CDLA-Permissive-2.0",
     "cdla sharing 1.0": "CDLA-Sharing-1.0",
     "odc by 1.0": "ODC-By-1.0",
     "ogl 3.0": "OGL-UK-3.0",
     "c-uda": "C-UDA-1.0",
     "odc-by": "ODC-By-1.0",
+    "llama 2": "LicenseRef-scancode-llama-2-license-2023",
+    "bigscience openrail-m": "LicenseRef-scancode-bigscience-open-rail-m",
 }
 _CC = re.compile(r"(?:cc[ -])?(by(?:-nc)?(?:-nd|-sa)?)[ -/](\d\.\d)", re.IGNORECASE)
 _SPDX_FIRST = re.compile(r"[A-Za-z0-9]")
@@ -46,24 +55,62 @@ _SPDX_FIRST = re.compile(r"[A-Za-z0-9]")
 def external(scheme: str, name: str) -> tuple[dict[str, str] | None, str]:
     """A name as the id of something outside, and a word on what was changed; None where it cannot be one.
 
-    What its syntax does not allow is percent-encoded (RFC 3986).
+    What its syntax does not allow is percent-encoded (RFC 3986), so that two names never become one; of a `url` the
+    escapes that it has stay.
     """
-    encoded = quote(name.strip(), safe=_SAFE + "%" if "%" in name else _SAFE)
+    text = name.strip()
+    encoded = quote(_ESCAPE.sub("%25", text), safe=_SAFE + "%") if scheme == "url" else quote(text, safe=_SAFE)
     try:
         _EXTERNAL.validate_python(encoded)
     except ValidationError as error:
-        return None, error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
-    return {"scheme": scheme, "id": encoded}, "" if encoded == name else "percent-encoded"
+        return (
+            None,
+            f"not taken: {error.errors(include_url=False, include_context=False, include_input=False)[0]['msg']}",
+        )
+    if encoded != text:
+        return {"scheme": scheme, "id": encoded}, "percent-encoded"
+    return {"scheme": scheme, "id": encoded}, "" if text == name else "spaces around it are left out"
+
+
+def title_of(value: object, reasons: Reasons, name: str = "name") -> str | None:
+    """A title for the vault, None where there is none that it takes."""
+    if not isinstance(value, str):
+        if value is not None:
+            reasons.append((name, f"{type(value).__name__}, want text; not taken"))
+        return None
+    if len(value) > MAX_TEXT:
+        reasons.append((name, f"{len(value)} characters, want at most {MAX_TEXT}; not taken"))
+        return None
+    if not is_normalized("NFC", value):
+        reasons.append((name, "brought into Unicode normalization form C"))
+    return value
+
+
+def licenses_of(names: Iterable[str], reasons: Reasons, field: str) -> str | None:
+    """Licenses that hold all at once as one SPDX expression, None where none can be said."""
+    found: dict[str, None] = {}
+    for name in names:
+        expression, why = license_of(name)
+        found[expression] = None
+        if why:
+            reasons.append((field, f"{name[:80]}: {why}"))
+    if not found:
+        return None
+    each = list(found)
+    joined = each[0] if len(each) == 1 else " AND ".join(f"({name})" if " " in name else name for name in each)
+    try:
+        return _LICENSE.validate_python(joined)
+    except ValidationError as error:
+        what = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+        reasons.append((field, f"{len(each)} of them together, not taken: {what}"))
+        return None
 
 
 def license_of(name: str) -> tuple[str, str]:
     """A license by whatever name, as an SPDX expression, and "" or why it is only a name of its own (LicenseRef-…)."""
     text = name.strip()
-    lowered = text.lower()
-    if lowered in _NAMED:
-        return _NAMED[lowered], ""
-    parts = urlsplit(text)
-    if parts.scheme in {"http", "https"}:
+    parts = _split(text)
+    if parts is not None:
         path = parts.path.strip("/")
         if parts.hostname == "creativecommons.org":
             if path.startswith("publicdomain/zero/1.0"):
@@ -73,7 +120,10 @@ def license_of(name: str) -> tuple[str, str]:
             path = path.removeprefix("licenses/")
         else:
             return _own(text), "no list of licenses has it"
-        text, lowered = path, path.lower()
+        text = path
+    lowered = text.lower()
+    if lowered in _NAMED:
+        return _NAMED[lowered], ""
     found = _CC.fullmatch(lowered)
     if found:
         return f"CC-{found[1].upper()}-{found[2]}", ""
@@ -84,6 +134,15 @@ def license_of(name: str) -> tuple[str, str]:
     if read.unknown or not _SPDX_FIRST.match(text):
         return _own(name), "no list of licenses has it"
     return read.expression, ""
+
+
+def _split(text: str) -> SplitResult | None:
+    """The parts of a web address, None for what is none."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    return parts if parts.scheme in {"http", "https"} and parts.hostname else None
 
 
 def _own(name: str) -> str:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["OUTCOMES", "Item", "Outcome", "Report"]
+__all__ = ["MAX_FIELDS", "OUTCOMES", "Item", "Outcome", "Reasons", "Report"]
 
 Outcome = Literal["accepted", "degraded", "duplicate", "rejected", "skipped"]
 """Taken whole · taken, and some fields not or not as they were · was here before · refused · left out by policy."""
 
 OUTCOMES: tuple[Outcome, ...] = ("accepted", "degraded", "duplicate", "rejected", "skipped")
+
+Reasons = list[tuple[str, str]]
+"""(field, why), and (whole, why) for all of a thing."""
+
+MAX_FIELDS = 200
+"""Fields of a source that a report names one by one; a source that has more is told so."""
+
+_UNKNOWN = "not known here, not taken"
 
 
 class Item(NamedTuple):
@@ -27,10 +35,14 @@ class Item(NamedTuple):
 
 @dataclass
 class Report:
-    """The whole of an import. `fields` says of each field of the source where it went; nothing is dropped silently."""
+    """The whole of an import. `fields` says of each field of the source where it went; nothing is dropped silently.
 
-    source: str  # SHA-256 of its bytes, hex
-    fields: Mapping[str, str]
+    `format` is what the source is, in one word, `source` the SHA-256 of its bytes in hex.
+    """
+
+    format: str
+    source: str
+    fields: dict[str, str]
     items: list[Item] = field(default_factory=list)
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -52,11 +64,21 @@ class Report:
         found = Counter(f"{name}: {why}" for item in self.items for name, why in item.reasons)
         return dict(found.most_common())
 
+    def see(self, names: Iterable[str], known: Iterable[str], why: str = _UNKNOWN) -> None:
+        """Note fields of the source that nobody asked for, each once."""
+        for name in set(names).difference(known):
+            if len(self.fields) < MAX_FIELDS:
+                self.fields.setdefault(name[:80], why)
+            else:
+                self.fields["…"] = f"more than {MAX_FIELDS} fields: the others are {why}"
+
     def value(self) -> dict[str, Any]:
         """As JSON."""
         return {
+            "format": self.format,
             "source": self.source,
             "counts": self.counts(),
+            "rates": self.rates(),
             "fields": dict(self.fields),
             "why": self.why(),
             "items": [item._asdict() for item in self.items],

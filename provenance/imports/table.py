@@ -16,6 +16,8 @@ A map says, in TOML, what each row gives and in which order; `{column}` stands f
     media_type = "{mime}"
     size = "{bytes}"
     claimed_at = "{created}"
+
+A step whose field comes out empty has no such field; where it needs that, the row is refused.
 """
 
 from __future__ import annotations
@@ -23,32 +25,49 @@ from __future__ import annotations
 import re
 import string
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ledger.errors import MalformedError
 
-__all__ = ["VERBS", "Step", "TableMap", "read_table"]
+__all__ = ["VERBS", "Row", "Step", "TableMap", "read_row"]
 
-VERBS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    "party": (frozenset({"ref", "kind"}), frozenset({"name", "account", "claimed_at"})),
-    "work": (
-        frozenset({"ref", "creator", "sha256", "media_type", "size"}),
-        frozenset({"title", "role", "source_type", "claimed_at"}),
-    ),
-    "offer": (frozenset({"ref", "work", "terms"}), frozenset({"amount", "currency", "claimed_at"})),
-    "license": (
-        frozenset({"ref", "work", "to", "offer"}),
-        frozenset({"amount", "currency", "quantity", "claimed_at"}),
+Row = Mapping[Any, Any] | MalformedError
+"""A row's values by column, more values than columns under None as `csv` has it; or what is wrong with the row."""
+
+_FILE = frozenset({"sha256", "media_type", "size"})
+_ABOUT_WORK = frozenset({"title", "role", "source_type", "claimed_at"})
+
+
+class _Verb(NamedTuple):
+    """The fields that a step needs, of which it may name a file instead, and those that it may have."""
+
+    needs: frozenset[str]
+    may: frozenset[str]
+    of_file: bool = False
+
+
+VERBS: Mapping[str, _Verb] = {
+    "party": _Verb(frozenset({"ref", "kind"}), frozenset({"name", "account", "claimed_at"})),
+    "work": _Verb(frozenset({"ref", "creator"}), _ABOUT_WORK, of_file=True),
+    "derive": _Verb(frozenset({"ref", "creator", "parents"}), _ABOUT_WORK | {"relation"}, of_file=True),
+    "offer": _Verb(frozenset({"ref", "work", "terms"}), frozenset({"amount", "currency", "claimed_at"})),
+    "license": _Verb(
+        frozenset({"ref", "work", "to", "offer"}), frozenset({"amount", "currency", "quantity", "claimed_at"})
     ),
 }
-"""What a step may be, with the fields it needs and those it may have."""
+"""What a step may be, with the fields it needs and those it may have.
+
+A work has `file`, which is read, or `sha256`, `media_type` and `size`. `parents` are refs of works, with a space
+between two of them.
+"""
 
 MAX_MAP = 100_000
 """Characters of the longest map that is read."""
 
-_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.\d+)?(?:Z|\+00:?00)?)?")
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.\d+)?(?:Z|\+00:?00)?)?", re.ASCII)
+_COLUMN = re.compile(r"(?!\d+$)[^.\[\]{}!:]+")  # any name that stands for the value as a whole
 
 
 class Step(NamedTuple):
@@ -88,24 +107,26 @@ class TableMap:
         return frozenset(name for parts in named for _, name, _, _ in parts if name)
 
 
-def read_table(rows: Iterable[Mapping[str, Any]], table: TableMap) -> Iterator[tuple[int, list[Step] | str]]:
-    """For each row, counted from 1: its steps, or why it gives none. A field that comes out empty is left out."""
-    for number, row in enumerate(rows, 1):
-        try:
-            yield number, [_filled(step, row) for step in table.steps]
-        except MalformedError as error:
-            yield number, str(error)
+def read_row(row: Row, table: TableMap) -> list[Step] | str:
+    """The steps that a row gives, or why it gives none."""
+    if isinstance(row, MalformedError):
+        return str(row)
+    try:
+        return [_filled(step, row) for step in table.steps]
+    except MalformedError as error:
+        return str(error)
 
 
 def _step(number: int, value: Any) -> Step:
     if not isinstance(value, dict) or value.get("verb") not in VERBS:
         msg = f"map: step {number}: want a verb of {', '.join(VERBS)}"
         raise MalformedError(msg)
-    needed, optional = VERBS[value["verb"]]
+    verb = VERBS[value["verb"]]
     fields = {name: text for name, text in value.items() if name != "verb"}
-    if not needed <= set(fields) <= needed | optional:
-        lacking = ", ".join(sorted(needed - set(fields))) or "nothing"
-        odd = ", ".join(sorted(set(fields) - needed - optional)) or "nothing"
+    needs = verb.needs | (({"file"} if "file" in fields else _FILE) if verb.of_file else frozenset())
+    if not needs <= set(fields) <= needs | verb.may:
+        lacking = ", ".join(sorted(needs - set(fields))) or "nothing"
+        odd = ", ".join(sorted(set(fields) - needs - verb.may)) or "nothing"
         msg = f"map: step {number} ({value['verb']}): lacks {lacking}, does not know {odd}"
         raise MalformedError(msg)
     for name, text in fields.items():
@@ -115,7 +136,7 @@ def _step(number: int, value: Any) -> Step:
             msg = f"map: step {number}: {name}: {error}"
             raise MalformedError(msg) from None
         if any(
-            spec or conversion or (column is not None and not column.isidentifier())
+            spec or conversion or (column is not None and not _COLUMN.fullmatch(column))
             for _, column, spec, conversion in parts
         ):
             msg = f"map: step {number}: {name}: want text with {{column}} in it and nothing more"
@@ -123,7 +144,11 @@ def _step(number: int, value: Any) -> Step:
     return Step(value["verb"], fields)
 
 
-def _filled(step: Step, row: Mapping[str, Any]) -> Step:
+def _filled(step: Step, row: Mapping[Any, Any]) -> Step:
+    if row.get(None):
+        msg = f"{len(row[None])} values more than the table has columns"
+        raise MalformedError(msg)
+    needs = VERBS[step.verb].needs | _FILE | {"file"}
     fields: dict[str, str] = {}
     for name, text in step.fields.items():
         columns = [column for _, column, _, _ in string.Formatter().parse(text) if column]
@@ -133,7 +158,7 @@ def _filled(step: Step, row: Mapping[str, Any]) -> Step:
             raise MalformedError(msg)
         values = {column: "" if row[column] is None else str(row[column]).strip() for column in columns}
         if columns and not all(values.values()):
-            if name in VERBS[step.verb][0]:
+            if name in needs:
                 empty = ", ".join(column for column, value in values.items() if not value)
                 msg = f"{step.verb}: {name}: the column {empty} is empty"
                 raise MalformedError(msg)
@@ -152,8 +177,3 @@ def _time(text: str, verb: str) -> str:
         raise MalformedError(msg)
     clock = found[2] or "00:00:00"
     return f"{found[1]}T{clock if len(clock) == 8 else clock + ':00'}Z"
-
-
-def columns_missing(table: TableMap, columns: Sequence[str]) -> list[str]:
-    """Columns that the map takes and the table has not."""
-    return sorted(table.columns - set(columns))
