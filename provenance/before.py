@@ -113,13 +113,15 @@ class Before:
         act = self._acts.get(event_id)
         return act.data if act is not None else self._read(event_id)
 
-    def event(self, event_id: bytes) -> dict[str, Any] | None:
+    def event(self, event_id: bytes, *types: str) -> dict[str, Any] | None:
         """An earlier event; None when it is not known, cannot be read here, or says what only a later version knows.
 
-        So no decision rests on what this version does not understand: it is unknown.
+        So no decision rests on what this version does not understand: it is unknown. Nor on what breaks the rules of
+        its own type, or is of none of `types` where they are given: a log may hold that, and it counts for nothing.
         """
         data = self.data(event_id)
-        return None if data is None else self.understood(data)
+        event = None if data is None else self.understood(data)
+        return event if event is None or not types or event["type"] in types else None
 
     def understood(self, data: bytes) -> dict[str, Any] | None:
         """An event by its bytes; None as in `event`."""
@@ -200,9 +202,11 @@ class Before:
 @lru_cache(maxsize=4096)
 def _known(data: bytes, vocabularies: Vocabularies) -> dict[str, Any] | None:
     try:
-        if isinstance(read_event(data, vocabularies=vocabularies), Unknown):
-            return None
+        event = read_event(data, vocabularies=vocabularies)
     except MalformedError:
+        return None
+    # A table that was retired since takes nothing back of what was said by it.
+    if isinstance(event, Unknown) or any(not r.rule.startswith("vocab.") for r in event.broken_rules(vocabularies)):
         return None
     value: dict[str, Any] = orjson.loads(data)
     return value

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 from provenance.history import Finding, History
 from provenance.index import facts_of
-from provenance.rules import RULES, Act, check_acts, in_force
+from provenance.once import CHAINS, ONCE
+from provenance.rules import RULES, Act, check_acts, check_refs, in_force, targets
 
 __all__ = ["against_rules"]
 
@@ -22,7 +23,7 @@ def against_rules(history: History, *, progress: Progress | None = None) -> Iter
 
     `once.<place>` is a second event at a place that can be taken once. Costs some queries for each event.
     """
-    found = history.index.of_type(*RULES)
+    found = history.index.of_type(*RULES, *CHAINS, *ONCE)
     for done, entry in enumerate(found, 1):
         reading = history.reading(entry.idx)
         if reading.statement is None or reading.event is None:
@@ -38,6 +39,8 @@ def against_rules(history: History, *, progress: Progress | None = None) -> Iter
             sealed=statement.sealed,
             event=reading.event,
         )
+        if check_refs([facts], before.index.known(targets([facts]))):
+            continue  # what it points to is not there, or something else: the history has found that
         act = Act(facts, reading.event)
         for rule, place in act.fact.places:
             holder = before.index.taken(rule, place)

@@ -30,7 +30,7 @@ def offers_of(work: bytes, before: Before) -> list[Offer]:
     """
     found = []
     for offer_id in before.pointing(work, "work", "offer.attach"):
-        event, entry = before.event(offer_id), before.index.find(offer_id)
+        event, entry = before.event(offer_id, "offer.attach"), before.index.find(offer_id)
         if event is None or entry is None or next(before.pointing(offer_id, "offer", "offer.detach"), None) is not None:
             continue
         then = before.at(entry.idx)
@@ -39,7 +39,7 @@ def offers_of(work: bytes, before: Before) -> list[Offer]:
         if judge(offer_id, event, list(majorities(event, then)), before).state != "effective":
             continue
         terms_id = next(refs_of(event, "terms"), b"")
-        terms = before.event(terms_id)
+        terms = before.event(terms_id, "terms.publish")
         if terms is None:
             continue
         body, said = event["body"], terms["body"]

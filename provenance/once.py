@@ -16,7 +16,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-__all__ = ["CHAINS", "ONCE", "Place", "consent_start", "consume_place", "places_of"]
+__all__ = ["CHAINS", "ONCE", "Place", "consent_start", "consume_place", "places_of", "start_of"]
 
 _EVENT_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -46,6 +46,11 @@ def places_of(type: str, event: dict[str, Any]) -> tuple[tuple[str, bytes], ...]
     except (AttributeError, KeyError, TypeError, ValueError):
         return ()
     return tuple(found)
+
+
+def start_of(type: str, event: dict[str, Any]) -> bytes | None:  # noqa: A002 - the field's name
+    """Where the chain begins that this event is a link of; None where it has no fixed beginning, or is no link."""
+    return CHAINS[type][1](event) if type in CHAINS else None
 
 
 def consent_start(subject: str, controller: str) -> bytes:
@@ -130,6 +135,7 @@ CHAINS: Mapping[str, tuple[str, Start]] = MappingProxyType(
     {
         "attribution.set": ("attribution", _at("work")),
         "consent.record": ("consent", _consent),
+        "dispute.appeal": ("dispute.appeal", _at("dispute")),
         "generation.run": ("generation", _nowhere),
         "grant.transfer": ("grant.holder", _at("grant")),
         "log.keys": ("log.keys", _nowhere),

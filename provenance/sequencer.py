@@ -223,6 +223,8 @@ class Sequencer:
             rows = [_unless_erased(row, fact, erased) for row, fact in zip(rows, found, strict=True)]
         joins = self._log.has_transactions and self._index.joins
         if not joins or gone or rows != whole or (erased and not self._vault.joins):
+            if not ids:
+                self._refuse_taken(_places(found))
             self._apart(rows, found, items, gone)
             if known:
                 with self._queue.joining(None) as connection:  # in the log before, and staged again
@@ -235,10 +237,11 @@ class Sequencer:
         def within(tx: Transaction, first: int) -> None:
             connection = connection_of(tx)
             index = self._index.on(connection)
-            taken = self._queue.take(connection, places) if places else None
-            if taken is not None and not ids:  # what waited has its places since it was staged
-                text = f"{taken.rule} {taken.key.hex()}: taken by another event, and it can be taken once"
-                raise EventRejected(Reason(f"once.{taken.rule}", text, (taken.event_id.hex(),)))
+            # What waited has its places since it was staged: they are taken one by one, and none is given back.
+            portions = [[place] for place in places] if ids else [places] if places else []
+            taken = next(filter(None, [self._queue.take(connection, portion) for portion in portions]), None)
+            if taken is not None and not ids:
+                raise EventRejected(_taken(taken))
             if time is not None and index.last_time() > time[1].time:
                 msg = "log time: another sequencer wrote a later one"
                 raise Conflict(msg)
@@ -256,6 +259,15 @@ class Sequencer:
 
         if rows or ids:
             self._extend(rows, within=within)
+
+    def _refuse_taken(self, places: Sequence[Place]) -> None:
+        """Raise `EventRejected` where another event has one of these places, as far as can be seen beforehand."""
+        own: dict[tuple[str, bytes], bytes] = {}
+        for place in places:
+            first = own.setdefault((place.rule, place.key), place.event_id)
+            holder = self._queue.holder(self._queue.reading, place.rule, place.key)
+            if first != place.event_id or holder not in {None, place.event_id}:
+                raise EventRejected(_taken(place))
 
     def _extend(
         self, rows: list[Row], *, within: Within | None = None, at: int | None = None, redact: Collection[int] = ()
@@ -410,6 +422,11 @@ def _unless_erased(row: Row, fact: Facts, erased: Collection[bytes]) -> Row:
 
 def _places(facts: Iterable[Facts]) -> list[Place]:
     return [Place(rule, key, fact.event_id) for fact in facts for rule, key in fact.places]
+
+
+def _taken(place: Place) -> Reason:
+    text = f"{place.rule} {place.key.hex()}: taken by another event, and it can be taken once"
+    return Reason(f"once.{place.rule}", text, (place.event_id.hex(),))
 
 
 def contents_of(event: Staged) -> list[tuple[bytes, bytes]]:

@@ -121,6 +121,15 @@ class Staging:
         if reasons:
             raise EventRejected(*reasons)
 
+    def check_in_force(self, facts: Sequence[Facts], events: Sequence[bytes]) -> None:
+        """Raise `EventRejected` where something speaks against a grant, for what `stage` does not write."""
+        acts = [Act(fact, event) for fact, event in zip(facts, events, strict=True)]
+        before = self.before(None, acts)
+        if any(before.holder(*place) for place in dict.fromkeys(place for act in acts for place in barriers(act))):
+            reasons = [reason for act in acts if act.type == "grant.issue" for reason in in_force(act, before)]
+            if reasons:
+                raise EventRejected(*reasons)
+
     def before(self, connection: Connection | None = None, acts: Sequence[Act] = ()) -> Before:
         """What was before, as the transaction of `connection` sees it: what a rule is given, and a verb may ask."""
         return Before(
@@ -158,6 +167,8 @@ class Staging:
             before = self.before(connection, acts)
             reasons = [reason for act in acts for reason in in_force(act, before)]
             if reasons:
+                if places:
+                    self._queue.give_back(connection, [event.event_id for event in staged])
                 raise EventRejected(*reasons)
             if self._queue.stage(connection, staged, name=name):
                 return ticket

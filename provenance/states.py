@@ -51,7 +51,7 @@ def status_of(work: bytes, before: Before) -> WorkStatus:
     newest = before.newest("work.status", work)
     if newest is None:
         return WorkStatus("active", "", (work.hex(),))
-    event = before.event(newest)
+    event = before.event(newest, "work.status")
     if event is None:
         return WorkStatus("unknown", "", (newest.hex(),))
     return WorkStatus(event["body"]["state"], event["body"]["reason"], (newest.hex(),))
@@ -62,15 +62,17 @@ def grant_status(grant: bytes, before: Before) -> GrantStatus:
 
     A transfer counts once its taker has agreed. Expiry is in log time.
     """
-    event = before.event(grant)
+    event = before.event(grant, "grant.issue")
     if event is None:
         return GrantStatus("unknown", "", 0, (grant.hex(),))
     holder, events = next(refs_of(event, "licensee")), [grant]
     for transfer_id in chain("grant.holder", grant, before):
-        transfer = before.event(transfer_id)
+        transfer = before.event(transfer_id, "grant.transfer")
         if transfer is None:
             return GrantStatus("unknown", "", 0, (grant.hex(), transfer_id.hex()))
         taker = Group.everybody("the one who gets it", refs_of(transfer, "to"))
+        if transfer["actor"] not in {holder.hex(), before.market.hex()}:
+            continue  # by then it was no longer theirs to give
         if judge(transfer_id, transfer, [taker], before).state == "effective":
             holder = next(refs_of(transfer, "to"))
             events.append(transfer_id)
@@ -92,7 +94,7 @@ def grant_status(grant: bytes, before: Before) -> GrantStatus:
 
 def dispute_status(dispute: bytes, before: Before) -> DisputeStatus:
     """Where a dispute stands: an appeal opens it again, and is judged for itself."""
-    event = before.event(dispute)
+    event = before.event(dispute, "dispute.open", "dispute.appeal")
     if event is None:
         return DisputeStatus("unknown", "", "", (dispute.hex(),))
     target = next(refs_of(event, "target"), b"").hex()
@@ -102,14 +104,14 @@ def dispute_status(dispute: bytes, before: Before) -> DisputeStatus:
     while at is not None:
         judged, ended = before.holder("dispute.judge", at), before.holder("dispute.end", at)
         if judged is not None:
-            said = before.event(judged)
+            said = before.event(judged, "dispute.judge")
             state = "unknown" if said is None else str(said["body"]["decision"])
             events.append(judged)
         if ended is not None:
             said = before.event(ended)
             state = "cancelled" if said is not None and said["type"] == "dispute.cancel" else "resolved"
             events.append(ended)
-        at = None if ended is not None else next(before.pointing(at, "dispute", "dispute.appeal"), None)
+        at = None if ended is not None else before.holder("dispute.appeal", at)
         if at is not None:
             state = "open"
             events.append(at)

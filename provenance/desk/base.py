@@ -238,5 +238,6 @@ class Desk(RunningLedger, Asks):
         facts = [fact for _, fact in portion]
         with self._accepting(len(staged)):
             self._staging.check(facts, [event.event for event in staged])
+            self._staging.check_in_force(facts, [event.event for event in staged])
         self._sequencer.append(staged, facts)
         return [Ticket(event.event_id.hex(), event.type) for event in staged]

@@ -74,9 +74,7 @@ class Asks:
 
     def credited(self, party: Named, *, at: Moment = None) -> Answer[Listed]:
         """Where a party is credited."""
-        found = census.about(_id(party), self.before(at))
-        rows = tuple(row for row in found.rows if row.role == "creator")
-        return Answer(rows, found.size, found.time, tuple(row.id for row in rows))
+        return census.about(_id(party), self.before(at), "creator")
 
     # Auditors
 

@@ -63,14 +63,17 @@ def listed(types: Iterable[str], before: Before) -> Answer[Listed]:
     return answer([_listed(entry, "") for entry in found], [entry.event_id for entry in found], before)
 
 
-def about(event_id: bytes, before: Before) -> Answer[Listed]:
-    """Everything that points to an event, and for a party everything that it signed, in log order."""
+def about(event_id: bytes, before: Before, *roles: str) -> Answer[Listed]:
+    """Everything that points to an event, and for a party everything that it signed, in log order.
+
+    With `roles` only what points to it in one of them.
+    """
     found: dict[int, Listed] = {}
-    for link in before.index.links_to(event_id):
+    for link in before.index.links_to(event_id, *roles):
         entry = before.index.entry(link.source)
         if entry is not None:
             found.setdefault(entry.idx, _listed(entry, link.role))
-    for entry in before.index.issued_by(event_id):
+    for entry in () if roles else before.index.issued_by(event_id):
         found.setdefault(entry.idx, _listed(entry, "said"))
     own = before.index.find(event_id)
     events = [event_id] if own is not None else []

@@ -51,7 +51,7 @@ def rates(work: bytes, before: Before) -> Answer[Rate]:
     The rate of an ancestor is the sum over all ways to it of the rate of their last step, so that one who is reached
     twice is owed twice. Ancestors without a rate are left out.
     """
-    edges = before.index.derivations([work])
+    edges = [edge for edge in before.index.derivations([work]) if edge.parent != work]  # only a forged log has those
     up: dict[bytes, list[Kin]] = defaultdict(list)
     waiting: dict[bytes, int] = defaultdict(int)
     for edge in edges:

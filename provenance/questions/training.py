@@ -13,8 +13,6 @@ from provenance.reservations import reservation_of
 
 __all__ = ["Conflict", "Training", "trained_on", "training_conflicts"]
 
-_MOST_SNAPSHOTS = 10_000
-
 
 class Training(NamedTuple):
     """One training that used a work: directly, or `via` a snapshot that lists it.
@@ -67,7 +65,7 @@ def trained_on(
     for snapshot, held in (members or {}).items():
         if digests & held and not any(via.hex() == snapshot for _, via in sources):
             sources.append((bytes.fromhex(snapshot), bytes.fromhex(snapshot)))
-    now = (reservation_of(work, "train", before)[0], _consent(work, before)[0])
+    ended, ending = _consent(work, before)
     for source, via in sources:
         for training_id in before.pointing(source, "input", "model.train"):
             event, entry = before.event(training_id), before.index.find(training_id)
@@ -75,6 +73,7 @@ def trained_on(
                 continue
             then = before.at(entry.idx)
             for ref in _inputs(event, source):
+                newest, since = reservation_of(work, ref["purpose"], before)
                 reserved, reserving = reservation_of(work, ref["purpose"], then)
                 consent, consenting = _consent(work, then)
                 rows.append(
@@ -88,12 +87,12 @@ def trained_on(
                         basis=ref["basis"],
                         verdict=ref["verdict"],
                         reserved=reserved,
-                        reserved_since=now[0] == "disallow" != reserved,
+                        reserved_since=newest == "disallow" != reserved,
                         consent=consent,
-                        withdrawn_since=now[1] in _REVOKED and consent not in _REVOKED,
+                        withdrawn_since=ended in _REVOKED and consent not in _REVOKED,
                     )
                 )
-                events += [training_id, *([via] if via else []), *reserving, *consenting]
+                events += [training_id, *([via] if via else []), *reserving, *consenting, *since, *ending]
     return answer(sorted(rows, key=lambda row: row.idx), events, before)
 
 
@@ -137,12 +136,13 @@ def _against(work: bytes, ref: Mapping[str, Any], then: Before) -> tuple[str, Se
 
 def _works(event_id: str, then: Before, members: Mapping[str, Sequence[str]]) -> Iterator[bytes]:
     own = bytes.fromhex(event_id)
-    yield own
-    seen = {own}
+    snapshot = then.event(own, "dataset.snapshot")
+    seen = dict.fromkeys((own, *(() if snapshot is None else refs_of(snapshot, "parent"))))
+    yield from seen
     for digest in members.get(event_id, ()):
         for entry, kind in then.index.by_digest(bytes.fromhex(digest)):
             if kind == "content" and entry.event_id not in seen:
-                seen.add(entry.event_id)
+                seen[entry.event_id] = None
                 yield entry.event_id
 
 
@@ -157,7 +157,14 @@ def _digests(work: bytes, before: Before) -> AbstractSet[str]:
 
 
 def _consent(work: bytes, before: Before) -> tuple[str, Sequence[bytes]]:
-    """State of the newest consent that names the work."""
-    said = list(before.pointing(work, "work", "consent.record"))
-    event = before.event(said[-1]) if said else None
-    return ("", ()) if event is None else (str(event["body"]["state"]), (said[-1],))
+    """State of the newest consent that names the work; of several persons, that of one who took it back."""
+    newest: dict[tuple[bytes, ...], tuple[str, bytes]] = {}
+    for said in before.pointing(work, "work", "consent.record"):
+        event = before.event(said, "consent.record")
+        if event is not None:
+            sides = (*refs_of(event, "subject"), *refs_of(event, "controller"))
+            newest.pop(sides, None)  # the order is that of the newest
+            newest[sides] = (str(event["body"]["state"]), said)
+    found = list(newest.values())
+    state, said = next((each for each in found if each[0] in _REVOKED), found[-1] if found else ("", b""))
+    return (state, (said,)) if state else ("", ())

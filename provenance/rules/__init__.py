@@ -13,7 +13,7 @@ from provenance.before import Act, Before
 from provenance.errors import Reason
 from provenance.rules import claims, consent, derivation, grants, parties, privacy, shares, vocabularies, works
 from provenance.rules.grants import barriers, in_force
-from provenance.rules.refs import PARTIES, ROLES, WORKS, check_refs, targets
+from provenance.rules.refs import PARTIES, ROLES, WORKS, check_refs, same_chain, targets
 
 __all__ = [
     "PARTIES",
@@ -58,5 +58,5 @@ RULES: Mapping[str, tuple[Rule, ...]] = _merged(
 def check_acts(acts: Sequence[Act], before: Before) -> Iterator[Reason]:
     """Apply the rules of each act's type. Those that precede it in `acts` count as earlier; `before` knows them."""
     for act in acts:
-        for rule in (parties.speaks, *RULES.get(act.type, ())):
+        for rule in (parties.speaks, same_chain, *RULES.get(act.type, ())):
             yield from rule(act, before)

@@ -95,7 +95,7 @@ def _own(role: str, rule: str) -> Rule:
 def _answers_for_child(act: Act, before: Before) -> Iterator[Reason]:
     """`attribution.answer.actor`: a claim to be credited is answered by the side of the work it is made on."""
     claim = act.ref("claim")
-    event = None if claim is None else before.event(claim)
+    event = None if claim is None else before.event(claim, "attribution.claim")
     child = None if event is None else next(refs_of(event, "child"), None)
     if claim is not None and child is not None and not speaks_for(child, act.issuer, act.actor, before):
         text = f"{act.issuer.hex()} does not speak for the work {child.hex()}"
@@ -105,7 +105,7 @@ def _answers_for_child(act: Act, before: Before) -> Iterator[Reason]:
 def _same_runner(act: Act, before: Before) -> Iterator[Reason]:
     """`generation.run.prev`: a run ends once, as its own runner says."""
     began = act.ref("prev")
-    event = None if began is None else before.event(began)
+    event = None if began is None else before.event(began, "generation.run")
     if began is None or event is None:
         return
     if event["body"]["state"] != "started":
@@ -118,7 +118,7 @@ def _same_runner(act: Act, before: Before) -> Iterator[Reason]:
 def _grant_covers(act: Act, before: Before) -> Iterator[Reason]:
     """`syndicate.place.grant`: a grant that is named is for this work."""
     grant, work = act.ref("grant"), act.ref("work")
-    event = None if grant is None else before.event(grant)
+    event = None if grant is None else before.event(grant, "grant.issue")
     if grant is not None and event is not None and work not in set(refs_of(event, "work")):
         yield Reason("syndicate.place.grant", f"the grant {grant.hex()} is for another work", (act.id, grant.hex()))
 

@@ -24,7 +24,7 @@ def _offers_what_it_may(act: Act, before: Before) -> Iterator[Reason]:
     """
     work, terms_id = act.ref("work"), act.ref("terms")
     event = None if work is None else before.event(work)
-    terms = None if terms_id is None else before.event(terms_id)
+    terms = None if terms_id is None else before.event(terms_id, "terms.publish")
     if work is None or event is None or terms is None or not any(ref["role"] == "parent" for ref in event["refs"]):
         return
     body = terms["body"]
@@ -42,7 +42,7 @@ def _names_its_own_grants(act: Act, before: Before) -> Iterator[Reason]:
         if ref["role"] != "parent" or ref.get("grant") is None:
             continue
         found = grant_status(bytes.fromhex(ref["grant"]), before)
-        grant = before.event(bytes.fromhex(ref["grant"]))
+        grant = before.event(bytes.fromhex(ref["grant"]), "grant.issue")
         works = set() if grant is None else {each["id"] for each in grant["refs"] if each["role"] == "work"}
         if found.state not in {"standing", "consumed"}:
             yield Reason("derive.grant", f"the grant {ref['grant']} is {found.state}", (act.id, *found.events))

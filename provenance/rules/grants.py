@@ -26,7 +26,8 @@ __all__ = ["RULES", "barriers", "in_force"]
 def _fits_offer(act: Act, before: Before) -> Iterator[Reason]:
     """`grant.offer`, `grant.work`, `grant.price`: a grant is for the work of its offer, at its price or more."""
     offer, work = act.ref("offer"), act.ref("work")
-    data = None if offer is None else before.data(offer)
+    # The event only for whether it can be relied on: what is asked of it is remembered by its bytes.
+    data = None if offer is None or before.event(offer, "offer.attach") is None else before.data(offer)
     if offer is None or work is None or data is None:
         yield Reason("grant.offer", "the offer cannot be read here, so that its work and price are unknown", (act.id,))
         return
@@ -94,7 +95,7 @@ def _offered(offer: bytes) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
 def _withdraws_own(act: Act, before: Before) -> Iterator[Reason]:
     """`offer.detach.actor`: whoever may offer the work may withdraw the offer."""
     offer = act.ref("offer")
-    event = None if offer is None else before.event(offer)
+    event = None if offer is None else before.event(offer, "offer.attach")
     if offer is None or event is None:
         yield Reason("offer.detach.offer", "the offer cannot be read here", (act.id,))
         return
@@ -117,18 +118,23 @@ def _usable(act: Act, before: Before) -> Iterator[Reason]:
 
 
 def _transferable(act: Act, before: Before) -> Iterator[Reason]:
-    """`grant.transferable`: only a grant that says so is passed on."""
+    """`grant.transferable`: only a grant that says so is passed on. `grant.transfer.pending`: to one at a time."""
     grant = act.ref("grant")
-    event = None if grant is None else before.event(grant)
+    event = None if grant is None else before.event(grant, "grant.issue")
     if grant is not None and event is not None and not event["body"]["transferable"]:
         text = f"the grant {grant.hex()} is not transferable"
         yield Reason("grant.transferable", text, (act.id, grant.hex()))
+    last = None if grant is None else before.newest("grant.holder", grant)
+    found = None if last is None else agreement(last, before)
+    if last is not None and found is not None and found.state == "pending":
+        text = f"the transfer {last.hex()} waits for an answer: until then the grant is not passed on to another"
+        yield Reason("grant.transfer.pending", text, (act.id, last.hex()))
 
 
 def _numbered(act: Act, before: Before) -> Iterator[Reason]:
     """`grant.consume.number`: a grant for three uses is consumed as number 1, 2 and 3."""
     grant = act.ref("grant")
-    event = None if grant is None else before.event(grant)
+    event = None if grant is None else before.event(grant, "grant.issue")
     if grant is not None and event is not None and act.body["number"] > event["body"]["quantity"]:
         text = f"number {act.body['number']} of a grant for {event['body']['quantity']}"
         yield Reason("grant.consume.number", text, (act.id, grant.hex()))
@@ -137,17 +143,17 @@ def _numbered(act: Act, before: Before) -> Iterator[Reason]:
 def _revocable(act: Act, before: Before) -> Iterator[Reason]:
     """`grant.revoke.actor`: the licensor's side or the market revokes. `grant.revoke.terms`: unless terms forbid it."""
     grant = act.ref("grant")
-    event = None if grant is None else before.event(grant)
+    event = None if grant is None else before.event(grant, "grant.issue")
     if grant is None or event is None:
         return
     work = next(refs_of(event, "work"), b"")
     if event["actor"] != act.actor.hex() and not speaks_for(work, act.issuer, act.actor, before):
         text = f"{act.issuer.hex()} did not issue the grant {grant.hex()}, nor owns its work"
         yield Reason("grant.revoke.actor", text, (act.id, grant.hex()))
-    offer = before.event(next(refs_of(event, "offer"), b""))
+    offer = before.event(next(refs_of(event, "offer"), b""), "offer.attach")
     terms_id = b"" if offer is None else next(refs_of(offer, "terms"), b"")
-    terms = before.event(terms_id)
-    if terms is not None and terms["body"]["machine"].get("revocable") is False:
+    terms = before.event(terms_id, "terms.publish")
+    if terms is not None and terms["body"].get("machine", {}).get("revocable") is False:
         text = f"the terms {terms_id.hex()} say that what was granted stays granted"
         yield Reason("grant.revoke.terms", text, (act.id, terms_id.hex()))
 

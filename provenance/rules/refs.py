@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from provenance.before import Act, Before
 from provenance.errors import Reason
 from provenance.index import Facts
+from provenance.once import start_of
 
-__all__ = ["PARTIES", "ROLES", "WORKS", "check_refs", "targets"]
+__all__ = ["PARTIES", "ROLES", "WORKS", "check_refs", "same_chain", "targets"]
 
 PARTIES = ("party.register",)
 """Types whose event is a party."""
@@ -70,6 +72,15 @@ def _wanted(type_: str, role: str, there: str) -> tuple[str, ...]:
     if by_type is not None:
         return by_type
     return (type_,) if role == "prev" else ROLES.get(role, (there,))
+
+
+def same_chain(act: Act, before: Before) -> Iterator[Reason]:
+    """`<type>.prev`: what comes behind another is about the same thing, or the chain of that would end in this one."""
+    prev = act.ref("prev")
+    event = None if prev is None else before.event(prev)
+    if prev is not None and event is not None and start_of(event["type"], event) != start_of(act.type, act.event):
+        text = f"prev {prev.hex()} is about something else; name the last one about the same"
+        yield Reason(f"{act.type}.prev", text, (act.id, prev.hex()))
 
 
 def targets(facts: Sequence[Facts]) -> set[bytes]:

@@ -62,7 +62,7 @@ def _same_money(act: Act, before: Before) -> Iterator[Reason]:
     """`settlement.compute.input`, `settlement.compute.currency`: it is what its reports say came in, in one money."""
     total = 0
     for report_id in act.refs("revenue"):
-        report = before.event(report_id)
+        report = before.event(report_id, "revenue.report")
         if report is None:
             yield Reason("settlement.compute.input", "a revenue report cannot be read here", (act.id, report_id.hex()))
             return
@@ -82,7 +82,7 @@ def _is_due(act: Act, before: Before) -> Iterator[Reason]:
     Payouts that wait are not seen: two at once are found by an audit, not refused.
     """
     settlement, payee = act.ref("settlement"), act.ref("payee")
-    event = None if settlement is None else before.event(settlement)
+    event = None if settlement is None else before.event(settlement, "settlement.compute")
     if settlement is None or payee is None or event is None:
         return
     if event["body"]["currency"] != act.body["currency"]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from provenance.assent import refs_of
 from provenance.before import Act, Before
 from provenance.errors import Reason
 from provenance.shares import speaks_for
-from provenance.states import status_of
+from provenance.states import dispute_status, status_of
 
 if TYPE_CHECKING:
     from provenance.rules import Rule
@@ -50,16 +51,47 @@ def _no_cycle(act: Act, before: Before) -> Iterator[Reason]:
 
 
 def _amended_by(act: Act, before: Before) -> Iterator[Reason]:
-    """`derive.amend.cause`: what was judged names the judgment, what was found out comes from the child's side."""
-    judgment = act.ref("judgment")
-    if act.body["cause"] == "judged":
-        event = None if judgment is None else before.event(judgment)
-        if event is None or event["body"].get("decision") != "upheld":
-            yield Reason(
-                "derive.amend.cause", "cause is judged, but no judgment that upheld a dispute is named", (act.id,)
-            )
-    else:
+    """`derive.amend.cause`: what was judged names the judgment, what was found out comes from the child's side.
+
+    `derive.amend.actor`: what follows from a judgment says the market that judged, or whom it gave a mandate to.
+    """
+    if act.body["cause"] != "judged":
         yield from may_act(act, before)
+        return
+    judgment, child = act.ref("judgment"), act.ref("child")
+    if judgment is None or child is None or child not in _upheld_about(judgment, before):
+        text = "cause is judged, but no judgment is named that upheld a dispute about the child, or a claim on it"
+        yield Reason("derive.amend.cause", text, (act.id, *(() if judgment is None else (judgment.hex(),))))
+    if before.market not in {act.actor, act.issuer}:
+        text = f"{act.issuer.hex()} is neither the market nor its arbiter"
+        yield Reason("derive.amend.actor", text, (act.id,))
+
+
+def _upheld_about(judgment: bytes, before: Before) -> Iterator[bytes]:
+    """What the dispute of a judgment is about, while it stands as upheld."""
+    event = before.event(judgment, "dispute.judge")
+    while event is not None and event["type"] != "dispute.open":
+        dispute = next(refs_of(event, "dispute"), b"")
+        event = before.event(dispute, "dispute.open", "dispute.appeal")
+    if event is None or dispute_status(dispute, before).state not in {"upheld", "resolved"}:
+        return
+    for target in refs_of(event, "target"):
+        yield target
+        yield from refs_of(before.event(target, "attribution.claim") or {"refs": ()}, "child")
+
+
+def _replaces(act: Act, before: Before) -> Iterator[Reason]:
+    """`reservation.declare.prev`: what somebody declared is replaced by them or the side of the work, for the same."""
+    prev, work = act.ref("prev"), act.ref("work")
+    event = None if prev is None else before.event(prev, "reservation.declare")
+    if prev is None or event is None:
+        return
+    if next(refs_of(event, "work"), None) != work or event["body"].get("selector") != act.body.get("selector"):
+        yield Reason("reservation.declare.prev", f"prev {prev.hex()} is about something else", (act.id, prev.hex()))
+    owner = act.issuer == before.market or (work is not None and speaks_for(work, act.issuer, act.actor, before))
+    if event["actor"] != act.actor.hex() and not owner:
+        text = f"the declaration {prev.hex()} is another's; yours stands beside it"
+        yield Reason("reservation.declare.actor", text, (act.id, prev.hex()))
 
 
 def _other_bytes(act: Act, before: Before) -> Iterator[Reason]:
@@ -94,5 +126,6 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         "work.status": (may_act, _status),
         "derive.amend": (_amended_by, _no_cycle),
         "attribution.set": (may_act,),
+        "reservation.declare": (_replaces,),
     }
 )
