@@ -45,6 +45,21 @@ _ACTIVITIES = frozenset({"model.train", "generation.run"})
 _SAID = _ENTITIES | _ACTIVITIES | {"party.register", "derive.amend", "mandate.grant"}
 _AGENTS = {"person": "prov:Person", "org": "prov:Organization", "software": "prov:SoftwareAgent"}
 _OTHER_LOG = re.compile(r"([^:#]+)#([0-9a-f]{64})", re.ASCII)
+_WORDS = {
+    "Entity": "entity",
+    "Activity": "activity",
+    "Agent": "agent",
+    "Generation": "wasGeneratedBy",
+    "Usage": "used",
+    "Derivation": "wasDerivedFrom",
+    "Attribution": "wasAttributedTo",
+    "Association": "wasAssociatedWith",
+    "Delegation": "actedOnBehalfOf",
+    "Specialization": "specializationOf",
+    "Alternate": "alternateOf",
+}
+"""Kinds of records of PROV-DM, and their names in PROV-JSON."""
+
 _PLAIN = (
     "media_type",
     "size",
@@ -159,7 +174,7 @@ class _Writing:
         if _new_document().deserialize(content=text, format="json") != self._document:
             msg = "PROV-JSON: read back, it is another document than was written"
             raise VerificationError(msg)
-        records: Counter[str] = Counter(str(record.get_type().localpart) for record in self._document.get_records())
+        records = Counter(_WORDS[str(record.get_type().localpart)] for record in self._document.get_records())
         left = dict(sorted(self._left.items()))
         return ProvExport(text.encode(), self._index.size, self._before.time, dict(sorted(records.items())), left)
 
