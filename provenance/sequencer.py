@@ -225,7 +225,7 @@ class Sequencer:
         if not joins or gone or rows != whole or (erased and not self._vault.joins):
             if not ids:
                 self._refuse_taken(_places(found))
-            self._apart(rows, found, items, gone)
+            self._apart(began, rows, found, items, gone)
             if known:
                 with self._queue.joining(None) as connection:  # in the log before, and staged again
                     self._queue.forget(connection, known)
@@ -277,11 +277,17 @@ class Sequencer:
             seen.events(len(rows))
         return first
 
-    def _apart(self, rows: list[Row], found: list[Facts], items: list[Owned], redact: Collection[int]) -> None:
-        """A batch without a common transaction: vault first, then the log, then index and queue."""
+    def _apart(
+        self, at: int, rows: list[Row], found: list[Facts], items: list[Owned], redact: Collection[int]
+    ) -> None:
+        """A batch without a common transaction: vault first, then the log, then index and queue.
+
+        `at` is the size of the index when it was asked: the log may have grown since, also for this very handle, which
+        another thread of the process publishes with. What was decided then holds at that place alone.
+        """
         if rows:
             keep(self._vault, items)
-            first = self._extend(rows, at=self._log.size, redact=redact)
+            first = self._extend(rows, at=at, redact=redact)
             self._follow((first, found))
 
     def _behind(self) -> bool:
