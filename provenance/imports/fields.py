@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from hashlib import sha256
 from unicodedata import is_normalized
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -49,6 +50,8 @@ _NAMED = {
     "bigscience openrail-m": "LicenseRef-scancode-bigscience-open-rail-m",
 }
 _CC = re.compile(r"(?:cc[ -])?(by(?:-nc)?(?:-nd|-sa)?)[ -/](\d\.\d)", re.IGNORECASE)
+_EMAIL = re.compile(r"[^\s@/:]@[^\s@]{1,190}\.[^\s@.]{2}")
+_MOST_WORDS = 6
 _SPDX_FIRST = re.compile(r"[A-Za-z0-9]")
 
 
@@ -56,9 +59,11 @@ def external(scheme: str, name: str) -> tuple[dict[str, str] | None, str]:
     """A name as the id of something outside, and a word on what was changed; None where it cannot be one.
 
     What its syntax does not allow is percent-encoded (RFC 3986), so that two names never become one; of a `url` the
-    escapes that it has stay.
+    escapes that it has stay. What looks like an e-mail address is not taken, however it is written.
     """
     text = name.strip()
+    if _EMAIL.search(unquote(text)):
+        return None, "not taken: looks like an e-mail address, which is personal"
     encoded = quote(_ESCAPE.sub("%25", text), safe=_SAFE + "%") if scheme == "url" else quote(text, safe=_SAFE)
     try:
         _EXTERNAL.validate_python(encoded)
@@ -146,5 +151,8 @@ def _split(text: str) -> SplitResult | None:
 
 
 def _own(name: str) -> str:
-    words = _WORDS.sub("-", name).strip("-.")[:80]
-    return f"LicenseRef-imported-{words or 'unnamed'}"
+    """A name of its own for a license; what may be free text, or somebody's address, is only told by its digest."""
+    words = _WORDS.sub("-", name).strip("-.")
+    if not words or len(words) > 80 or len(re.split("[-.]", words)) > _MOST_WORDS or _EMAIL.search(unquote(name)):
+        words = sha256(name.encode()).hexdigest()[:16]
+    return f"LicenseRef-imported-{words}"

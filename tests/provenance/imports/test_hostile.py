@@ -92,13 +92,18 @@ def test_a_line_that_is_refused(market: Market, data: bytes, word: str) -> None:
 def test_text_that_looks_like_other_text(market: Market) -> None:
     """Letters that decompose, marks that turn the direction: in the vault as they are, never in the log."""
     nfd, rtl = "Cafe\u0301", "abc\u202egnp.exe"
-    report = taken(market, line(id="1", name=nfd), line(id="2", name=rtl, derived_from=[rtl, "user@example.org"]))
+    report = taken(
+        market, line(id="1", name=nfd), line(id="2", name=rtl, derived_from=[rtl, "user@example.org", "@ home"])
+    )
     assert report.items[0].outcome == "degraded"
     assert report.items[0].reasons == (("name", "brought into Unicode normalization form C"),)
     events = [orjson.loads(market.ledger.event(item.event)) for item in report.items]
     titles = [market.ledger.item(bytes.fromhex(event["commits"]["title"])) for event in events]
     assert [title.value for title in titles if title is not None] == ["Caf\u00e9", rtl]
-    assert [ref["id"]["id"] for ref in events[1]["refs"]] == ["abc%E2%80%AEgnp.exe", "user%40example.org"]
+    assert [ref["id"]["id"] for ref in events[1]["refs"]] == ["abc%E2%80%AEgnp.exe", "%40%20home"]
+    assert ("derived_from", "user@example.org: not taken: looks like an e-mail address, which is personal") in (
+        report.items[1].reasons
+    )
     assert all(market.ledger.event(item.event).isascii() for item in report.items)
 
 

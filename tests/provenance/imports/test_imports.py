@@ -159,6 +159,10 @@ def test_names() -> None:
     )
     assert external("dataset", "with space @ home")[0] == {"scheme": "dataset", "id": "with%20space%20%40%20home"}
     assert external("dataset", "")[0] is None
+    for name in ("ada@example.org", "see ada%40example.org", "https://ada:pass@a.example/x", "mailto:ada@example.org"):
+        assert external("url", name) == (None, "not taken: looks like an e-mail address, which is personal")
+    assert external("dataset", "100% @ home")[0] == {"scheme": "dataset", "id": "100%25%20%40%20home"}
+    assert external("url", "https://a.example/100%/%20")[0] == {"scheme": "url", "id": "https://a.example/100%25/%20"}
     assert external("dataset", "10.0.0.1")[0] is None
     for name, want in {
         "mit": "MIT",
@@ -168,6 +172,11 @@ def test_names() -> None:
         "cc-by-sa-3.0": "CC-BY-SA-3.0",
     }.items():
         assert license_of(name) == (want, "")
+    assert (
+        license_of("ask ada@example.org")[0] == f"LicenseRef-imported-{sha256(b'ask ada@example.org').hexdigest()[:16]}"
+    )
+    text = "free for all who are friends of Ada Lovelace"
+    assert license_of(text)[0] == f"LicenseRef-imported-{sha256(text.encode()).hexdigest()[:16]}"
     for name in ("other", "unknown", "Public", "https://commoncrawl.org/terms-of-use", "", "@@@"):
         expression, why = license_of(name)
         assert expression.startswith("LicenseRef-imported-")
