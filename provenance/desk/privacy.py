@@ -85,14 +85,15 @@ class PrivacyVerbs(Desk):
         Raises `NotFound` for what was never logged here. Sequences and publishes: the log has to say it first.
         """
         party = None if subject is None else bytes.fromhex(str(subject))
-        keys = self._retire_keys(party)  # first: what is published from here on lies under another key
-        self.publish()
+        keys = self._retire_keys(party)  # first: what is sequenced from here on lies under another key
+        self._sequencer.drain()
         before = self.before()
         wanted = [each if isinstance(each, bytes) else bytes.fromhex(str(each)) for each in targets]
         personal = [] if party is None else self._personal_of(party, before)
         chosen = self._choose([*wanted, *personal], before, logged=personal)
         _add_keys(chosen, keys, personal)
         if not chosen.targets:
+            self.publish()  # what waited
             return Erased(None, (), tuple(chosen.before), tuple(chosen.kept), ())
         drafts = [
             self._erasure(some, chosen.stones, chosen.notices, basis, request)

@@ -13,8 +13,10 @@ from adapters.object_vault import ObjectVault
 from adapters.objects import Bucket
 from adapters.sql.queue import SqlQueue
 from adapters.sql.store import SqlStore
+from adapters.sql.subjects import SqlSubjectKeys
 from adapters.sql.vault import SqlVault
 from ledger.testing import MemoryStore
+from provenance.subjects import WrappingVault
 
 
 def memory(_: Path) -> MemoryStore:
@@ -55,6 +57,21 @@ class _OnStore:
 
 class SqliteVault(_OnStore, SqlVault):
     capabilities = Capabilities(vault=True)
+
+
+class WrappedVault(WrappingVault):
+    """Everything encrypted, its keys in a database of their own."""
+
+    capabilities = Capabilities(vault=True, fills=False)
+
+    def __init__(self, folder: Path) -> None:
+        self.store = sqlite(folder)
+        self.subjects = SqlSubjectKeys(f"sqlite:///{folder / 'subjects.db'}", create=True)
+        super().__init__(SqlVault(self.store), self.subjects)
+
+    def close(self) -> None:
+        self.store.close()
+        self.subjects.close()
 
 
 class SqliteQueue(_OnStore, SqlQueue):

@@ -52,7 +52,7 @@ def cells(names: set[str]) -> set[str]:
 # Ours
 
 
-@pytest.mark.parametrize("store", ["memory", "directory", "sqlite", "SqliteVault", "SqliteQueue"])
+@pytest.mark.parametrize("store", ["memory", "directory", "sqlite", "SqliteVault", "WrappedVault", "SqliteQueue"])
 def test_our_adapters_pass(store, tmp_path):
     done = kit(f"tests.conformance.ours:{store}", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
