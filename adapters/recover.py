@@ -22,6 +22,7 @@ from provenance.erasures import apply_erasures, redact_erased
 from provenance.index import metadata
 from provenance.index.rebuild import rebuild
 from provenance.queue import retake
+from provenance.sequencer import facts_of_staged
 from provenance.signatures import Signatures
 from provenance.statement import Statement
 from provenance.vault import Vault, holds
@@ -109,7 +110,7 @@ def rebuild_for(
         log.refresh()
         return log
 
-    return rebuild(
+    size = rebuild(
         begin,
         beside=beside,
         log=newest,
@@ -119,6 +120,10 @@ def rebuild_for(
         seen=lambda facts: retake(parts.queue, facts),
         progress=progress,
     )
+    # What is in the log has its places by now; what waits has those that it took when it was accepted.
+    waiting = parts.queue.peek(max(1, len(parts.queue)))
+    retake(parts.queue, (facts_of_staged(event, market=b"") for event in waiting))
+    return size
 
 
 def recover(

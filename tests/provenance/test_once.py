@@ -1,0 +1,353 @@
+"""Places that can be taken once: in the market's own transaction, on both databases, and again whenever they are lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from adapters import connect, create
+from adapters.backup import backup, restore
+from adapters.recover import rebuild_index
+from adapters.sql.store import SqlStore
+from adapters.sql.upgrade import upgrade
+from ledger import Unavailable
+from provenance import EventRejected, Money, ProvenanceLedger, Ticket
+from provenance.once import CHAINS, ONCE, places_of
+from tests.adapters.first_release import build
+from tests.provenance.conftest import Clock, Market
+
+EUR = Money(100, "EUR")
+
+
+class Shop:
+    """A ledger that keeps what it stages waiting, and connections of the market's own to the same database."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url, self.folder = url, folder
+        self.keys = {name: f"file:{folder}/keys/{name}" for name in ("log", "market", "claim")}
+        self.clock = Clock()
+        public = folder / "public"
+        self.ledger = create(url, origin="once.example/log", keys=self.keys, clock=self.clock, publish=public)
+        self.engine: Engine = create_engine(url, poolclass=NullPool)
+        self.ada = self.ledger.register_party("person", name="Ada")
+        self.bo = self.ledger.register_party("person", name="Bo")
+        self.made = 0
+
+    def work(self) -> Ticket:
+        self.made += 1
+        path = self.folder / f"work{self.made}.bin"
+        path.write_bytes(b"%d" % self.made)
+        return self.ledger.create(path, creators=[self.ada])
+
+    def grant(self, work: Ticket, **options: Any) -> Ticket:
+        offer = self.ledger.offer(work, terms="LicenseRef-house", price=EUR)
+        paid = Money(100 * options.get("quantity", 1), "EUR")
+        return self.ledger.license(work, to=self.bo, offer=offer, price=paid, **options)
+
+    def written(self, connection: Connection | None = None) -> dict[str, list[tuple[Any, ...]]]:
+        """What is in the three tables, as this transaction sees it."""
+        if connection is None:
+            with self.engine.connect() as connection:
+                return self.written(connection)
+        found = {}
+        for table in ("queue", "refs", "once"):
+            rows = connection.execute(text(f"SELECT * FROM provenance_{table}"))
+            found[table] = sorted(
+                (tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in rows), key=repr
+            )
+        return found
+
+
+@pytest.fixture(scope="module")
+def shops(postgres, tmp_path_factory) -> dict[str, Shop]:
+    folders = {product: tmp_path_factory.mktemp(product) for product in ("sqlite", "postgresql")}
+    return {
+        "sqlite": Shop(f"sqlite:///{folders['sqlite'] / 'market.db'}", folders["sqlite"]),
+        "postgresql": Shop(postgres.database(), folders["postgresql"]),
+    }
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shop(shops: dict[str, Shop], request: pytest.FixtureRequest) -> Iterator[Shop]:
+    found = shops[request.param]
+    yield found
+    found.ledger.publish()
+
+
+def rules(caught: pytest.ExceptionInfo[EventRejected]) -> set[str]:
+    return {reason.rule for reason in caught.value.reasons}
+
+
+def test_a_refused_verb_writes_nothing_and_leaves_the_transaction_usable(shop: Shop) -> None:
+    grant = shop.grant(shop.work())
+    shop.ledger.revoke_grant(grant, reason="fraud")
+    with shop.engine.begin() as connection:
+        shop.ledger.register_party("org", ref=f"before:{grant}", session=connection)
+        before = shop.written(connection)
+        with pytest.raises(EventRejected) as caught:
+            shop.ledger.revoke_grant(grant, reason="again", ref=f"again:{grant}", session=connection)
+        assert rules(caught) == {"once.grant.revoke"}
+        assert shop.written(connection) == before
+        shop.ledger.register_party("org", ref=f"after:{grant}", session=connection)
+    found = {ref for _, ref, *_ in shop.written()["refs"]}
+    assert {f"before:{grant}", f"after:{grant}"} <= found
+    assert f"again:{grant}" not in found
+
+
+@pytest.mark.parametrize("ends", ["commit", "rollback"])
+def test_who_comes_second_waits_for_the_first(shop: Shop, ends: str) -> None:
+    """It is refused when the first commits, and goes on when the first is rolled back."""
+    grant = shop.grant(shop.work())
+    first = shop.engine.connect()
+    began = first.begin()
+    shop.ledger.revoke_grant(grant, reason="fraud", session=first)
+    result: list[object] = []
+    started = threading.Event()
+
+    def second() -> None:
+        with shop.engine.connect() as connection:
+            started.set()
+            with connection.begin():
+                try:
+                    result.append(shop.ledger.revoke_grant(grant, reason="other", session=connection))
+                except (EventRejected, Unavailable) as error:
+                    result.append(error)
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    assert started.wait(20)
+    thread.join(0.3)
+    assert thread.is_alive()  # it waits, whatever the outcome
+    (began.commit if ends == "commit" else began.rollback)()
+    first.close()
+    thread.join(30)
+    [got] = result
+    if ends == "rollback":
+        assert isinstance(got, Ticket)
+    else:
+        assert isinstance(got, EventRejected)
+        assert [reason.rule for reason in got.reasons] == ["once.grant.revoke"]
+
+
+def test_a_retry_returns_the_first_ticket_although_the_chain_went_on(shop: Shop) -> None:
+    desk, work = shop.ledger, shop.work()
+    first = desk.set_status(work, "suspended", reason="complaint", ref=f"status:{work}")
+    desk.set_status(work, "active", reason="settled")
+    assert desk.set_status(work, "suspended", reason="complaint", ref=f"status:{work}") == first
+    assert desk.work_status(work).state == "active"
+    credit = desk.credit(work, mode="named", text="Ada", ref=f"credit:{work}")
+    desk.credit(work, mode="anonymous")
+    assert desk.credit(work, mode="named", text="Ada", ref=f"credit:{work}") == credit
+    split = desk.split(work, {shop.ada.id: 50_000_000, shop.bo.id: 50_000_000}, ref=f"split:{work}")
+    desk.transfer_share(work, 50_000_000, giver=shop.ada, to=shop.bo)
+    assert desk.split(work, {shop.ada.id: 50_000_000, shop.bo.id: 50_000_000}, ref=f"split:{work}") == split
+    assert desk.shares_of(work) == {shop.bo.id: 100_000_000}
+
+
+def test_a_retry_of_a_use_uses_nothing_more(shop: Shop) -> None:
+    work = shop.work()
+    grant = shop.grant(work, quantity=2)
+    used = shop.ledger.consume_grant(grant, child=work, ref=f"use:{grant}")
+    assert shop.ledger.consume_grant(grant, child=work, ref=f"use:{grant}") == used
+    assert shop.ledger.grant_status(grant).left == 1
+    shop.ledger.consume_grant(grant, child=work)
+    assert shop.ledger.consume_grant(grant, child=work, ref=f"use:{grant}") == used
+    with pytest.raises(EventRejected) as caught:
+        shop.ledger.consume_grant(grant, child=work)
+    assert rules(caught) == {"grant.standing", "grant.consume.number"}
+
+
+def _sell(shop: Shop, work: Ticket, offer: Ticket, connection: Connection | None = None, **options: Any) -> Ticket:
+    return shop.ledger.license(work, to=shop.bo, offer=offer, session=connection, **options)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["with a ref", "without"])
+def test_nothing_is_sold_that_is_withdrawn_or_suspended(shop: Shop, named: bool) -> None:
+    desk, work = shop.ledger, shop.work()
+    offer, other = (desk.offer(work, terms="CC0-1.0"), desk.offer(work, terms="CC-BY-4.0"))
+
+    def sale(number: int) -> dict[str, Any]:
+        return {"ref": f"sale:{work}:{number}"} if named else {}
+
+    desk.withdraw_offer(offer)
+    with shop.engine.begin() as connection:
+        before = shop.written(connection)
+        with pytest.raises(EventRejected) as caught:
+            _sell(shop, work, offer, connection, **sale(1))
+        assert rules(caught) == {"grant.detached"}
+        assert shop.written(connection) == before
+        _sell(shop, work, other, connection, **sale(2))
+    desk.set_status(work, "suspended", reason="complaint")
+    with pytest.raises(EventRejected) as caught:
+        _sell(shop, work, offer, **sale(3))
+    assert rules(caught) == {"grant.detached", "grant.status"}
+    desk.set_status(work, "active", reason="settled")
+    assert _sell(shop, work, other, **sale(4)).type == "grant.issue"
+
+
+def test_a_sale_is_one_statement_on_postgresql(shops: dict[str, Shop]) -> None:
+    """The names and the barriers are looked at where the row is written."""
+    from sqlalchemy import event
+
+    shop = shops["postgresql"]
+    work = shop.work()
+    offer = shop.ledger.offer(work, terms="CC0-1.0")
+    _sell(shop, work, offer, ref=f"first:{work}")  # what a sale rests on is remembered from now on
+    seen: list[str] = []
+    with shop.engine.begin() as connection:
+        event.listen(shop.engine, "before_cursor_execute", lambda *a: seen.append(a[2]))
+        _sell(shop, work, offer, connection, ref=f"second:{work}")
+    writing = [statement for statement in seen if "INSERT" in statement]
+    assert len(writing) == 1
+    assert all(table in writing[0] for table in ("provenance_refs", "provenance_queue", "provenance_once"))
+
+
+def test_a_sale_and_a_withdrawal_at_once(shops: dict[str, Shop]) -> None:
+    """Neither sees the other: both stand, and the grant that was sold in time keeps its standing."""
+    shop = shops["postgresql"]
+    work = shop.work()
+    offer = shop.ledger.offer(work, terms="CC0-1.0")
+    with shop.engine.connect() as one, shop.engine.connect() as two:
+        selling, withdrawing = one.begin(), two.begin()
+        sold = _sell(shop, work, offer, one, ref=f"race:{work}")
+        shop.ledger.withdraw_offer(offer, session=two)
+        withdrawing.commit()
+        selling.commit()
+    shop.ledger.publish()
+    assert shop.ledger.grant_status(sold).state == "standing"
+    with pytest.raises(EventRejected, match="was withdrawn"):
+        _sell(shop, work, offer, ref=f"late:{work}")
+
+
+def _status(ledger: ProvenanceLedger, work: Ticket, state: str) -> Any:
+    refs = [{"role": "work", "id": work.id}]
+    return ledger.draft("work.status", body={"state": state, "reason": "complaint"}, refs=refs)
+
+
+def test_bulk_recording_refuses_a_place_that_is_taken(shop: Shop) -> None:
+    work, desk = shop.work(), shop.ledger
+    size, before = desk.log.size, shop.written()
+    with pytest.raises(EventRejected) as caught:
+        desk.record_many([_status(desk, work, "suspended"), _status(desk, work, "deactivated")])
+    assert rules(caught) == {"once.work.status"}
+    assert (desk.log.size, shop.written()) == (size, before)
+    desk.set_status(work, "suspended", reason="complaint")
+    with pytest.raises(EventRejected) as caught:
+        desk.record_many([_status(desk, work, "active")])
+    assert rules(caught) == {"once.work.status"}
+
+
+def test_bulk_recording_sells_nothing_that_was_withdrawn(shop: Shop) -> None:
+    desk, work = shop.ledger, shop.work()
+    offer = desk.offer(work, terms="CC0-1.0")
+    refs = [{"role": "offer", "id": offer.id}, {"role": "work", "id": work.id}, {"role": "licensee", "id": shop.bo.id}]
+    body = {"scope": ["use"], "quantity": 1, "transferable": False}
+    desk.record_many([desk.draft("grant.issue", body=body, refs=refs)])
+    desk.withdraw_offer(offer)
+    with pytest.raises(EventRejected) as caught:
+        desk.record_many([desk.draft("grant.issue", body=body, refs=refs)])
+    assert rules(caught) == {"grant.detached"}
+
+
+def test_bulk_recording_where_log_and_queue_lie_apart(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'market.db'}"
+    desk = create(url, origin="apart.example/log", objects=tmp_path / "objects", clock=Clock())
+    ada = desk.register_party("person")
+    (tmp_path / "w").write_bytes(b"w")
+    work = desk.create(tmp_path / "w", creators=[ada])
+    size = desk.log.size
+    with pytest.raises(EventRejected) as caught:
+        desk.record_many([_status(desk, work, "suspended"), _status(desk, work, "deactivated")])
+    assert (rules(caught), desk.log.size) == ({"once.work.status"}, size)
+    desk.record_many([_status(desk, work, "suspended")])
+    with pytest.raises(EventRejected):
+        desk.record_many([_status(desk, work, "active")])
+    assert desk.work_status(work).state == "suspended"
+
+
+# Made again
+
+
+@pytest.fixture
+def taken(market: Market) -> Market:
+    """Places of what is logged, sealed and open, and of what waits."""
+    desk = market.ledger
+    work = market.work(b"one")
+    offer = desk.offer(work, terms="LicenseRef-house", price=EUR)
+    grant = desk.license(work, to=market.bo, offer=offer, price=Money(300, "EUR"), quantity=3)
+    desk.consume_grant(grant, child=work)
+    desk.split(work, {market.ada.id: 60_000_000, market.bo.id: 40_000_000})  # sealed
+    desk.set_status(work, "suspended", reason="complaint")
+    dispute = desk.dispute(work, tag="improper-usage", evidence=sha256(b"e").hexdigest())
+    with market.engine.begin() as connection:
+        desk.consume_grant(grant, child=work, session=connection)
+        desk.judge(dispute, "upheld", session=connection)
+    return market
+
+
+def _once(url: str) -> list[tuple[str, bytes, bytes]]:
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT rule, key, event_id FROM provenance_once"))
+        return sorted((rule, bytes(key), bytes(event_id)) for rule, key, event_id in rows)
+
+
+def test_places_are_made_again_by_a_rebuild(taken: Market) -> None:
+    before = _once(taken.url)
+    assert {rule for rule, *_ in before} == {
+        *("grant.consume", "split", "work.status", "dispute.evidence", "dispute.judge"),
+    }
+    with taken.engine.begin() as connection:
+        connection.execute(text("DELETE FROM provenance_once"))
+    rebuild_index(taken.url)
+    assert _once(taken.url) == before
+    desk = taken.reopen()
+    [grant] = desk.listed("grant.issue").rows
+    [work] = desk.listed("work.create").rows
+    assert desk.consume_grant(grant.id, child=work.id).type == "grant.consume"  # the third, as two are taken
+    with pytest.raises(EventRejected):
+        desk.consume_grant(grant.id, child=work.id)
+
+
+def test_a_backup_brings_them_back_with_what_waited(taken: Market, tmp_path: Path) -> None:
+    before = _once(taken.url)
+    backup(taken.url, tmp_path / "backup")
+    url = f"sqlite:///{tmp_path / 'again.db'}"
+    keys = {name: f"file:{taken.root / 'market.keys' / file}" for name, file in _KEYS.items()}
+    restore(tmp_path / "backup", url, publish=taken.public, keys=keys)
+    assert _once(url) == before
+    desk = connect(url, publish=taken.public, clock=taken.clock, keys=keys)
+    desk.publish()
+    [dispute] = desk.listed("dispute.open").rows
+    assert desk.dispute_status(dispute.id).state == "upheld"
+    with pytest.raises(EventRejected):
+        desk.judge(dispute.id, "dismissed")
+
+
+_KEYS = {"log": "log.key", "market": "market.key", "claim": "claim.pem"}
+
+
+def test_an_upgrade_makes_them(taken: Market) -> None:
+    before = _once(taken.url)
+    build(taken.root / "market.db", taken.root / "old.db")
+    old = f"sqlite:///{taken.root / 'old.db'}"
+    store = SqlStore(old)
+    upgrade(store)
+    store.close()
+    desk = connect(old, publish=taken.public, clock=taken.clock)
+    desk.publish()
+    assert _once(old) == before
+
+
+def test_what_it_takes_follows_from_the_bytes_alone() -> None:
+    for type_ in {*CHAINS, *ONCE}:
+        for event in ({}, {"refs": 7}, {"refs": [{}], "body": [], "actor": 3}, {"refs": [{"role": "prev", "id": {}}]}):
+            assert places_of(type_, event) == ()
+    assert places_of("a.later-type", {"refs": [{"role": "prev", "id": "ab" * 32}]}) == ()
