@@ -277,9 +277,7 @@ class Sequencer:
             seen.events(len(rows))
         return first
 
-    def _apart(
-        self, at: int, rows: list[Row], found: list[Facts], items: list[Owned], redact: Collection[int]
-    ) -> None:
+    def _apart(self, at: int, rows: list[Row], found: list[Facts], items: list[Owned], redact: Collection[int]) -> None:
         """A batch without a common transaction: vault first, then the log, then index and queue.
 
         `at` is the size of the index when it was asked: the log may have grown since, also for this very handle, which
