@@ -10,6 +10,7 @@ from provenance.events import Unknown, read_event
 from provenance.identity import KeyEvent, Parties, party_of, verify_by
 from provenance.index import Facts, facts_of
 from provenance.item import Item
+from provenance.linter import lint
 from provenance.queue import Staged
 from provenance.statement import Statement
 from provenance.vocabularies import BUILT_IN, Vocabularies
@@ -73,6 +74,9 @@ def open_foreign(
         if Item.parse(item).address.hex() not in commits:
             text = f"the item {address(item).hex()} is none that the event commits to"
             raise EventRejected(Reason("items.match", text, (own.hex(),)))
+    personal = () if late else lint(event, items)
+    if personal:
+        raise EventRejected(*personal)
     staged = Staged(0, own, read.type, event, tuple(items), statement, signed.sealed)
     return staged, facts_of(event_id=own, type=read.type, issuer=signed.issuer, sealed=signed.sealed, event=event)
 

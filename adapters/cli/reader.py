@@ -37,7 +37,7 @@ from provenance.verdict import Verdict
 from provenance.verify import verify as run_verify
 from provenance.verify import verify_work
 
-__all__ = ["add_to"]
+__all__ = ["Log", "PolicyFile", "add_to", "read_bytes", "read_history"]
 
 Log = Annotated[str | None, typer.Option("--log", help="where the log is published", metavar="FOLDER|URL")]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="whose signatures you accept")]
@@ -88,7 +88,7 @@ def trace(
     """Show what a work was made from, and what from it; `--html` draws it."""
     path = Path(work)
     if _is_event_id(work) and not path.exists():
-        verdict = verify_work(work, _history(find_log(log, policy)))
+        verdict = verify_work(work, read_history(find_log(log, policy)))
         return _answer(_with_next(verdict, work, log, policy), html, as_json)
     return _answer(_verdict(path, log, policy, anchors), html, as_json)
 
@@ -107,7 +107,7 @@ def proof(
     An operator who gives --db also gets the event of a sealed entry, which only he can hand to those entitled.
     """
     ledger = where.open(signs=False) if where else None
-    history = _history(find_log(log, policy), disclosed=ledger.disclosures() if ledger else None)
+    history = read_history(find_log(log, policy), disclosed=ledger.disclosures() if ledger else None)
     path = Path(work)
     if path.is_file():
         name, event = path.name, run_verify(path, history).work
@@ -208,7 +208,7 @@ def _verdict(file: Path, log: str | None, policy: Path | None, anchors: Path | N
     pem = _certificates(anchors) if anchors else None
     manifest = read_manifest(file, anchors=pem)
     origin = manifest.reference[0] if manifest is not None and manifest.reference and log is None else None
-    history = _history(find_log(log, policy, origin))
+    history = read_history(find_log(log, policy, origin))
     with progress() as bars:
         verdict = run_verify(file, history, anchors=pem, progress=lambda done, total: bars("file", done, total))
     return _with_next(verdict, str(file), log, policy)
@@ -227,7 +227,8 @@ def _options(log: str | None, policy: Path | None) -> list[str]:
     return [*(["--log", log] if log else []), *(["--policy", str(policy)] if policy else [])]
 
 
-def _history(client: Client, disclosed: Mapping[bytes, bytes] | None = None) -> History:
+def read_history(client: Client, disclosed: Mapping[bytes, bytes] | None = None) -> History:
+    """Read a published log to its end, with a bar."""
     with progress() as bars:
         return History.read(
             client, disclosed=disclosed or {}, progress=lambda done, total: bars("entries", done, total)
@@ -281,7 +282,7 @@ def _audit_text(report: Audit) -> str:
 
 def _earlier(path: Path, policy: Policy) -> Checkpoint:
     """The checkpoint that an earlier audit kept; a file that is none is wrong use, no finding about the log."""
-    data = _bytes(path)
+    data = read_bytes(path)
     try:
         Note.parse(data)
     except MalformedError as error:
@@ -291,7 +292,7 @@ def _earlier(path: Path, policy: Policy) -> Checkpoint:
 
 
 def _certificates(path: Path) -> str:
-    data = _bytes(path)
+    data = read_bytes(path)
     try:
         load_pem_x509_certificates(data)
     except ValueError as error:
@@ -300,7 +301,8 @@ def _certificates(path: Path) -> str:
     return data.decode("ascii", "replace")
 
 
-def _bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """A file that the user named. Raises `NotFound`."""
     try:
         return path.read_bytes()
     except OSError as error:
