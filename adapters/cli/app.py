@@ -13,6 +13,8 @@ from adapters.cli import (
     copies,
     db,
     demo,
+    disclose,
+    exports,
     fsck,
     imports,
     market,
@@ -38,7 +40,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (market, operate, reader, nouns, parties, acts, consent, privacy, imports, care, fsck, copies, db, demo):
+for module in (
+    market,
+    operate,
+    reader,
+    nouns,
+    parties,
+    acts,
+    consent,
+    privacy,
+    disclose,
+    imports,
+    exports,
+    care,
+    fsck,
+    copies,
+    db,
+    demo,
+):
     module.add_to(app)
 
 

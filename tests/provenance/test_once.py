@@ -1,4 +1,4 @@
-"""Places that can be taken once: in the market's own transaction, on both databases, and again whenever they are lost."""
+"""Places that can be taken once: in the market's own transaction, on both databases, and made again when lost."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Shop:
     def written(self, connection: Connection | None = None) -> dict[str, list[tuple[Any, ...]]]:
         """What is in the three tables, as this transaction sees it."""
         if connection is None:
-            with self.engine.connect() as connection:
-                return self.written(connection)
+            with self.engine.connect() as own:
+                return self.written(own)
         found = {}
         for table in ("queue", "refs", "once"):
             rows = connection.execute(text(f"SELECT * FROM provenance_{table}"))

@@ -1,0 +1,75 @@
+"""Commands that hand out what the log says, in formats of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapters.cli.market import named
+from adapters.cli.nouns import At, moment
+from adapters.cli.output import command, help_alone, progress, show
+from adapters.cli.where import AsJson, Where, at_ledger
+from ledger.errors import Unavailable
+from provenance.export import export_prov
+
+__all__ = ["add_to"]
+
+_WORKS = ("create", "derive", "alias", "version", "snapshot", "register_model")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    group = typer.Typer()
+    group.callback(invoke_without_command=True, help="Hand out what the log says, in formats of others.")(help_alone)
+    group.command("prov")(at_ledger(prov))
+    app.add_typer(group, name="export")
+
+
+def prov(
+    names: Annotated[
+        list[str], typer.Argument(help="id or ref of the work, then the file to write", metavar="[WORK] OUT.json")
+    ],
+    party: Annotated[str | None, typer.Option("--party", help="everything about this party instead of a work")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="the whole log instead of a work")] = False,
+    at: At = None,
+    *,
+    where: Where,
+    as_json: AsJson = False,
+) -> None:
+    """The lineage of a work, all about a party, or the whole log as PROV-JSON; nothing personal, nothing sealed."""
+    *works, out = names
+    if len(works) + (party is not None) + everything != 1:
+        msg = "want one of WORK OUT.json, --party PARTY OUT.json, --all OUT.json"
+        raise typer.BadParameter(msg)
+    ledger = where.open(signs=False)
+    with progress() as bars:
+        found = export_prov(
+            ledger.before(moment(at)),
+            work=str(named(ledger, works[0], _WORKS)) if works else None,
+            party=str(named(ledger, party, ("register_party",))) if party is not None else None,
+            progress=lambda done, total: bars("entries", done, total),
+        )
+    try:
+        Path(out).write_bytes(found.data)
+    except OSError as error:
+        msg = f"{out}: {error.strerror}"
+        raise Unavailable(msg) from error
+    value = {
+        "file": out,
+        "size": found.size,
+        "time": found.time,
+        "records": dict(found.records),
+        "left": dict(found.left),
+    }
+    lines = [
+        f"wrote     {out}, {len(found.data)} bytes, read back and the same",
+        f"as of     size {found.size}{f', {found.time}' if found.time else ''}",
+        *(f"{number:>9} {kind}" for kind, number in found.records.items()),
+        *(f"left out  {number} {kind}" for kind, number in found.left.items()),
+        f"next: {command('export', 'prov', '--all', out, *where.options)}"
+        if not everything
+        else "next: any tool that reads PROV-JSON",
+    ]
+    show(value, as_json=as_json, text="\n".join(lines))
