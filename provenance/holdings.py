@@ -19,7 +19,7 @@ from provenance.canonical import address
 from provenance.erasures import ERASURE, can_be_erased, named_by
 from provenance.history import Finding, History
 from provenance.index import Facts, Index, facts_of
-from provenance.index.compare import differing
+from provenance.index.compare import DigestCounts, differing
 from provenance.index.facts import facts_left
 from provenance.signatures import Signatures
 from provenance.statement import Headers, Statement
@@ -61,6 +61,7 @@ def audit_holdings(history: History, *, vault: Mapping[bytes, bytes], index: Ind
     erased = named_by(history.event_at(entry.idx) for entry in history.index.of_type(ERASURE))
     differs: list[int] = []
     facts: list[Facts] = []
+    counts = DigestCounts(index)
     size = history.log.checkpoint.size
     for reading in history.readings(0, size):
         idx, statement = reading.index, reading.statement
@@ -74,7 +75,7 @@ def audit_holdings(history: History, *, vault: Mapping[bytes, bytes], index: Ind
                     yield from _held(idx, f"item {field}", digest, vault, erased)
             facts.append(_facts(statement, statement.event_id, reading.event, erased))
         if len(facts) == _PORTION or idx == size - 1:
-            differs += differing(index, idx + 1 - len(facts), facts)
+            differs += differing(index, idx + 1 - len(facts), facts, counts)
             facts = []
     for idx in differs:
         text = f"index of entry #{idx} is not what the log gives; run `provenance index rebuild`"
@@ -143,6 +144,7 @@ class Contents:
         self._vault = vault
         self._erased = erased
         self._index = index
+        self._counts = None if index is None else DigestCounts(index)
         self._indexed = indexed
         self._signatures = signatures
         self._headers = Headers()
@@ -182,9 +184,9 @@ class Contents:
                     self._fault(f"entry #{idx}", str(error))
             if self._index is not None:
                 facts.append(_facts(statement, event_id, event, self._erased))
-        if self._index is not None:
+        if self._index is not None and self._counts is not None:
             known = facts if self._indexed is None else facts[: max(self._indexed - first, 0)]
-            for idx in differing(self._index, first, known):
+            for idx in differing(self._index, first, known, self._counts):
                 text = "is not what the log gives; run `provenance index rebuild`"
                 self._fault(f"index of entry #{idx}", text, altered=False)
 

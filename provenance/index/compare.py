@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Column, Select, Table, func, select
 
+from ledger.tile import WIDTH
 from provenance.index.bulk import among
 from provenance.index.exact import read_exactly
 from provenance.index.facts import Facts, key_of
 from provenance.index.queries import Index, rows_of
 from provenance.index.tables import digests, entries, erased, kin, links, places, times
 
-__all__ = ["differing", "find_exactly", "of_type_exactly", "sources_exactly", "surplus"]
+__all__ = ["DigestCounts", "differing", "find_exactly", "of_type_exactly", "sources_exactly", "surplus"]
 
 _PLACES = {
     entries.name: "idx",
@@ -26,14 +27,45 @@ _PLACES = {
     kin.name: "idx",
 }
 
+_MOST_SCANS = 32  # of the whole table, for digests that nothing names
+
 Rows = dict[int, list[tuple[Any, ...]]]
 
 
-def differing(index: Index, first: int, facts: Sequence[Facts]) -> list[int]:
+class DigestCounts:
+    """How many digests an index holds of each bundle of entries, counted once: its table has no index on the entry.
+
+    More of them than the log gives tell where to look for those that are too many. That costs a scan for each bundle,
+    so that there is an end to it: an index with so many of them is told to be wrong, and made again as a whole.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._counts: Counter[int] | None = None
+        self._scans = 0
+
+    def exceed(self, first: int, stop: int, want: int) -> bool:
+        """Whether to look for more than `want` digests of the entries `[first, stop)`: there may be such."""
+        numbers = range(first // WIDTH, -(-stop // WIDTH))
+        exceeds = sum(self._counted()[number] for number in numbers) > want and self._scans < _MOST_SCANS
+        self._scans += exceeds
+        return exceeds
+
+    def _counted(self) -> Counter[int]:
+        if self._counts is None:
+            self._counts = Counter()
+            number = digests.c.idx // WIDTH
+            query = select(number, func.count()).where(digests.c.idx >= 0).group_by(number)
+            for at, count in self._index._run(query):  # noqa: SLF001 - its package
+                self._counts[int(at)] += int(count)  # where a disk made it a fraction, beside that bundle
+        return self._counts
+
+
+def differing(index: Index, first: int, facts: Sequence[Facts], counts: DigestCounts) -> list[int]:
     """Entries from `first` on that `index` describes differently than `facts` do, in order.
 
-    Refs count in their order. Finds every row that is missing, changed or too many, but for a digest that no fact
-    names: see `surplus`.
+    Refs count in their order. Finds every row that is missing, changed or too many; digests that are too many as far as
+    `counts` says where to look. What lies beyond the log is found by `surplus`.
     """
     stop = first + len(facts)
     found: set[int] = set()
@@ -41,7 +73,7 @@ def differing(index: Index, first: int, facts: Sequence[Facts]) -> list[int]:
         names = [column.name for column in table.c if column.name != "id"]
         at = names.index(_PLACES[table.name])
         want = _by_entry(values, at)
-        got = _by_entry(_stored(index, table, names, first, stop, values), at)
+        got = _by_entry(_stored(index, table, names, first, stop, values, counts), at)
         if table.name == digests.name:
             for rows in (*want.values(), *got.values()):
                 rows.sort()
@@ -92,7 +124,13 @@ def surplus(index: Index, size: int) -> list[tuple[str, int]]:
 
 
 def _stored(
-    index: Index, table: Table, names: Sequence[str], first: int, stop: int, values: Sequence[tuple[Any, ...]]
+    index: Index,
+    table: Table,
+    names: Sequence[str],
+    first: int,
+    stop: int,
+    values: Sequence[tuple[Any, ...]],
+    counts: DigestCounts,
 ) -> Iterator[tuple[Any, ...]]:
     at = table.c[_PLACES[table.name]]
     columns = [table.c[name] for name in names]
@@ -100,6 +138,9 @@ def _stored(
     if table.name != digests.name:
         order = (at, *(table.c[name] for name in ("id",) if name in table.c))
         yield from _read(index, columns, lambda query: query.where(inside).order_by(*order))
+        return
+    if counts.exceed(first, stop, len(values)):
+        yield from _read(index, columns, lambda query: query.where(inside))
         return
     # There is no index on the entry: what the facts name is looked up by its key.
     keys = sorted({row[names.index("key")] for row in values})

@@ -13,6 +13,7 @@ from adapters.fsck import open_holdings
 from ledger.errors import StorageError
 from provenance import History, Money
 from provenance.holdings import audit_holdings
+from provenance.index import compare
 from tests.provenance.conftest import Market
 
 
@@ -75,6 +76,25 @@ def test_rows_of_the_index_beyond_the_log_are_found(market: Market) -> None:
     (fault,) = holdings.faults()
     assert (fault.place, fault.altered) == ("provenance_index_digests", False)
     assert "a row of entry #99, the log has" in fault.detail
+
+
+def test_digests_too_many_are_found(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = market.work(b"one")
+    for number in range(3):
+        market.work(b"other %d" % number)
+    place = market.ledger.index.find(bytes.fromhex(work.id)).idx
+    holdings = open_holdings(market.url, published=[market.public])
+    assert list(holdings.faults()) == []
+    add = "INSERT INTO provenance_index_digests (key, digest, idx, kind)"
+    damage(market, f"{add} VALUES (1, x'00', {place}, 'content')")
+    # The same as one that is named, of an entry that does not name it; and one twice
+    damage(market, f"{add} SELECT key, digest, {place + 1}, kind FROM provenance_index_digests WHERE idx = {place + 2}")
+    damage(market, f"{add} SELECT key, digest, idx, kind FROM provenance_index_digests WHERE idx = {place + 3} LIMIT 1")
+    wrong = [place, place + 1, place + 3]
+    assert [fault.place for fault in holdings.faults()] == [f"index of entry #{idx}" for idx in wrong]
+    assert findings(market) == [("index.differs", False)] * 3
+    monkeypatch.setattr(compare, "_MOST_SCANS", 0)  # as where very many were found: of no named key, and not sought
+    assert [fault.place for fault in holdings.faults()] == [f"index of entry #{idx}" for idx in wrong[1:]]
 
 
 def test_a_layout_that_cannot_be_read_is_an_error_of_ours(market: Market) -> None:
