@@ -18,7 +18,7 @@ from provenance.moments import parse_time
 from provenance.questions import Kinship, Listed, Training
 from provenance.report import safe_text
 
-__all__ = ["add_to", "moment"]
+__all__ = ["add_to", "gone", "moment"]
 
 At = Annotated[
     str | None,
@@ -127,6 +127,9 @@ def _shows(noun: str) -> Callable[..., None]:
             f"place     #{entry.idx}, logged at {value['logged_at'] or 'the beginning'}, claimed {entry.claimed_at}",
             f"claim     {entry.strength or 'sealed, erased or unreadable'}",
         ]
+        if forgotten := gone(ledger, event_id):
+            value["forgotten"] = forgotten
+            lines.append(f"gone      {forgotten}")
         if entry.type in {*_WORKS, "model.register", "dataset.snapshot"}:
             _add_work(ledger, event_id, when, value, lines)
         said = ledger.about(event_id, at=when)
@@ -194,5 +197,13 @@ def _personal(ledger: ProvenanceLedger, event: dict[str, Any] | None) -> dict[st
     found = {}
     for name, digest in (event or {"commits": {}})["commits"].items():
         item = ledger.item(bytes.fromhex(digest))
-        found[name] = "erased, or not here" if item is None else str(item.value)
+        found[name] = gone(ledger, digest) or "not here" if item is None else str(item.value)
     return found
+
+
+def gone(ledger: ProvenanceLedger, address: str) -> str:
+    """That something was erased, by which entry, and whether its bytes have left the files; "" where it was not."""
+    found = ledger.forgotten(address)
+    if found is None:
+        return ""
+    return f"erased by #{found.by}, {'scrubbed from the files' if found.scrubbed else 'not yet scrubbed'}"

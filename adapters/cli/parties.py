@@ -9,6 +9,7 @@ import orjson
 import typer
 
 from adapters.cli.market import named
+from adapters.cli.nouns import gone
 from adapters.cli.output import command, help_alone, show
 from adapters.cli.where import AsJson, Where, at_ledger
 from provenance.identity import Mandate, Party, PartyLink
@@ -274,5 +275,5 @@ def _personal(ledger: ProvenanceLedger, party: str) -> dict[str, str]:
     found = {}
     for name, digest in orjson.loads(ledger.event(party))["commits"].items():
         item = ledger.item(bytes.fromhex(digest))
-        found[name] = "erased, or not here" if item is None else str(item.value)
+        found[name] = gone(ledger, digest) or "not here" if item is None else str(item.value)
     return found

@@ -47,8 +47,12 @@ def test_erase_then_scrub(shop: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert said(capsys, "status")["scrub_due"] == 1
     assert "scrub      1 erasures since the last one" in last(capsys, "status")[0]
     assert "□ scrub: 1 erasures since the last one" in last(capsys, "doctor")[0]
+    shown = said(capsys, "party", "show", "user:1", "--disclose")["personal"]["name"]
+    assert shown.startswith("erased by #")
+    assert shown.endswith(", not yet scrubbed")
     done = said(capsys, "scrub")
     assert done["erasure"] > 0
+    assert f"erased by #{done['erasure']}, scrubbed" in last(capsys, "work", "show", "work:1", "--disclose")[0]
     assert done["rewritten"] == ["market.db"]
     assert said(capsys, "status")["scrub_due"] == 0
     assert not any(NAME.encode() in path.read_bytes() for path in shop.rglob("*") if path.is_file())

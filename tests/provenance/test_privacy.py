@@ -147,11 +147,13 @@ def test_no_dictionary_confirms_what_is_erased(market: Market) -> None:
     desk = market.ledger
     address = name_of(market, market.ada)
     desk.erase(address)
+    salt = orjson.loads(desk.event(market.ada))["salt"]  # what is known of it still
     words = ["Ada", *map("".join, islice(product(ascii_lowercase, repeat=3), 10_000))]
     for word in words:
         for guess in (word, word.title()):
             assert sha256(guess.encode()).digest() != address
             assert sha256(dumps({"kind": "name", "value": guess})).digest() != address
+            assert sha256(dumps({"kind": "name", "salt": salt, "value": guess})).digest() != address
 
 
 def test_erased_stays_erased_when_the_market_is_opened_again(market: Market) -> None:
@@ -160,3 +162,23 @@ def test_erased_stays_erased_when_the_market_is_opened_again(market: Market) -> 
     desk = market.reopen()
     assert desk.item(address) is None
     assert desk.erase(address).ticket is None
+
+
+def test_more_than_one_erasure_holds(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Targets and their tombstones fill several events, which are recorded all or none."""
+    monkeypatch.setattr("provenance.desk.privacy._BYTES", 1_000)
+    desk = market.ledger
+    offers = [desk.offer(market.work(bytes([n])), terms="CC0-1.0") for n in range(5)]
+    names = [name_of(market, market.ada), name_of(market, market.bo)]
+    done = desk.erase(*offers, *names)
+    assert done.erased == (*(offer.id for offer in offers), *(name.hex() for name in names))
+    erasures = desk.index.of_type("erasure.execute")
+    assert len(erasures) > 2
+    named = [
+        target for entry in erasures for target in orjson.loads(desk.event(entry.event_id.hex()))["body"]["targets"]
+    ]
+    assert named == list(done.erased)
+    for offer in offers:
+        with pytest.raises(NotFound):
+            desk.event(offer)
+    assert audited(desk, market.public).record == "intact"

@@ -21,7 +21,7 @@ from adapters.objects import Bucket
 from adapters.recover import rebuild_index
 from adapters.sql.subjects import SqlSubjectKeys
 from ledger import Conflict, NotFound, StorageError
-from ledger.errors import MalformedError
+from ledger.errors import MalformedError, Unavailable
 from provenance import ProvenanceLedger
 from provenance.item import Item
 from provenance.queue import Staged
@@ -262,6 +262,44 @@ def test_plain_items_of_before_stay_readable(tmp_path: Path) -> None:
     assert is_wrapped(again._vault.stored.get(other))  # type: ignore[attr-defined]
     assert set(again.erase(subject=bo).erased) > {other.hex()}
     assert again.erase(subject=ada).erased == (address.hex(),)
+
+
+class _Stubborn(SqlSubjectKeys):
+    """A store of keys that goes away when it is to destroy some, before it did or after."""
+
+    away = ""
+
+    def destroy(self, key_ids: Any) -> None:
+        wanted = list(key_ids)
+        if wanted and self.away == "before":
+            msg = "keys: away"
+            raise Unavailable(msg)
+        super().destroy(wanted)
+        if wanted and self.away == "after":
+            msg = "keys: away, and nobody knows whether it was done"
+            raise Unavailable(msg)
+
+
+@pytest.mark.parametrize("away", ["before", "after"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_store_of_keys_that_was_away_is_told_later(tmp_path: Path, away: str, apart: bool) -> None:
+    keys = _Stubborn(f"sqlite:///{tmp_path / 'subjects.db'}", create=True)
+    vault = {"vault": ObjectVault(Bucket.open("memory://"))} if apart else {}
+    shop = Shop(tmp_path / "shop", **{"subject_keys": keys, **vault})
+    name = shop.field(shop.ada, "name")
+    key = shop.stored(name)[1:33]
+    keys.away = away
+    with pytest.raises(Unavailable):
+        shop.ledger.erase(subject=shop.ada)
+    keys.away = ""
+    desk = shop.reopen()
+    desk.publish()
+    assert keys.find([key]) == {}
+    assert desk.item(name) is None
+    with pytest.raises(NotFound):
+        shop.stored(name)
+    assert desk.index.erased([name, key]).keys() == {name, key}
+    assert desk.erase(subject=shop.ada).ticket is None
 
 
 def test_with_a_vault_in_a_bucket(tmp_path: Path) -> None:
