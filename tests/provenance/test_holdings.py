@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from adapters import open_log
+import provenance
+from adapters import open_log, rows
 from adapters.fsck import open_holdings
 from ledger.errors import StorageError
 from provenance import History, Money
+from provenance.events.union import MODELS
 from provenance.holdings import audit_holdings
 from provenance.index import compare
 from tests.provenance.conftest import Market
@@ -104,3 +107,33 @@ def test_a_layout_that_cannot_be_read_is_an_error_of_ours(market: Market) -> Non
         market.reopen()
     with pytest.raises(StorageError, match="layout cannot be read"):
         open_holdings(market.url)
+
+
+def test_every_verb_that_takes_a_name_is_known() -> None:
+    """By its calls: what takes a name makes a `Request` of its own verb, or has another make it."""
+    makers = {"Request": 0, "_about": 2, "_consent": 0, "_change_keys": 0}
+    verbs = set()
+    for path in (Path(provenance.__file__).parent).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if name in makers and len(node.args) > makers[name]:
+                    verb = node.args[makers[name]]
+                    verbs |= {verb.value} if isinstance(verb, ast.Constant) else set()
+
+    assert {"judge", "consent", "withdraw_consent", "takedown", "rotate_keys", "import"} <= verbs
+    assert verbs | {"submit"} == rows._VERBS.keys()
+    for type_ in rows._VERBS.values():
+        assert type_ is None or type_ in MODELS
+
+
+def test_names_given_to_later_verbs(market: Market) -> None:
+    work = market.work(b"one", ref="work:1")
+    opened = market.ledger.dispute(work, tag="improper-usage", evidence="00" * 32, actor=market.bo, ref="dispute:1")
+    market.ledger.judge(opened, "upheld", ref="judged:1")
+    market.ledger.hold(work, ground="legal-claim", ref="hold:1")
+    market.ledger.takedown(work, reason="court-order", ref="down:1")
+    assert [fault.place for fault in open_holdings(market.url, published=[market.public]).faults()] == []
+    damage(market, "UPDATE provenance_refs SET verb = 'hold' WHERE verb = 'judge'")
+    (fault,) = open_holdings(market.url, published=[market.public]).faults()
+    assert "stands for a dispute.judge, want hold.set" in fault.detail
