@@ -112,8 +112,8 @@ def _usable(act: Act, before: Before) -> Iterator[Reason]:
     found = grant_status(grant, before)
     if found.state != "standing":
         yield Reason("grant.standing", f"the grant {grant.hex()} is {found.state}", (act.id, *found.events))
-    if act.issuer != before.market and act.actor.hex() != found.holder:
-        text = f"{act.issuer.hex()} does not hold the grant {grant.hex()}, {found.holder or 'nobody known'} does"
+    if act.actor != before.market and act.actor.hex() != found.holder:
+        text = f"{act.actor.hex()} does not hold the grant {grant.hex()}, {found.holder or 'nobody known'} does"
         yield Reason("grant.holder", text, (act.id, *found.events))
 
 

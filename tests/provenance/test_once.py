@@ -1,4 +1,4 @@
-"""Places that can be taken once: in the market's own transaction, on both databases, and made again when lost."""
+"""Places that can be taken once: in the market's own transaction, on both databases, made again when they are lost."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shops(postgres, tmp_path_factory) -> dict[str, Shop]:
+def shops(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shop]:
     folders = {product: tmp_path_factory.mktemp(product) for product in ("sqlite", "postgresql")}
     return {
         "sqlite": Shop(f"sqlite:///{folders['sqlite'] / 'market.db'}", folders["sqlite"]),
