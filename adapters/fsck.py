@@ -87,6 +87,7 @@ class Holdings:
             _Step("index", _once(self._surplus)),
             _Step("queue", self._rows().queue),
             _Step("names", self._rows().names),
+            _Step("places", self._rows().places),
             _Step("files", _once(self._rows().files)),
         ]
         for number, place in enumerate(self._published):

@@ -12,11 +12,11 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Table, and_, or_
+from sqlalchemy import Column, ColumnElement, Table, and_, or_
 
 from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
-from adapters.sql.tables import files, heads, objects, queue, refs, rows, state
+from adapters.sql.tables import files, heads, objects, once, queue, refs, rows, state
 from ledger.errors import LedgerError, MalformedError, NotFound
 from ledger.fsck import Fault
 from ledger.tile import WIDTH
@@ -27,6 +27,7 @@ from provenance.index import Index
 from provenance.index.compare import find_exactly, sources_exactly
 from provenance.index.exact import read_exactly
 from provenance.item import Item
+from provenance.once import places_of
 from provenance.vault import Vault
 
 __all__ = ["Rows"]
@@ -170,13 +171,27 @@ class Rows:
         columns = ("verb", "ref", "event_id", "fingerprint")
         last = at
         while True:
-            after = () if last is None else (_behind(refs, last[0], last[1]),)
+            after = () if last is None else (_behind(refs.c.verb, refs.c.ref, *last),)
             portion = list(self._read(refs, columns, *after, order=(refs.c.verb, refs.c.ref), most=_PORTION))
             # A name that a disk has changed into what is no text cannot be asked for again.
             told = [[verb, ref] for verb, ref, _, _ in portion if (verb, ref) == (_text(verb), _text(ref))]
             last = told[-1] if told else last
             if portion:
                 yield last, [fault for row in portion for fault in self._name(*row)]
+            if len(portion) < _PORTION or not told:
+                return
+
+    def places(self, at: Any) -> Portions:
+        """Every place that can be taken once is taken by an event that is here, and that says so."""
+        last = at
+        while True:
+            after = () if last is None else (_behind(once.c.rule, once.c.key, last[0], bytes.fromhex(last[1])),)
+            order = (once.c.rule, once.c.key)
+            portion = list(self._read(once, ("rule", "key", "event_id"), *after, order=order, most=_PORTION))
+            told = [[rule, key.hex()] for rule, key, _ in portion if rule == _text(rule)]
+            last = told[-1] if told else last
+            if portion:
+                yield last, [fault for row in portion for fault in self._place(*row)]
             if len(portion) < _PORTION or not told:
                 return
 
@@ -208,6 +223,10 @@ class Rows:
             return
         if items not in {orjson.dumps(texts), json.dumps(texts).encode()}:  # the second as release 0.1.0 wrote it
             yield Fault(place, f"{place}: its items are not written as they were")
+        for rule, key in places_of(type_, value):
+            taken = self._read(once, ("event_id",), once.c.rule == rule, once.c.key == key)
+            if [holder for (holder,) in taken] != [event_id]:
+                yield Fault(place, f"{place}: has not taken its place {rule} {key.hex()}")
         addresses, commits = {sha256(item).hexdigest() for item in held}, set(value["commits"].values())
         # Whoever signs for himself may keep items back; the market's own are all here.
         if not addresses <= commits or (statement is None and addresses != commits):
@@ -226,6 +245,16 @@ class Rows:
                 )
             except LedgerError as error:
                 yield Fault(place, f"{place}: {error}")
+
+    def _place(self, rule: str, key: bytes, event_id: bytes) -> Iterator[Fault]:
+        place = f"place {_text(rule)} {key.hex()}"
+        type_ = self._type(event_id)
+        if type_ is None:
+            yield Fault(place, f"{place}: the event {event_id.hex()} is not in the log and does not wait for it")
+            return
+        event = self._event(event_id)  # of one that is erased nothing tells; one that is missing is said where it is
+        if event is not None and (rule, key) not in places_of(type_, orjson.loads(event)):
+            yield Fault(place, f"{place}: the event {event_id.hex()}, a {type_}, does not take it")
 
     def _name(self, verb: str, ref: str, event_id: bytes, fingerprint: bytes) -> Iterator[Fault]:
         place = f"name {_text(ref)!r} of {_text(verb)}"
@@ -342,8 +371,8 @@ class Rows:
             )
 
 
-def _behind(table: Table, verb: str, ref: str) -> ColumnElement[bool]:
-    return or_(table.c.verb > verb, and_(table.c.verb == verb, table.c.ref > ref))
+def _behind(one: Column[Any], other: Column[Any], first: Any, second: Any) -> ColumnElement[bool]:
+    return or_(one > first, and_(one == first, other > second))
 
 
 def _text(text: str) -> str:

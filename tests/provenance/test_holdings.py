@@ -137,3 +137,24 @@ def test_names_given_to_later_verbs(market: Market) -> None:
     damage(market, "UPDATE provenance_refs SET verb = 'hold' WHERE verb = 'judge'")
     (fault,) = open_holdings(market.url, published=[market.public]).faults()
     assert "stands for a dispute.judge, want hold.set" in fault.detail
+
+
+def test_places_that_are_taken_by_nothing_that_takes_them(market: Market) -> None:
+    work = market.work(b"one")
+    market.ledger.set_status(work, "suspended", reason="complaint")
+    dispute = market.ledger.dispute(work, tag="improper-usage", evidence="00" * 32)
+    with market.engine.begin() as connection:
+        market.ledger.judge(dispute, "upheld", session=connection)
+
+    def faults() -> list[str]:
+        return [fault.place for fault in open_holdings(market.url, published=[market.public]).faults()]
+
+    assert faults() == []
+    damage(market, "UPDATE provenance_once SET key = zeroblob(32) WHERE rule = 'work.status'")
+    assert faults() == [f"place work.status {'00' * 32}"]
+    damage(market, "UPDATE provenance_once SET event_id = zeroblob(32) WHERE rule = 'work.status'")
+    assert faults() == [f"place work.status {'00' * 32}"]
+    damage(market, "DELETE FROM provenance_once")
+    [fault] = open_holdings(market.url, published=[market.public]).faults()
+    assert fault.place.startswith("queue row")
+    assert "has not taken its place dispute.judge" in fault.detail
