@@ -139,8 +139,11 @@ def _is_tagged(work: bytes, before: Before, events: list[str]) -> bool:
 
 
 def _states(parents: Sequence[bytes], before: Before, events: list[str]) -> Iterator[Finding]:
-    """Nothing new is made of a work that is suspended or gone."""
+    """Nothing new is made of a work that is suspended or gone; nothing is known of one that is not understood."""
     for parent in parents:
+        if before.event(parent) is None:
+            events.append(parent.hex())
+            yield Finding("L0.work", "unknown", "the work cannot be read here, or not by this version", parent.hex())
         status = status_of(parent, before)
         if status.state not in {"active", "unknown"}:
             events += status.events
