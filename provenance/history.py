@@ -20,6 +20,7 @@ from ledger.tile import WIDTH
 from provenance.before import Before
 from provenance.erasures import ERASURE, can_be_erased, tombstones_of
 from provenance.events import Unknown, read_event
+from provenance.events.vocabulary import ALWAYS_OPEN
 from provenance.identity import (
     ENDED,
     KeyEvent,
@@ -165,8 +166,8 @@ class History(Asks):
         return self.reading(idx).status
 
     def value_of(self, address: bytes) -> str | None:
-        """Text of a vault item that was disclosed, None otherwise."""
-        data = self.disclosed.get(address)
+        """Text of a vault item that was disclosed, None otherwise, and for one that is erased."""
+        data = None if address in self._named else self.disclosed.get(address)
         if data is None or sha256(data).digest() != address:
             return None
         try:
@@ -384,7 +385,12 @@ class History(Asks):
                 if reading.event is not None:
                     text = f"event #{reading.index} ({said.type}) is erased in the log and still published"
                     self._find(reading.index, "event.not-erased", text, altered=False)
-            elif reading.status != "sealed":
+            elif said.sealed and not said.type.startswith(ALWAYS_OPEN):
+                if reading.event is not None:  # somebody was given it before: nothing of it counts any more
+                    left[reading.index] = facts_left(
+                        event_id=event_id, type=said.type, issuer=said.issuer, tombstone=None
+                    )
+            else:
                 continue
             self._gone.add(event_id)
             self.statuses[reading.status] -= 1

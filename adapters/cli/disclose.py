@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from adapters.cli.market import named
-from adapters.cli.output import ALTERED, CANNOT_CHECK, INTACT, command, progress, show
-from adapters.cli.reader import PolicyFile, read_bytes, read_history
-from adapters.cli.trust import find_log
+from adapters.cli.output import command, show, status_of
+from adapters.cli.reader import Log, PolicyFile, read_history, read_package
+from adapters.cli.trust import find_log, find_place
 from adapters.cli.where import AsJson, Where, at_ledger
-from provenance.disclosure import Counted, Disclosure, ItemVerdict, check_disclosure
+from ledger.policy import Policy
+from provenance.disclosed import Counted, ItemVerdict, check_disclosure, verify_offline
+from provenance.report import safe_text
 
 __all__ = ["add_to"]
 
@@ -68,51 +70,57 @@ def disclose(
 
 def disclosed(
     file: Annotated[Path, typer.Argument(help="a disclosure package")],
-    log: Annotated[str | None, typer.Option("--log", help="where the log is published", metavar="FOLDER|URL")] = None,
+    log: Log = None,
     policy: PolicyFile = None,
+    offline: Annotated[bool, typer.Option("--offline", help="by its proofs and your policy alone")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Check a disclosure package against the published log: every item, and whether it is as complete as it claims."""
-    package = Disclosure.parse(read_bytes(file))
-    client = find_log(log, policy)
-    with progress():
-        history = read_history(client, package.contents)
-    verdicts, counted = check_disclosure(package, history)
-    lines = [f"{_mark(v.word)} #{v.idx:<6} {v.type} {v.field or v.event}: {_word(v)}" for v in verdicts[:_SHOWN]]
-    if len(verdicts) > _SHOWN:
-        lines.append(f"  and {len(verdicts) - _SHOWN} more: --json lists all")
-    lines += [_count_line(each) for each in counted]
-    lines.append(f"next: {command('audit', *([log] if log else []))}")
+    package = read_package(file)
+    if offline:
+        checked = verify_offline(package, Policy.parse(find_place("", policy, package.origin)[1]))
+        next_ = command("disclosed", str(file))
+    else:
+        history = read_history(find_log(log, policy, None if log else package.origin), package.contents)
+        checked = check_disclosure(package, history)
+        next_ = command("audit", *([log] if log else []), "--disclosed", str(file))
+    lines = [f"{package.origin}   made at size {package.size}, {package.claimed_at}"]
+    lines += [_item_line(each) for each in checked.items[:_SHOWN]]
+    if len(checked.items) > _SHOWN:
+        lines.append(f"… and {len(checked.items) - _SHOWN} more: --json lists all")
+    lines += [_count_line(each, offline) for each in checked.claims]
+    lines += [f"Record: {checked.record}", f"next: {next_}"]
     value = {
+        "record": checked.record,
         "origin": package.origin,
         "size": package.size,
-        "items": [verdict._asdict() for verdict in verdicts],
-        "claims": [{**each._asdict(), "complete": each.complete} for each in counted],
+        "claimed_at": package.claimed_at,
+        "items": [each._asdict() for each in checked.items],
+        "claims": [
+            {**each._asdict(), "claim": each.claim._asdict(), "complete": each.complete} for each in checked.claims
+        ],
     }
     show(value, as_json=as_json, text="\n".join(lines))
-    return _status(verdicts, counted)
+    return status_of(checked.record)
 
 
-def _status(verdicts: list[ItemVerdict], counted: list[Counted]) -> int:
-    words: set[Any] = {verdict.word for verdict in verdicts}
-    if "mismatch" in words:
-        return ALTERED
-    return CANNOT_CHECK if "missing" in words or not all(each.complete for each in counted) else INTACT
+def _item_line(each: ItemVerdict) -> str:
+    mark = {"disclosed": "✔", "sealed": "◐", "erased": "◐", "mismatch": "✕"}.get(each.word, "?")
+    word = each.word if each.erased_by is None else f"{each.word} by #{each.erased_by}"
+    place = "" if each.idx is None else f"#{each.idx} "
+    detail = f" ({safe_text(each.detail, limit=200)})" if each.detail else ""
+    return f"{mark} {place}{each.type} {safe_text(each.field or each.event, limit=80)}: {word}{detail}"
 
 
-def _mark(word: str) -> str:
-    return {"disclosed": "✔", "sealed": "◐", "erased": "◐", "missing": "?", "mismatch": "✕"}[word]
-
-
-def _word(verdict: ItemVerdict) -> str:
-    return verdict.word if verdict.erased_by is None else f"{verdict.word} by #{verdict.erased_by}"
-
-
-def _count_line(each: Counted) -> str:
+def _count_line(each: Counted, offline: bool) -> str:
     claim = each.claim
-    text = f"every {', '.join(claim.types)} from #{claim.start} to #{claim.stop}: {each.entries} in the log"
-    text += f", {each.disclosed} disclosed, {each.erased} erased"
+    text = f"every {', '.join(claim.types)} from #{claim.start} to #{claim.stop}"
+    if offline:
+        return f"? {text}: cannot check without the log"
+    counted = f"{each.disclosed} disclosed, {each.erased} erased"
     if each.complete:
-        return f"✔ complete  {text}"
+        return f"✔ complete    {text}: {each.entries} in the log, {counted}"
+    if each.complete is None:
+        return f"? {text}: {counted}; the rest is not yet published"
     lacking = ", ".join(f"#{index}" for index in each.lacking[:5])
-    return f"? incomplete  {text}, lacking {lacking}{' …' if len(each.lacking) > 5 else ''}"
+    return f"? incomplete  {text}: {counted}, lacking {lacking}{' …' if len(each.lacking) > 5 else ''}"

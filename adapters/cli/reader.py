@@ -27,6 +27,7 @@ from ledger.policy import Policy
 from provenance.audit import Audit
 from provenance.audit import audit as run_audit
 from provenance.content import read_manifest
+from provenance.disclosure import Disclosure
 from provenance.history import History
 from provenance.holdings import audit_holdings
 from provenance.proofs import write_proof
@@ -37,11 +38,12 @@ from provenance.verdict import Verdict
 from provenance.verify import verify as run_verify
 from provenance.verify import verify_work
 
-__all__ = ["Log", "PolicyFile", "add_to", "read_bytes", "read_history"]
+__all__ = ["Log", "PolicyFile", "add_to", "read_history", "read_package"]
 
 Log = Annotated[str | None, typer.Option("--log", help="where the log is published", metavar="FOLDER|URL")]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="whose signatures you accept")]
 Anchors = Annotated[Path | None, typer.Option("--anchors", help="certificates (PEM) you trust to sign manifests")]
+Disclosed = Annotated[Path | None, typer.Option("--disclosed", help="a disclosure package that you were given")]
 Html = Annotated[Path | None, typer.Option("--html", help="write the page here")]
 
 _SHOWN = 20
@@ -70,11 +72,12 @@ def verify(
     log: Log = None,
     policy: PolicyFile = None,
     anchors: Anchors = None,
+    disclosed: Disclosed = None,
     html: Html = None,
     as_json: AsJson = False,
 ) -> int:
     """Verify a file: manifest, log, terms and credits, each apart."""
-    return _answer(_verdict(file, log, policy, anchors), html, as_json)
+    return _answer(_verdict(file, log, policy, anchors, disclosed), html, as_json)
 
 
 def trace(
@@ -82,15 +85,16 @@ def trace(
     log: Log = None,
     policy: PolicyFile = None,
     anchors: Anchors = None,
+    disclosed: Disclosed = None,
     html: Html = None,
     as_json: AsJson = False,
 ) -> int:
     """Show what a work was made from, and what from it; `--html` draws it."""
     path = Path(work)
     if _is_event_id(work) and not path.exists():
-        verdict = verify_work(work, read_history(find_log(log, policy)))
+        verdict = verify_work(work, read_history(find_log(log, policy), _given(disclosed)))
         return _answer(_with_next(verdict, work, log, policy), html, as_json)
-    return _answer(_verdict(path, log, policy, anchors), html, as_json)
+    return _answer(_verdict(path, log, policy, anchors, disclosed), html, as_json)
 
 
 def proof(
@@ -160,20 +164,26 @@ def audit(
     since: Annotated[Path | None, typer.Option("--since", help="checkpoint of an earlier audit")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="keep the checkpoint here for the next audit")] = None,
     rules: Annotated[bool, typer.Option("--rules", help="judge every event by the rules between events, too")] = False,
+    disclosed: Disclosed = None,
     *,
     where: Where | None,
     as_json: AsJson = False,
 ) -> int:
     """Check every tile, entry, statement, signer and event of a log.
 
-    An operator who gives --db also has vault and index compared with the log.
+    What a disclosure package holds is checked with it. An operator who gives --db also has vault and index compared
+    with the log.
     """
     client = find_log(location, policy)
     old = None if since is None else _earlier(since, client.policy)
     ledger = where.open(signs=False) if where else None
     vault = ledger.disclosures() if ledger else {}
+    given = vault if disclosed is None else _given(disclosed)
+    if disclosed is not None and ledger is not None:
+        msg = "--disclosed, --db: want one of them; an operator's vault has all of it"
+        raise typer.BadParameter(msg)
     with progress() as bars:
-        report = run_audit(client, since=old, disclosed=vault, rules=rules, progress=bars)
+        report = run_audit(client, since=old, disclosed=given, rules=rules, progress=bars)
     if ledger is not None:
         held = audit_holdings(report.history, vault=vault, index=ledger.index)
         report = dataclasses.replace(report, findings=(*report.findings, *held))
@@ -204,11 +214,11 @@ def export(
     return INTACT
 
 
-def _verdict(file: Path, log: str | None, policy: Path | None, anchors: Path | None) -> Verdict:
+def _verdict(file: Path, log: str | None, policy: Path | None, anchors: Path | None, disclosed: Path | None) -> Verdict:
     pem = _certificates(anchors) if anchors else None
     manifest = read_manifest(file, anchors=pem)
     origin = manifest.reference[0] if manifest is not None and manifest.reference and log is None else None
-    history = read_history(find_log(log, policy, origin))
+    history = read_history(find_log(log, policy, origin), _given(disclosed))
     with progress() as bars:
         verdict = run_verify(file, history, anchors=pem, progress=lambda done, total: bars("file", done, total))
     return _with_next(verdict, str(file), log, policy)
@@ -233,6 +243,10 @@ def read_history(client: Client, disclosed: Mapping[bytes, bytes] | None = None)
         return History.read(
             client, disclosed=disclosed or {}, progress=lambda done, total: bars("entries", done, total)
         )
+
+
+def _given(package: Path | None) -> Mapping[bytes, bytes]:
+    return {} if package is None else read_package(package).contents
 
 
 def _answer(verdict: Verdict, html: Path | None, as_json: bool) -> int:
@@ -282,7 +296,7 @@ def _audit_text(report: Audit) -> str:
 
 def _earlier(path: Path, policy: Policy) -> Checkpoint:
     """The checkpoint that an earlier audit kept; a file that is none is wrong use, no finding about the log."""
-    data = read_bytes(path)
+    data = _bytes(path)
     try:
         Note.parse(data)
     except MalformedError as error:
@@ -292,7 +306,7 @@ def _earlier(path: Path, policy: Policy) -> Checkpoint:
 
 
 def _certificates(path: Path) -> str:
-    data = read_bytes(path)
+    data = _bytes(path)
     try:
         load_pem_x509_certificates(data)
     except ValueError as error:
@@ -301,8 +315,17 @@ def _certificates(path: Path) -> str:
     return data.decode("ascii", "replace")
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file that the user named. Raises `NotFound`."""
+def read_package(path: Path) -> Disclosure:
+    """A disclosure package that the user named. Raises `NotFound`, `MalformedError`."""
+    try:
+        with path.open("rb") as file:
+            return Disclosure.read(file)
+    except OSError as error:
+        msg = f"{path}: {error.strerror}"
+        raise NotFound(msg) from error
+
+
+def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

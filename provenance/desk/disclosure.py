@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
 import orjson
 
 from ledger.errors import NotFound
 from provenance.desk.base import Desk
-from provenance.disclosure import Claim, Disclosure, packed
+from provenance.disclosure import Claim, Disclosed, Disclosure, pack
 from provenance.drafts import Named
+from provenance.identity import key_events
+from provenance.index import Entry, Index
+from provenance.moments import format_time
 from provenance.staging import Request
 
 __all__ = ["DisclosureVerbs"]
@@ -31,43 +34,72 @@ class DisclosureVerbs(Desk):
     ) -> Disclosure:
         """A package of every event of these types at `[start, stop)`, which it claims to be complete for, and others.
 
-        `fields` are the personal fields that go along, by name; none by default. What is erased never does. That it was
-        made is recorded (`export.made`, by its digest and counts, not for whom), so that an erasure can say that copies
-        are out there. Write `bytes(package)` to a file. Raises `NotFound` for an event that is not published.
+        `fields` are the personal fields that go along, by name; none by default. What is erased never does. `stop` is
+        by default the size of the log. The registration and keys of whoever signed go along. That it was made is
+        recorded (`export.made`, by its digest and how much is in it, not for whom), so that an erasure can say that
+        copies are out there. Write `bytes(package)` to a file.
+
+        Raises `NotFound` for one of `events` that is not published, erased or not readable here. An event of `types`
+        that cannot be read here is left out, and lacking when somebody checks.
         """
         self.publish()
         checkpoint = self.log.checkpoint
-        end = checkpoint.size if stop is None else min(stop, checkpoint.size)
         index = self.index
-        claims = [Claim(tuple(types), start, end)] if types else []
-        chosen = [entry for entry in index.of_type(*types, start=start) if entry.idx < end] if types else []
-        for named in events:
-            entry = index.find(bytes.fromhex(str(named)))
-            if entry is None:
-                msg = f"event {named}: not in the log"
-                raise NotFound(msg)
-            chosen.append(entry)
-        gone = index.erased(entry.event_id for entry in chosen)
-        here = {entry.idx: entry for entry in chosen if entry.event_id not in gone}
-        read: list[tuple[int, bytes, bytes, bytes]] = []
+        end = checkpoint.size if stop is None else min(stop, checkpoint.size)
+        claims = [Claim(tuple(types), min(start, end), end)] if types else []
+        chosen = {entry.idx: entry for claim in claims for entry in index.of_type(*types, start=start)}
+        chosen = {idx: entry for idx, entry in chosen.items() if idx < end}
+        gone = index.erased(entry.event_id for entry in chosen.values())
+        chosen = {idx: entry for idx, entry in chosen.items() if entry.event_id not in gone}
+        chosen |= self._named(events, index)
+        chosen |= _signers(chosen, index)
+        made: list[Disclosed] = []
         items: list[bytes] = []
-        for idx, entry in sorted(here.items()):
+        for idx, entry in sorted(chosen.items()):
             receipt = self.receipt(entry.event_id.hex())
-            if receipt.event is None:
-                continue  # lost, or erased a moment ago: the package is then incomplete, and says so when it is checked
-            read.append((idx, receipt.event, receipt.entry, bytes(receipt.proof)))
-            items += self._items(receipt.event, fields)
-        package = packed(self.origin, checkpoint.size, claims, read, items)
-        counts: dict[str, int] = {}
-        for entry in here.values():
-            counts[entry.type] = counts.get(entry.type, 0) + 1
-        body = {"bundle": sha256(bytes(package)).hexdigest(), "counts": counts or {"none": 0}}
-        draft = self.draft("export.made", body=body, personal={"ref": ref})
-        self._record(Request("disclose", [draft], ref), None)
+            if receipt.event is not None:
+                made.append(Disclosed(idx, receipt.event, receipt.entry, bytes(receipt.proof)))
+                items += self._items(receipt.event, fields)
+        package = pack(checkpoint.signed, format_time(self._clock()), claims, made, items)
+        counts = {"disclosure": 1, "events": len(made), **({"items": len(items)} if items else {})}
+        body = {"bundle": sha256(bytes(package)).hexdigest(), "counts": counts}
+        self._record(Request("disclose", [self.draft("export.made", body=body, personal={"ref": ref})], ref), None)
         return package
+
+    def _named(self, events: Sequence[Named], index: Index) -> dict[int, Entry]:
+        found: dict[int, Entry] = {}
+        for named in events:
+            event_id = bytes.fromhex(str(named))
+            self.event(named)
+            entry = index.find(event_id)
+            if entry is None or event_id in index.erased([event_id]):
+                msg = f"event {named}: {'not in the log' if entry is None else 'erased'}"
+                raise NotFound(msg)
+            found[entry.idx] = entry
+        return found
 
     def _items(self, event: bytes, fields: Sequence[str]) -> Iterator[bytes]:
         for name, address in orjson.loads(event)["commits"].items():
             item = self.item(bytes.fromhex(address)) if name in fields else None
             if item is not None:
                 yield bytes(item)
+
+
+def _signers(chosen: Mapping[int, Entry], index: Index) -> dict[int, Entry]:
+    """The registrations of whoever signed these entries, with each change of their keys before the last of them."""
+    last = max(chosen, default=-1)
+    found: dict[int, Entry] = {}
+    seen: set[bytes] = set()
+    ahead = list(chosen)
+    while ahead:
+        party = index.issuer_of(ahead.pop())
+        if party is None or party in seen:
+            continue
+        seen.add(party)
+        registered = index.find(party)
+        more = [*([] if registered is None else [registered.idx]), *(idx for idx, _ in key_events(party, index))]
+        for entry in filter(None, map(index.entry, more)):
+            if entry.idx <= last and entry.idx not in found:
+                found[entry.idx] = entry
+                ahead.append(entry.idx)
+    return found
