@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from prov.model import ProvDocument
 
-from ledger import NotFound
+from ledger import NotFound, VerificationError
 from provenance import MissingExtra
 from provenance.desk.data import Input
 from provenance.export import ProvExport, export_prov
 from tests.provenance.conftest import Market
+from tests.provenance.test_identity_ledger import Signer
 
 URL = {"scheme": "url", "id": "https://example.org/a#b"}
 
@@ -183,6 +184,40 @@ def test_a_mandate_that_ended_and_a_newer_snapshot(market: Market, story: dict[s
     assert (name(newer.id.hex()), name(story["data"])) in derived(value)
 
 
+def test_who_signed_for_another(market: Market) -> None:
+    desk, agency = market.ledger, Signer(market)
+    granted = desk.mandate(market.ada, agent=agency.id, actions=["work.create"], until=market.clock.now.replace(hour=9))
+    work = agency.submit(agency.work(actor=market.ada.id))
+    value = read(export_prov(desk.before(), work=work.id))
+    (acted,) = value["actedOnBehalfOf"].values()
+    assert (acted["prov:delegate"], acted["prov:responsible"]) == (name(agency.id), name(market.ada))
+    assert acted["ledger:said_by"]["$"] == name(work)
+    whole = read(export_prov(desk.before()))
+    said = [each for each in whole["actedOnBehalfOf"].values() if each["ledger:said_by"]["$"] == name(granted)]
+    assert [each["ledger:until"]["$"][:16] for each in said if "ledger:action" in each] == ["2026-11-23T09:00"]
+
+
+def test_a_document_that_reads_back_as_another_is_not_given_out(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ProvDocument, "deserialize", lambda *_, **__: ProvDocument())
+    with pytest.raises(VerificationError, match="another document"):
+        export_prov(market.ledger.before())
+
+
+def test_training_on_what_is_outside(market: Market) -> None:
+    desk = market.ledger
+    model = desk.register_model(version="1", creators=[market.bo])
+    training = desk.train(model, inputs=[Input(URL, basis="none")], method="pretrain", rights="unknown")
+    value = read(export_prov(desk.before(), work=model.id))
+    (used,) = value["used"].values()
+    assert used["prov:activity"] == name(training)
+    assert value["entity"][used["prov:entity"]] == {"ledger:outside": "url:https://example.org/a#b"}
+    assert used["ledger:basis"] == "none"
+    associated = pairs(value, "wasAssociatedWith", "activity", "agent")
+    assert associated == {(name(training), name(desk.market.hex()))}
+
+
 def test_what_is_not_there(market: Market) -> None:
     before = market.ledger.before()
     with pytest.raises(NotFound, match="not in the log"):
@@ -203,3 +238,17 @@ def test_progress_ends_at_the_end(market: Market, story: dict[str, Any]) -> None
     seen: list[tuple[int, int]] = []
     export_prov(market.ledger.before(), progress=lambda done, total: seen.append((done, total)))
     assert seen == [(market.ledger.index.size, market.ledger.index.size)]
+
+
+def test_whatever_an_outside_id_holds_it_keeps_a_name_of_its_own(market: Market) -> None:
+    """Each is one entity, the same after reading back: `prov` gives some of these characters a meaning."""
+    ids = [f"{chr(code)}a{chr(code)}" for code in range(0x21, 0x7F) if chr(code) != "@"] + [
+        "%41a",
+        "Aa",
+        "a#" + "ab" * 32,
+    ]
+    market.ledger.snapshot(description="ab" * 32, parents=[{"scheme": "url", "id": each} for each in ids])
+    value = read(export_prov(market.ledger.before()))
+    outside = {each["ledger:outside"] for each in value["entity"].values() if "ledger:outside" in each}
+    assert outside == {f"url:{each}" for each in ids}
+    assert len(value["wasDerivedFrom"]) == len(ids)
