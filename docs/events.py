@@ -205,7 +205,8 @@ def _places(type_: str) -> Iterator[str]:
         first = f", and one first event for each `{role}`" if role else ""
         if type_ == "consent.record":
             first = ", and one first event for each `subject` with each `controller`"
-        yield f"`{family}`, one event behind each `prev`{first}"
+        chained = "prev" in MODELS[type_].roles
+        yield f"`{family}`, " + (f"one event behind each `prev`{first}" if chained else f"one event for each `{role}`")
     if type_ in ONCE:
         name, keys = ONCE[type_]
         role = inspect.getclosurevars(keys).nonlocals.get("role")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ledger.checkpoint import Checkpoint
@@ -10,6 +10,7 @@ from ledger.client import Client
 from ledger.fsck import fsck
 from provenance.history import Finding, History, ItemStatus
 from provenance.judging import against_rules
+from provenance.linter import lint
 from provenance.verdict import Record
 
 __all__ = ["Audit", "audit"]
@@ -28,6 +29,7 @@ class Audit:
     findings: tuple[Finding, ...]
     against_rules: tuple[Finding, ...]  # logged, intact, and of no effect: see `provenance.judging`
     history: History
+    personal: tuple[Finding, ...] = ()  # intact, and looks as if it should be in the vault: see `provenance.linter`
 
     @property
     def record(self) -> Record:
@@ -50,13 +52,23 @@ def audit(
     Trusts the log's policy and nothing else. `disclosed` are sealed events and vault items by SHA-256 that the auditor
     was given. Raises `TileMismatch`, `MalformedError`, `NotFound` at the first byte that is not the log's own, `Fork`
     or `Rollback` against what was seen before; what was logged against the rules of one event is listed in the result,
-    with `rules` also what breaks those between events, each judged as of its place: some queries for each event.
+    with `rules` also what breaks those between events, each judged as of its place, and what looks personal: some
+    queries for each event.
     """
     checkpoint = log.latest(since=since)
     fsck(log, checkpoint, progress=_named(progress, "tiles"))
     history = History.read(log, disclosed=disclosed, progress=_named(progress, "events"))
     broken = tuple(against_rules(history, progress=_named(progress, "rules"))) if rules else ()
-    return Audit(checkpoint, history.index.counts(), history.statuses, tuple(history.findings), broken, history)
+    personal = tuple(_personal(history)) if rules else ()
+    counts, statuses = history.index.counts(), history.statuses
+    return Audit(checkpoint, counts, statuses, tuple(history.findings), broken, history, personal)
+
+
+def _personal(history: History) -> Iterator[Finding]:
+    """What looks personal in the events that can be read; what was logged is a fact, so none of it is altered."""
+    for reading in history.readings(0, history.log.checkpoint.size):
+        for reason in lint(reading.event or b""):
+            yield Finding(reading.index, reason.rule, f"event #{reading.index}: {reason.sentence}", altered=False)
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:

@@ -2,7 +2,7 @@
 
 The types of events that this version knows have no place for most of it. What it does not know, and words that happen
 to be somebody's, are looked at here: e-mail and IP addresses, numbers like phone numbers, names, free text, characters
-that do not show, and digests of short texts without a salt, which a dictionary finds.
+that do not show or look like others, and digests of short texts without a salt, which a dictionary finds.
 """
 
 from __future__ import annotations
@@ -10,86 +10,123 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from ipaddress import ip_address
 from itertools import product
-from string import ascii_lowercase, digits
-from typing import Any
+from string import ascii_letters, digits
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import orjson
 
+from ledger.errors import MalformedError
+from provenance.canonical import MAX_DEPTH
 from provenance.errors import Reason
 from provenance.item import Item
 
 __all__ = ["lint"]
 
-_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,190}\.[^\s@.]{2,}")
+_MOST_WORDS = 3  # more of them are a sentence
+_LONGEST = 200  # characters of what has spaces
+_ENVELOPE = frozenset({"v", "kind", "type", "ledger", "actor", "strength", "claimed_at", "salt"})
+_OPERATORS = frozenset({"AND", "OR", "WITH"})  # of a license expression: MIT OR Zlib
+_PROGRAM = ("work.manifest", "body.tool.name")  # a program's name may look like a person's
+_TABLE = ("vocab.adopt", "body.table")  # a standard's own words for its terms
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_/-]{0,62}", re.ASCII)  # one word of a vocabulary: nothing to be found in it
+_HEX = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
+_EMAIL = re.compile(r"[\w.%+'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,}")
 _LIKE_ADDRESS = re.compile(
     r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\.?[0-9])"
     r"|(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f.]*"
 )
-_PHONE = re.compile(r"(?<![\w.])\+[0-9][0-9 ()/-]{6,18}[0-9](?![\w])")
+_PHONE = re.compile(
+    r"(?<![\w.])(?:\+[0-9][0-9 ()/-]{6,18}[0-9]|(?:\([0-9]{2,5}\) ?|0[0-9]{2,4} )[0-9]{3,4}[ -]?[0-9]{3,5})(?!\w)"
+    r"|\btel:[0-9]"
+)
 _NAME = re.compile(r"(?:[A-ZÀ-Þ][A-Za-zÀ-ÿ'’-]{1,30} ){1,3}[A-ZÀ-Þ][A-Za-zÀ-ÿ'’-]{1,30}")
-_HEX = re.compile(r"[0-9a-f]{64}")
-_TEXT_WORDS = 6
-_LONGEST = 200
-# Fields of the envelope and of bodies that say nothing of a person, or that their own types look at closely.
-_KEYS_LEFT_OUT = frozenset({"salt", "actor", "id", "event", "claimed_at", "ledger", "kind", "type"})
-_PRODUCTS = frozenset({"tool", "name"})  # names of programs may look like those of people
+_WORD = re.compile(r"\w+")
+_HIDDEN = frozenset({"Cf", "Cc", "Co", "Cs", "Cn"})
+
+
+class _Seen(NamedTuple):
+    """What an event is looked at with: its type, and the digests of texts that go with it."""
+
+    type: str
+    guesses: frozenset[str]
 
 
 def lint(event: bytes, items: Iterable[bytes] = ()) -> tuple[Reason, ...]:
     """Everything in an event that looks personal, each with its place; `items` are the vault items that go with it.
 
     Rules `G5.email`, `G5.ip`, `G5.phone`, `G5.name`, `G5.text`, `G5.unicode`, `G5.digest`. A finding is a suspicion: it
-    says what it saw and where, never the value. Bytes that are no JSON give none: others refuse them.
+    says what it saw and where, never the value. Bytes that are no JSON object give none: others refuse them.
     """
     try:
         value = orjson.loads(event)
     except orjson.JSONDecodeError:
         return ()
-    if not isinstance(value, dict):
-        return ()
-    guesses = _guesses(value, items)
-    found = [reason for part in ("body", "refs") for reason in _look(value.get(part), part, guesses)]
-    known = {"v", "kind", "type", "ledger", "actor", "strength", "claimed_at", "salt", "body", "refs", "commits"}
-    found += [reason for part in value.keys() - known for reason in _look(value[part], part, guesses)]
+    if not isinstance(value, dict) or str(value.get("type")).startswith("log."):
+        return ()  # what the log says of itself, nobody else can say
+    seen = _Seen(str(value.get("type")), _guesses(value, items))
+    found: list[Reason] = []
+    for name, inner in value.items():
+        if name in _ENVELOPE:
+            continue
+        if name == "commits" and isinstance(inner, dict):
+            found += (reason for field in inner for reason in _text(field, "a name in commits", "", seen))
+            continue
+        place = name if name in {"body", "refs"} else "a field of the event"
+        found += _text(name, "a name in the event", "", seen)
+        found += _look(inner, place, "", seen, 1)
     return tuple(dict.fromkeys(found))
 
 
-def _look(value: Any, place: str, guesses: frozenset[str], key: str = "") -> Iterator[Reason]:
-    if isinstance(value, dict):
+def _look(value: Any, place: str, key: str, seen: _Seen, depth: int) -> Iterator[Reason]:
+    if isinstance(value, str):
+        yield from _text(value, place, key, seen)
+    elif depth > MAX_DEPTH:
+        return  # no event is so deep
+    elif isinstance(value, dict):
         for name, inner in value.items():
-            yield from _look(inner, f"{place}.{name}"[:200], guesses, name)
+            yield from _text(name, f"a name in {place}", "", seen)
+            shown = name if _PLAIN.fullmatch(name) else "…"  # a place is told, never what is personal in it
+            yield from _look(inner, f"{place}.{shown}"[:200], name, seen, depth + 1)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _look(inner, f"{place}.{number}"[:200], guesses, key)
-    elif isinstance(value, str) and value:
-        yield from _text(value, place, guesses, key)
+            yield from _look(inner, f"{place}.{number}"[:200], key, seen, depth + 1)
 
 
-def _text(text: str, place: str, guesses: frozenset[str], key: str) -> Iterator[Reason]:
+def _text(text: str, place: str, key: str, seen: _Seen) -> Iterator[Reason]:
+    if _PLAIN.fullmatch(text) or not text:
+        return
     if _HEX.fullmatch(text):
-        if text in guesses:
+        digest = text.lower()
+        if digest in seen.guesses or digest in _short():
             yield Reason("G5.digest", f"{place}: the digest of a short text without a salt, which a dictionary finds")
         return
-    if key in _KEYS_LEFT_OUT and " " not in text and "@" not in text:
-        return
-    if _EMAIL.search(text):
+    plain = unicodedata.normalize("NFKC", unquote(text) if "%" in text else text)
+    if "@" in plain and _EMAIL.search(plain):
         yield Reason("G5.email", f"{place}: looks like an e-mail address; it goes to the vault")
-    if any(_is_address(found[0]) for found in _LIKE_ADDRESS.finditer(text)) and key != "version":
+    if key != "version" and any(_is_address(found[0]) for found in _LIKE_ADDRESS.finditer(plain)):
         yield Reason("G5.ip", f"{place}: looks like an IP address; it goes to the vault")
-    if _PHONE.search(text):
+    if _PHONE.search(plain):
         yield Reason("G5.phone", f"{place}: looks like a phone number; it goes to the vault")
-    if any(unicodedata.category(char) in {"Cf", "Cc", "Co", "Cs"} for char in text) or not unicodedata.is_normalized(
-        "NFC", text
-    ):
-        yield Reason("G5.unicode", f"{place}: characters that do not show, or not in NFC")
-    if key not in _PRODUCTS and _NAME.fullmatch(text):
+    if _has_tricks(text):
+        yield Reason("G5.unicode", f"{place}: characters that do not show or look like others, or not in NFC")
+    if (seen.type, place) == _PROGRAM or (seen.type == _TABLE[0] and f"{place}.".startswith(f"{_TABLE[1]}.")):
+        return
+    words = text.split()
+    if _OPERATORS.intersection(words) and len(words) % 2 and _OPERATORS.issuperset(words[1::2]):
+        return
+    if _NAME.fullmatch(text):
         yield Reason("G5.name", f"{place}: looks like a person's name; it goes to the vault")
-    if len(text.split()) >= _TEXT_WORDS or (len(text) > _LONGEST and " " in text):
+    if len(words) > _MOST_WORDS or (len(text) > _LONGEST and len(words) > 1):
         yield Reason("G5.text", f"{place}: free text; it goes to the vault")
+    elif not text.isascii() and key != "log" and any(char.isalpha() for char in text if not char.isascii()):
+        yield Reason("G5.text", f"{place}: letters that no word of a vocabulary has; free text goes to the vault")
 
 
 def _is_address(text: str) -> bool:
@@ -100,32 +137,52 @@ def _is_address(text: str) -> bool:
     return True
 
 
+def _has_tricks(text: str) -> bool:
+    if text.isascii():
+        return any(char < " " or char == "\x7f" for char in text)
+    if any(unicodedata.category(char) in _HIDDEN for char in text) or not unicodedata.is_normalized("NFC", text):
+        return True
+    return any(len({_script(char) for char in word if char.isalpha()}) > 1 for word in _WORD.findall(text))
+
+
+def _script(char: str) -> str:
+    """Latin, Greek or Cyrillic, whose letters look like each other; "" for all others."""
+    script = unicodedata.name(char, "").partition(" ")[0]
+    return script if script in {"LATIN", "GREEK", "CYRILLIC"} else ""
+
+
 def _guesses(event: dict[str, Any], items: Iterable[bytes]) -> frozenset[str]:
-    """Digests that somebody would try: of every text that goes with it, however it is written, and of short ones."""
+    """Digests that somebody would try: of every text that goes with the event, however it is written."""
     texts: set[str] = set()
     for raw in items:
-        value = Item.parse(raw).value
-        if isinstance(value, str):
-            texts |= {value, value.strip(), value.lower(), value.casefold(), value.upper(), value.title()}
-    texts |= {text for text in _strings(event.get("body")) if len(text) < 64}
-    return _short() | {sha256(text.encode()).hexdigest() for text in texts}
+        with suppress(MalformedError):
+            for text in _strings(Item.parse(raw).value, 1):
+                stripped = text.strip()
+                texts |= {text, stripped, text.lower(), stripped.lower(), stripped.casefold()}
+                texts |= {stripped.upper(), stripped.title(), "".join(stripped.split())}
+    texts.update(text for text in _strings(event.get("body"), 1) if len(text) < 64)
+    return frozenset(sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts)
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+    elif type(value) is int:
+        yield str(value)
+    elif depth > MAX_DEPTH:
+        return
     elif isinstance(value, dict):
         for inner in value.values():
-            yield from _strings(inner)
+            yield from _strings(inner, depth + 1)
     elif isinstance(value, list):
         for inner in value:
-            yield from _strings(inner)
+            yield from _strings(inner, depth + 1)
 
 
 @cache
 def _short() -> frozenset[str]:
     """Digests of the numbers below 100,000 and of texts of up to two letters: made once, on first use."""
-    letters = ascii_lowercase + ascii_lowercase.upper() + digits
+    letters = ascii_letters + digits
     texts = [str(number) for number in range(100_000)]
     texts += ["".join(pair) for length in (1, 2) for pair in product(letters, repeat=length)]
     return frozenset(sha256(text.encode()).hexdigest() for text in texts)

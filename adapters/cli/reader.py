@@ -273,6 +273,7 @@ def _audit_value(report: Audit) -> dict[str, Any]:
         "events": dict(report.statuses),
         "findings": [dataclasses.asdict(finding) for finding in report.findings],
         "against_rules": [dataclasses.asdict(finding) for finding in report.against_rules],
+        "personal": [dataclasses.asdict(finding) for finding in report.personal],
     }
 
 
@@ -290,6 +291,9 @@ def _audit_text(report: Audit) -> str:
     lines += [f"· #{f.index} {f.rule}: {f.detail}" for f in report.against_rules[:_SHOWN]]
     if report.against_rules:
         lines.append(f"{len(report.against_rules)} broken rules: those events are in the log, and count for nothing")
+    lines += [f"· #{f.index} {f.rule}: {f.detail}" for f in report.personal[:_SHOWN]]
+    if report.personal:
+        lines.append(f"{len(report.personal)} values that look personal: they belong in the vault")
     lines.append(f"Record: {report.record}")
     return "\n".join(lines)
 

@@ -52,7 +52,7 @@ class WorkAlias(Event):
 
     `relation` is `same-bits` or `re-encode`; `size` in bytes. Maps to PROV alternateOf. For example::
 
-        {"body": {"digests": {"sha-256": "4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce"},
+        {"body": {"digests": {"sha-256": "4cacd03d2c9f71632ac13b56e2ce41e413199d5a56732bfb8b0e9dfa6ba58631"},
                   "media_type": "image/webp",
                   "relation": "re-encode",
                   "size": 310772},
@@ -81,7 +81,7 @@ class WorkVersion(Event):
     `size` in bytes; `source_type` and `human_contribution` are those of the work where they are not said. Maps to PROV
     specializationOf. For example::
 
-        {"body": {"digests": {"sha-256": "4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a"},
+        {"body": {"digests": {"sha-256": "cafb2ee54daa5aff67516c9e1fa6026f03ede9ed747717e9385a385d6afbe0f0"},
                   "human_contribution": "full",
                   "media_type": "image/jpeg",
                   "relation": "crop",

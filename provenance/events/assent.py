@@ -23,7 +23,7 @@ class AssentAnswer(Event):
     to PIL derivativesApproval, and to the second signature of any contract. For example::
 
         {"body": {"answer": "yes"},
-         "refs": [{"role": "of", "id": "ef2d127de37b942baad06145e54b0c619a1f22327b2ebbcfbec78f5564afe39d"}],
+         "refs": [{"role": "of", "id": "daa52aac1bac84aa8af2d2348ffb717341fd2bbe66eb728c2e8ccc6c73110aa5"}],
          "actor": "67586e98fad27da0b9968bc039a1ef34c939b9b8e523a8bef89d478608c5ecf6", "strength": "self"}
     """
 

@@ -39,10 +39,10 @@ class AttestIssue(Event):
     rests on. Maps to Verifiable Credentials 2.0, Open Badges 3.0. For example::
 
         {"body": {"claim": "fairly-trained",
-                  "credential": "ef2d127de37b942baad06145e54b0c619a1f22327b2ebbcfbec78f5564afe39d",
+                  "credential": "daa52aac1bac84aa8af2d2348ffb717341fd2bbe66eb728c2e8ccc6c73110aa5",
                   "expires": "2027-11-23T00:00:00Z"},
-         "refs": [{"role": "subject", "id": "4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a"},
-                  {"role": "evidence", "id": "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d"}],
+         "refs": [{"role": "subject", "id": "cafb2ee54daa5aff67516c9e1fa6026f03ede9ed747717e9385a385d6afbe0f0"},
+                  {"role": "evidence", "id": "4e9d90e6c509617481420bdaa2721f8e8030c0bacbecb524841c2101766b52ba"}],
          "strength": "attested"}
     """
 
@@ -66,7 +66,7 @@ class AttestRevoke(Event):
     For example::
 
     {"body": {"reason": "evidence-withdrawn"},
-     "refs": [{"role": "attestation", "id": "7902699be42c8a8e46fbbb4501726517e86b22c56a189f7625a6da49081b2451"}]}
+     "refs": [{"role": "attestation", "id": "2738a9e2bad1f43e6948f53df7b259a186c10e3c9a5e5bfe6f82bb0ed7e9788a"}]}
     """
 
     signed_by = "who gave it"
@@ -96,9 +96,9 @@ class ConformanceResult(Event):
 
         {"body": {"failed": 0,
                   "passed": 214,
-                  "results_digest": "2c624232cdd221771294dfbb310aca000a0df6ac8b66b696d90ef06fdefb64a3",
+                  "results_digest": "072c2f7ec5d63ef3efcc04ba68a070c85be2e09535840a171ba0da86647651e8",
                   "suite": "storage",
-                  "suite_digest": "19581e27de7ced00ff1ce50b2047e7a567c76b1cbaebabe5ef03f7c3017bb5b7",
+                  "suite_digest": "289d92b74eca780ce01bd3a293fe6d4da35a316b5fa2484f1917e05ed16317c5",
                   "version": "1.4.0"}}
     """
 

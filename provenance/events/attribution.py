@@ -90,7 +90,7 @@ class AttributionAnswer(Event):
     For example::
 
     {"body": {"answer": "accept"},
-     "refs": [{"role": "claim", "id": "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"}]}
+     "refs": [{"role": "claim", "id": "7410ae377be77e11e85835839e0661e9ae8fceca8d1927a91ff7763c01a5647e"}]}
     """
 
     signed_by = "the side of the child, or the market"

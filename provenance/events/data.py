@@ -52,8 +52,8 @@ class DatasetSnapshot(Event):
 
         {"body": {"license": "CC-BY-4.0",
                   "members": 120000,
-                  "root": "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d",
-                  "selection": "2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6"},
+                  "root": "4e9d90e6c509617481420bdaa2721f8e8030c0bacbecb524841c2101766b52ba",
+                  "selection": "af80bff37cdc65acd7719cae07a7ef9aad9b829b201221c6066937d6726ca4ab"},
          "refs": [{"role": "creator", "as": "curator",
                    "id": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"},
                   {"role": "parent", "relation": "composed", "id": {"scheme": "huggingface", "id": "common-pile/v1"}}],
@@ -93,8 +93,8 @@ class ModelRegister(Event):
     somebody attests it. Personal: `title`, `ref`. Maps to SPDX AIPackage, PROV Entity. For example::
 
         {"body": {"capabilities": ["text-to-image"],
-                  "card_digest": "252f10c83610ebca1a059c0bae8255eba2f95be4d1d7bcfa89d7248a82d9f111",
-                  "digests": {"sha-256": "cd0aa9856147b6c5b4ff2b7dfee5da20aa38253099ef1b4a64aced233c9afe29"},
+                  "card_digest": "5ea3660f6a8b984cc3eab4104498eedcd874afc3d4a34f09fbc8d8cb8da82104",
+                  "digests": {"sha-256": "3fe1c37b6efdbdc95c0ab370b71e6faad5071619eceea38a551a2d6e141d3da8"},
                   "license": "LicenseRef-scancode-bigscience-open-rail-m",
                   "limits": ["no-text-in-images"],
                   "use_restrictions": ["no-biometric-identification"],
@@ -151,10 +151,10 @@ class ModelTrain(Event):
                   "exception": "cdsm-4",
                   "method": "finetune",
                   "rights": "exception-claimed"},
-         "refs": [{"role": "model", "id": "4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a"},
+         "refs": [{"role": "model", "id": "cafb2ee54daa5aff67516c9e1fa6026f03ede9ed747717e9385a385d6afbe0f0"},
                   {"role": "base", "id": {"scheme": "huggingface", "id": "dunes/base-7b"}},
                   {"role": "input", "purpose": "train", "basis": "exception", "verdict": "claimed",
-                   "id": "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d"}]}
+                   "id": "4e9d90e6c509617481420bdaa2721f8e8030c0bacbecb524841c2101766b52ba"}]}
     """
 
     signed_by = "who trained it, or the market"
@@ -201,7 +201,7 @@ class GenerationRun(Event):
     Personal: `parameters`, `prompt`, `ref`. Maps to an OpenLineage run, PROV Activity. For example::
 
         {"body": {"state": "complete"},
-         "refs": [{"role": "model", "id": "4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a"},
+         "refs": [{"role": "model", "id": "cafb2ee54daa5aff67516c9e1fa6026f03ede9ed747717e9385a385d6afbe0f0"},
                   {"role": "output", "id": "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"}],
          "personal": {"prompt": "dunes at night, long exposure"}}
     """

@@ -22,7 +22,7 @@ class DisputeOpen(Event):
     `evidence` is the SHA-256 of what shows it, on which no other dispute rests. Maps to disputes of Story. For
     example::
 
-        {"body": {"evidence": "4fc82b26aecb47d2868c4efbe3581732a3e7cbcc6c2efb32062c08170a05eeb8",
+        {"body": {"evidence": "e160e86ecb571cb0703b47969f37d9942648529a68113ec29c5332c83b3b76e6",
                   "tag": "improper-registration"},
          "refs": [{"role": "target", "id": "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"}]}
     """
@@ -47,8 +47,8 @@ class DisputeJudge(Event):
     `evidence` is the SHA-256 of the judgment's text. For example::
 
         {"body": {"decision": "upheld",
-                  "evidence": "6b51d431df5d7f141cbececcf79edf3dd861c3b4069f0b11661a3eefacbba918"},
-         "refs": [{"role": "dispute", "id": "3fdba35f04dc8c462986c992bcf875546257113072a909c162f7e470e581e278"}],
+                  "evidence": "556221e2997d645f1014158691812837a86109140cfcaf1558e8e34150f9d197"},
+         "refs": [{"role": "dispute", "id": "1253299ab79057f6900d6444b05109a863f77b0db7190c2d0fa7c366e9da85d9"}],
          "strength": "adjudicated"}
     """
 
@@ -68,7 +68,7 @@ class DisputeResolve(Event):
     For example::
 
     {"body": {"reason": "settled"},
-     "refs": [{"role": "dispute", "id": "3fdba35f04dc8c462986c992bcf875546257113072a909c162f7e470e581e278"}]}
+     "refs": [{"role": "dispute", "id": "1253299ab79057f6900d6444b05109a863f77b0db7190c2d0fa7c366e9da85d9"}]}
     """
 
     signed_by = "who opened it, or the market for a custodial party"
@@ -87,7 +87,7 @@ class DisputeCancel(Event):
     For example::
 
     {"body": {"reason": "mistaken"},
-     "refs": [{"role": "dispute", "id": "3fdba35f04dc8c462986c992bcf875546257113072a909c162f7e470e581e278"}]}
+     "refs": [{"role": "dispute", "id": "1253299ab79057f6900d6444b05109a863f77b0db7190c2d0fa7c366e9da85d9"}]}
     """
 
     signed_by = "who opened it, or the market for a custodial party"
@@ -109,8 +109,8 @@ class DisputeAppeal(Event):
 
     For example::
 
-    {"body": {"evidence": "e629fa6598d732768f7c726b4b621285f9c3b85303900aa912017db7617d8bdb"},
-     "refs": [{"role": "dispute", "id": "3fdba35f04dc8c462986c992bcf875546257113072a909c162f7e470e581e278"}]}
+    {"body": {"evidence": "480e76a4515e269d7e861b90815b546b0fa4f66b077fc8302209ef567c141b0c"},
+     "refs": [{"role": "dispute", "id": "1253299ab79057f6900d6444b05109a863f77b0db7190c2d0fa7c366e9da85d9"}]}
     """
 
     signed_by = "either side"

@@ -148,7 +148,7 @@ class HoldRelease(Event):
     For example::
 
     {"body": {"reason": "case-closed"},
-     "refs": [{"role": "hold", "id": "2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6"}]}
+     "refs": [{"role": "hold", "id": "af80bff37cdc65acd7719cae07a7ef9aad9b829b201221c6066937d6726ca4ab"}]}
     """
 
     signed_by = "the market, whose vault it is"

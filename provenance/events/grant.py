@@ -18,7 +18,7 @@ class GrantTransfer(Event):
     `prev` is the transfer before. Maps to the transfer of a Story license token. For example::
 
         {"body": {},
-         "refs": [{"role": "grant", "id": "d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35"},
+         "refs": [{"role": "grant", "id": "960a0ad62ce6a1a1eef05a11407dcb67c751a93f78850f4f9a0046850710b44a"},
                   {"role": "to", "id": "67586e98fad27da0b9968bc039a1ef34c939b9b8e523a8bef89d478608c5ecf6"}]}
     """
 
@@ -48,7 +48,7 @@ class GrantConsume(Event):
     Maps to burning a Story license token. For example::
 
         {"body": {"number": 1},
-         "refs": [{"role": "grant", "id": "d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35"},
+         "refs": [{"role": "grant", "id": "960a0ad62ce6a1a1eef05a11407dcb67c751a93f78850f4f9a0046850710b44a"},
                   {"role": "child", "id": "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"}]}
     """
 
@@ -68,7 +68,7 @@ class GrantRevoke(Event):
     For example::
 
         {"body": {"reason": "payment-failed"},
-         "refs": [{"role": "grant", "id": "d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35"}]}
+         "refs": [{"role": "grant", "id": "960a0ad62ce6a1a1eef05a11407dcb67c751a93f78850f4f9a0046850710b44a"}]}
     """
 
     signed_by = "who issued it, an owner of the work, or the market"

@@ -75,7 +75,7 @@ class MandateRevoke(Event):
     For example::
 
     {"body": {"reason": "contract-ended"},
-     "refs": [{"role": "mandate", "id": "18ac3e7343f016890c510e93f935261169d9e3f565436429830faf0934f4f8e4"}],
+     "refs": [{"role": "mandate", "id": "2d6241f6e9dfb71785ff419e2611bf78ce44da9d758bc80abfa39160d38ea94f"}],
      "actor": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a", "strength": "self"}
     """
 

@@ -40,7 +40,7 @@ class RevenueReport(Event):
                   "deductions": [{"amount": "1900", "kind": "vat"}],
                   "from": "2026-10-01T00:00:00Z",
                   "gross": "11900",
-                  "source": "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9",
+                  "source": "24426a5064f1004efa62f1e2c75783d23eafa9c2f7d0912b7ad29b7e20a121be",
                   "source_key": "shop-1",
                   "to": "2026-11-01T00:00:00Z"},
          "refs": [{"role": "work", "id": "dbc1b4c900ffe48d575b5da5c638040125f65db0fe3e24494b76ea986457d986"}]}
@@ -92,10 +92,10 @@ class SettlementCompute(Event):
         {"body": {"algorithm": "lap-1",
                   "currency": "EUR",
                   "input": "10000",
-                  "root": "7902699be42c8a8e46fbbb4501726517e86b22c56a189f7625a6da49081b2451",
+                  "root": "2738a9e2bad1f43e6948f53df7b259a186c10e3c9a5e5bfe6f82bb0ed7e9788a",
                   "size": 90112,
                   "undistributed": "1"},
-         "refs": [{"role": "revenue", "id": "e7f6c011776e8db7cd330b54174fd76f7d0216b612387a5ffcfb81e6f0919683"},
+         "refs": [{"role": "revenue", "id": "ad828b18010474a93cee600525dbab3a8ba1f5aa60379a6ed1202cebcf35196e"},
                   {"role": "payee", "amount": "9499",
                    "id": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"},
                   {"role": "payee", "amount": "500",
@@ -131,7 +131,7 @@ class PayoutConfirm(Event):
     Personal: `payment` (the bank's own reference), `ref`. Maps to Open Payments, references of ISO 20022. For example::
 
         {"body": {"amount": "9499", "currency": "EUR"},
-         "refs": [{"role": "settlement", "id": "8527a891e224136950ff32ca212b45bc93f69fbb801c3b1ebedac52775f99e61"},
+         "refs": [{"role": "settlement", "id": "daab3ed795d0ded273dca4764cec723d893a5883f1d491b0d18825952dfbd140"},
                   {"role": "payee", "id": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"}],
          "personal": {"payment": "NTRF 2026-11-24 7731"}}
     """

@@ -192,7 +192,7 @@ class PartyUnlink(Event):
     For example::
 
     {"body": {"reason": "account-closed"},
-     "refs": [{"role": "link", "id": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"}],
+     "refs": [{"role": "link", "id": "b1951e47e2a9819b88edbccbd895c44bfdfdfa9b6a67ec179be8af675a0aedb8"}],
      "actor": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a", "strength": "self"}
     """
 

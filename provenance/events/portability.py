@@ -23,7 +23,7 @@ class ExportMade(Event):
 
     `bundle` is the SHA-256 of its manifest. Maps to data portability under article 20 of the GDPR. For example::
 
-        {"body": {"bundle": "f5ca38f748a1d6eaf726b8a42fb575c3c71f1864a8143301782de13da2d9202b",
+        {"body": {"bundle": "aabaf5d9de91e613b43ef952b6ba8261167350fdd0d26bcb274f07b2be767e19",
                   "counts": {"events": 812, "items": 1630, "works": 97}},
          "refs": [{"role": "subject", "id": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"}]}
     """
@@ -53,7 +53,7 @@ class ImportAccepted(Event):
     `bundle` is its SHA-256, `source` what it is, in one word. Maps to import reports of the Data Transfer Project. For
     example::
 
-        {"body": {"bundle": "f5ca38f748a1d6eaf726b8a42fb575c3c71f1864a8143301782de13da2d9202b",
+        {"body": {"bundle": "aabaf5d9de91e613b43ef952b6ba8261167350fdd0d26bcb274f07b2be767e19",
                   "counts": {"datasets": {"accepted": 1790, "degraded": 12, "duplicate": 3, "rejected": 1}},
                   "source": "data-provenance"}}
     """

@@ -39,7 +39,7 @@ class ReservationDeclare(Event):
     declaration that this one replaces. Maps to AIPREF, CAWG training and data mining, TDMRep, RSL, and to article 4(3)
     of the CDSM directive. For example::
 
-        {"body": {"raw": "559aead08264d5795d3909718cdd05abd49572e84fe55590eef31a88a08fdffd",
+        {"body": {"raw": "06b49d06653e027fa96af064e0d1af8bbd0e61db61938eccdd7cb2a087a2de17",
                   "selector": {"kind": "work"},
                   "source": "cawg-1.1",
                   "statements": {"mining": "allow", "train": "disallow", "train_generative": "constrained"},

@@ -134,7 +134,7 @@ class TermsPublish(Event):
                               "derivatives": {"allowed": true, "attribution": true},
                               "distribute": true,
                               "reproduce": true},
-                  "text_digest": "559aead08264d5795d3909718cdd05abd49572e84fe55590eef31a88a08fdffd"}}
+                  "text_digest": "06b49d06653e027fa96af064e0d1af8bbd0e61db61938eccdd7cb2a087a2de17"}}
     """
 
     signed_by = "who wrote the terms"

@@ -83,7 +83,7 @@ class SplitTransfer(Event):
          "refs": [{"role": "work", "id": "dbc1b4c900ffe48d575b5da5c638040125f65db0fe3e24494b76ea986457d986"},
                   {"role": "from", "id": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"},
                   {"role": "to", "id": "67586e98fad27da0b9968bc039a1ef34c939b9b8e523a8bef89d478608c5ecf6"},
-                  {"role": "prev", "id": "b17ef6d19c7a5b1ee83b907c595526dcb1eb06db8227d650d5dda0a9f4ce8cd9"}]}
+                  {"role": "prev", "id": "870e528f41f6b4ef687fafb620844fe9e17ac6e1d804693f9de23216c4b93ddb"}]}
     """
 
     signed_by = "the giver, or the market; giver and taker by assent where they did not sign"

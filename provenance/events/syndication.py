@@ -80,7 +80,7 @@ class SyndicateWithdraw(Event):
     For example::
 
     {"body": {"reason": "window-closed"},
-     "refs": [{"role": "placement", "id": "4a44dc15364204a80fe80e9039455cc1608281820fe2b24f1e5233ade6af1dd5"}]}
+     "refs": [{"role": "placement", "id": "83aab0796533925626d17ba3fef096165e92a852542b1ee50137fc6b99bc3909"}]}
     """
 
     signed_by = "who placed it"

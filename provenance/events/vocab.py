@@ -66,7 +66,7 @@ class VocabRetire(Event):
     For example::
 
     {"body": {"version": "07", "vocabulary": "aipref"},
-     "refs": [{"role": "adoption", "id": "4ec9599fc203d176a301536c2e091a19bc852759b255bd6818810a42c5fed14a"}]}
+     "refs": [{"role": "adoption", "id": "300a8e60c1b0824876d3a56f62da8b2815ace57e8b22b104d35376de47798fdf"}]}
     """
 
     signed_by = "the market"

@@ -51,9 +51,9 @@ def _no_cycle(act: Act, before: Before) -> Iterator[Reason]:
 
 
 def _amended_by(act: Act, before: Before) -> Iterator[Reason]:
-    """`derive.amend.cause`: what was judged names the judgment, what was found out comes from the child's side.
+    """`derive.amend.cause`, `derive.amend.actor`: either the child's side found it out, or a judgment about it says so.
 
-    `derive.amend.actor`: what follows from a judgment says the market that judged, or whom it gave a mandate to.
+    Then the judgment is named, and the market that judged says it, or whom it gave a mandate to.
     """
     if act.body["cause"] != "judged":
         yield from may_act(act, before)
@@ -81,7 +81,7 @@ def _upheld_about(judgment: bytes, before: Before) -> Iterator[bytes]:
 
 
 def _replaces(act: Act, before: Before) -> Iterator[Reason]:
-    """`reservation.declare.prev`: what somebody declared is replaced by them or the side of the work, for the same."""
+    """`reservation.declare.prev`: one about the same is replaced. `reservation.declare.actor`: by its own side."""
     prev, work = act.ref("prev"), act.ref("work")
     event = None if prev is None else before.event(prev, "reservation.declare")
     if prev is None or event is None:
