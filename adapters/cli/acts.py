@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from adapters.cli.market import named, recorded
+from adapters.cli.market import digest_given, named, recorded
 from adapters.cli.nouns import At, moment
 from adapters.cli.output import command, help_alone, show
 from adapters.cli.where import AsJson, Where, at_ledger
-from provenance.content import digest_file
 from provenance.report import safe_text
 
 __all__ = ["add_to"]
@@ -118,7 +116,7 @@ def open_(
     ticket = ledger.dispute(
         named(ledger, target),
         tag=tag,
-        evidence=_digest(evidence),
+        evidence=digest_given(evidence),
         actor=None if party is None else named(ledger, party, _PARTY),
         ref=ref,
     )
@@ -151,7 +149,7 @@ def appeal(
     """Appeal a judgment."""
     ledger = where.open()
     whom = None if party is None else named(ledger, party, _PARTY)
-    ticket = ledger.appeal(named(ledger, dispute, _DISPUTE), evidence=_digest(evidence), actor=whom, ref=ref)
+    ticket = ledger.appeal(named(ledger, dispute, _DISPUTE), evidence=digest_given(evidence), actor=whom, ref=ref)
     recorded(ledger, ticket, as_json, command("dispute", "judge", ticket.id, "dismissed", *where.options))
 
 
@@ -197,10 +195,3 @@ def disputes(at: At = None, *, where: Where, as_json: AsJson = False) -> None:
     ]
     next_ = command("dispute", "judge", found.rows[0].id if found.rows else "DISPUTE", "upheld", *where.options)
     show(value, as_json=as_json, text="\n".join([*(lines or ["no dispute is open"]), f"next: {next_}"]))
-
-
-def _digest(evidence: str) -> str:
-    """A digest as it was given, or that of the file that was named."""
-    if len(evidence) == 64 and all(c in "0123456789abcdef" for c in evidence):
-        return evidence
-    return digest_file(Path(evidence))[0]

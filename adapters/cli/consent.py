@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from adapters.cli.market import named, recorded
+from adapters.cli.market import digest_given, named, recorded
 from adapters.cli.nouns import At, moment
 from adapters.cli.output import INTACT, command, help_alone, show
 from adapters.cli.where import AsJson, Where, at_ledger
-from provenance.content import digest_file
 
 __all__ = ["add_to"]
 
@@ -52,7 +50,7 @@ def record(
         named(ledger, subject, _PARTY),
         controller=named(ledger, controller, _PARTY),
         purposes=purpose,
-        notice=_digest(notice),
+        notice=digest_given(notice),
         state=state,
         basis=basis,
         ref=ref,
@@ -76,7 +74,7 @@ def withdraw(
         named(ledger, subject, _PARTY),
         controller=named(ledger, controller, _PARTY),
         purposes=purpose,
-        notice=_digest(notice),
+        notice=digest_given(notice),
         ref=ref,
     )
     recorded(ledger, ticket, as_json, command("consent", "receipt", ticket.id, *where.options))
@@ -114,9 +112,3 @@ def receipt(
     ticket = named(ledger, consent, ("consent", "withdraw_consent"))
     show(ledger.consent_receipt(ticket), as_json=True, text="")
     return INTACT
-
-
-def _digest(notice: str) -> str:
-    if len(notice) == 64 and all(c in "0123456789abcdef" for c in notice):
-        return notice
-    return digest_file(Path(notice))[0]

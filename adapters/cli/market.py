@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,11 +18,13 @@ from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.connect import create, database_url, keys_folder
 from ledger.errors import MalformedError, NotFound
 from ledger.note import SigningKey
+from provenance.content import digest_file
 from provenance.drafts import Money
 from provenance.ledger import ProvenanceLedger
+from provenance.moments import parse_time
 from provenance.ticket import Ticket
 
-__all__ = ["add_to", "named", "recorded"]
+__all__ = ["add_to", "digest_given", "named", "recorded", "until_given"]
 
 Kind = Literal["person", "org", "market", "software", "model-provider", "collective"]
 Ref = Annotated[str | None, typer.Option("--ref", help="your own name for it, such as order:7731")]
@@ -220,12 +223,30 @@ def publish(*, where: Where, as_json: AsJson = False) -> None:
 
 def named(ledger: ProvenanceLedger, name: str, verbs: Sequence[str] = ()) -> Ticket | str:
     """What a user calls by an event id, or by the ref it was given with one of these verbs."""
-    if len(name) == 64 and all(c in "0123456789abcdef" for c in name):
+    if _is_hex(name):
         return name
     for verb in verbs:
         with suppress(NotFound):
             return ledger.find(name, verb=verb)
     return ledger.find(name)
+
+
+def digest_given(text: str) -> str:
+    """A SHA-256 as it was given, or that of the file that was named."""
+    return text if _is_hex(text) else digest_file(Path(text))[0]
+
+
+def _is_hex(text: str) -> bool:
+    return len(text) == 64 and all(c in "0123456789abcdef" for c in text)
+
+
+def until_given(text: str | None) -> datetime | None:
+    """The time that `--until` says, in UTC with whole seconds."""
+    try:
+        return None if text is None else parse_time(text)
+    except ValueError as error:
+        msg = f"--until {text}: want UTC with whole seconds, such as 2027-01-31T00:00:00Z"
+        raise typer.BadParameter(msg) from error
 
 
 def recorded(ledger: ProvenanceLedger, ticket: Ticket, as_json: bool, next_: str, *more: str) -> None:

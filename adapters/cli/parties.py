@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
 import typer
 
-from adapters.cli.market import named
+from adapters.cli.market import named, recorded, until_given
 from adapters.cli.nouns import gone
 from adapters.cli.output import command, help_alone, show
 from adapters.cli.where import AsJson, Where, at_ledger
 from provenance.identity import Mandate, Party, PartyLink
 from provenance.ledger import ProvenanceLedger
-from provenance.moments import parse_time
 from provenance.report import safe_text
-from provenance.ticket import Ticket
 
 __all__ = ["add_to"]
 
@@ -136,10 +133,11 @@ def grant(
         agent=named(ledger, agent, _PARTY),
         actions=action,
         works=[named(ledger, one, ("create", "derive")) for one in work or ()],
-        until=_time(until),
+        until=until_given(until),
         ref=ref,
     )
-    _recorded(ledger, ticket, as_json, command("mandate", "revoke", ticket.id, *where.options), "to end it: ")
+    ending = command("mandate", "revoke", ticket.id, *where.options)
+    recorded(ledger, ticket, as_json, f"to end it: {ending}")
 
 
 def revoke(
@@ -153,7 +151,7 @@ def revoke(
     """End a mandate: what the agent says from then on is refused."""
     ledger = where.open()
     ticket = ledger.revoke_mandate(named(ledger, mandate, ("mandate",)), reason=reason, ref=ref)
-    _recorded(ledger, ticket, as_json, command("status", *where.options))
+    recorded(ledger, ticket, as_json, command("status", *where.options))
 
 
 def mandates(
@@ -177,25 +175,6 @@ def mandates(
     ]
     next_ = command("party", "show", who, *where.options)
     show(value, as_json=as_json, text="\n".join([*(lines or ["no mandates"]), f"next: {next_}"]))
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return None if text is None else parse_time(text)
-    except ValueError as error:
-        msg = f"--until {text}: want UTC with whole seconds, such as 2027-01-31T00:00:00Z"
-        raise typer.BadParameter(msg) from error
-
-
-def _recorded(ledger: ProvenanceLedger, ticket: Ticket, as_json: bool, next_: str, why: str = "") -> None:
-    index = ledger.receipt(ticket).index
-    value = {"event": ticket.id, "type": ticket.type, "ref": ticket.ref, "index": index}
-    lines = (
-        f"{ticket.type} {ticket.id}",
-        f"#{index} published at size {ledger.log.checkpoint.size}",
-        f"next: {why}{next_}",
-    )
-    show(value, as_json=as_json, text="\n".join(lines))
 
 
 def _party_value(party: Party) -> dict[str, Any]:

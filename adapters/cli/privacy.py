@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from adapters.cli.market import named, recorded
+from adapters.cli.market import named, recorded, until_given
 from adapters.cli.output import command, help_alone, show, working
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.scrub import scrub
 from provenance.ledger import ProvenanceLedger
-from provenance.moments import parse_time
 from provenance.ticket import Ticket
 
 __all__ = ["add_to"]
@@ -108,7 +106,7 @@ def hold_(
 ) -> None:
     """Set a hold."""
     ledger = where.open()
-    ticket = ledger.hold(*_named(ledger, targets), ground=ground, until=_time(until), ref=ref)
+    ticket = ledger.hold(*_named(ledger, targets), ground=ground, until=until_given(until), ref=ref)
     recorded(ledger, ticket, as_json, command("hold", "release", ticket.id, *where.options))
 
 
@@ -136,11 +134,3 @@ def list_(*, where: Where, as_json: AsJson = False) -> None:
 
 def _named(ledger: ProvenanceLedger, targets: list[str]) -> list[Ticket | str]:
     return [named(ledger, target) for target in targets]
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return None if text is None else parse_time(text)
-    except ValueError as error:
-        msg = f"--until {text}: want UTC with whole seconds, such as 2036-12-31T00:00:00Z"
-        raise typer.BadParameter(msg) from error
