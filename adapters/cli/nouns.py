@@ -18,7 +18,7 @@ from provenance.moments import parse_time
 from provenance.questions import Kinship, Listed, Training
 from provenance.report import safe_text
 
-__all__ = ["add_to", "gone", "moment"]
+__all__ = ["add_to", "moment", "personal_of"]
 
 At = Annotated[
     str | None,
@@ -127,7 +127,7 @@ def _shows(noun: str) -> Callable[..., None]:
             f"place     #{entry.idx}, logged at {value['logged_at'] or 'the beginning'}, claimed {entry.claimed_at}",
             f"claim     {entry.strength or 'sealed, erased or unreadable'}",
         ]
-        if forgotten := gone(ledger, event_id):
+        if forgotten := _gone(ledger, event_id):
             value["forgotten"] = forgotten
             lines.append(f"gone      {forgotten}")
         if entry.type in {*_WORKS, "model.register", "dataset.snapshot"}:
@@ -138,7 +138,7 @@ def _shows(noun: str) -> Callable[..., None]:
         if len(said) > _SHOWN:
             lines.append(f"          and {len(said) - _SHOWN} more: --json lists all")
         if disclose:
-            value["personal"] = _personal(ledger, value["event"])
+            value["personal"] = personal_of(ledger, value["event"])
             lines += [f"{name:<9} {safe_text(text, limit=200)}" for name, text in value["personal"].items()]
         lines.append(f"next: {command('proof', event_id, *where.reading)}")
         show(value, as_json=as_json, text="\n".join(lines))
@@ -192,16 +192,16 @@ def _event(ledger: ProvenanceLedger, event_id: str) -> dict[str, Any] | None:
     return value
 
 
-def _personal(ledger: ProvenanceLedger, event: dict[str, Any] | None) -> dict[str, str]:
+def personal_of(ledger: ProvenanceLedger, event: dict[str, Any] | None) -> dict[str, str]:
     """What the vault holds of an event, by name; what is not there any more says so."""
     found = {}
     for name, digest in (event or {"commits": {}})["commits"].items():
         item = ledger.item(bytes.fromhex(digest))
-        found[name] = gone(ledger, digest) or "not here" if item is None else str(item.value)
+        found[name] = _gone(ledger, digest) or "not here" if item is None else str(item.value)
     return found
 
 
-def gone(ledger: ProvenanceLedger, address: str) -> str:
+def _gone(ledger: ProvenanceLedger, address: str) -> str:
     """That something was erased, by which entry, and whether its bytes have left the files; "" where it was not."""
     found = ledger.forgotten(address)
     if found is None:

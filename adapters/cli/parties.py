@@ -8,11 +8,10 @@ import orjson
 import typer
 
 from adapters.cli.market import named, recorded, until_given
-from adapters.cli.nouns import gone
+from adapters.cli.nouns import personal_of
 from adapters.cli.output import command, help_alone, show
 from adapters.cli.where import AsJson, Where, at_ledger
 from provenance.identity import Mandate, Party, PartyLink
-from provenance.ledger import ProvenanceLedger
 from provenance.report import safe_text
 
 __all__ = ["add_to"]
@@ -89,7 +88,7 @@ def show_(
     granted = ledger.mandates_of(who, at=at)
     held = ledger.mandates_of(agent=who, at=at)
     links = ledger.links_of(who, at=at)
-    personal = _personal(ledger, who) if disclose else {}
+    personal = personal_of(ledger, orjson.loads(ledger.event(who))) if disclose else {}
     value = {
         **_party_value(found),
         "keys": _spans(found),
@@ -247,12 +246,3 @@ def _mandate_text(mandate: Mandate) -> str:
 
 def _link_value(link: PartyLink) -> dict[str, Any]:
     return {**link._asdict(), "event_id": link.event_id.hex()}
-
-
-def _personal(ledger: ProvenanceLedger, party: str) -> dict[str, str]:
-    """What the vault holds of a party, by name; what is not there any more says so."""
-    found = {}
-    for name, digest in orjson.loads(ledger.event(party))["commits"].items():
-        item = ledger.item(bytes.fromhex(digest))
-        found[name] = gone(ledger, digest) or "not here" if item is None else str(item.value)
-    return found
