@@ -10,7 +10,7 @@ from typing import Any
 
 from adapters.connect import Clock
 from adapters.files import Directory
-from adapters.keys import load_secret
+from adapters.keys import Keys, load_secret, market_signer
 from adapters.sql.errors import storage_errors
 from adapters.sql.index import SqlIndex
 from adapters.sql.notes import SqlNotes
@@ -20,12 +20,12 @@ from adapters.sql.vault import SqlVault
 from adapters.sql.version import check_version
 from ledger.errors import NotFound, StorageError
 from ledger.log import Log
-from ledger.note import SigningKey, VerifierKey
+from ledger.note import Signer, VerifierKey
 from ledger.rounds import Rounds
 from ledger.storage import Checkpoints, Objects
 from ledger.stored import Stored
 from provenance.index import IndexStore
-from provenance.keys import PartyKey
+from provenance.keys import RemotePartyKey
 from provenance.ledger import ProvenanceLedger
 from provenance.scrubs import Scrubbed
 from provenance.sequencer import Signers
@@ -173,7 +173,7 @@ class Parts:
         SqlNotes(self.store).save(_LAYOUT, json.dumps(value).encode())
 
 
-def open_log_of(parts: Parts, key: SigningKey | VerifierKey, *, target: Objects | None) -> Log:
+def open_log_of(parts: Parts, key: Signer | VerifierKey, *, target: Objects | None) -> Log:
     """Open the log in its storage, in whatever way it is laid out."""
     return Log.open(
         parts.tiles,
@@ -183,9 +183,9 @@ def open_log_of(parts: Parts, key: SigningKey | VerifierKey, *, target: Objects 
     )
 
 
-def signers_of(keys: Mapping[str, str], key: SigningKey) -> Signers:
+def signers_of(keys: Keys, key: Signer) -> Signers:
     """The keys that sign statements."""
-    return Signers(PartyKey.from_seed(key.seed), PartyKey.parse(load_secret(keys["market"])))
+    return Signers(RemotePartyKey.of(key), market_signer(keys))
 
 
 def _parsed(found: bytes, name: str) -> dict[str, Any]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from adapters.assemble import Parts
 from adapters.connect import Clock
-from adapters.keys import save_secret
-from ledger.errors import Conflict, StorageError
+from adapters.keys import Keys, claim_uri, log_signer, market_signer, save_secret
+from ledger.errors import Conflict, StorageError, UnknownKey
 from ledger.log import Log
-from ledger.note import SigningKey
+from ledger.note import Signer, SigningKey, shown
 from ledger.policy import Policy
 from ledger.storage import Objects, Row
 from provenance.content import make_development_credential
 from provenance.events import LEAF_RULE, VOCABULARIES, VOCABULARY_DIGESTS, Draft, new_event
-from provenance.keys import PartyKey
+from provenance.keys import PartyKey, PartySigner, RemotePartyKey
 from provenance.ledger import ProvenanceLedger
 from provenance.moments import format_time
 from provenance.queue import Staged
@@ -43,7 +42,7 @@ def begin(
     *,
     origin: str,
     publish: Objects | None,
-    keys: Mapping[str, str],
+    keys: Keys,
     market_name: str | None,
     clock: Clock,
 ) -> ProvenanceLedger:
@@ -52,10 +51,8 @@ def begin(
     if there:
         msg = f"{parts.store.name}: there is a ledger named {there[0]} in it; connect to it instead"
         raise Conflict(msg)
-    key = SigningKey.generate(origin)
-    market_key = PartyKey.generate()
-    _save(keys, log=str(key), market=str(market_key), claim=str(make_development_credential(origin)))
-    log_party = PartyKey.from_seed(key.seed)
+    key, market_key = _keys(keys, origin)
+    log_party = RemotePartyKey.of(key)
     now = format_time(clock())
     genesis = new_event(
         "log.genesis",
@@ -92,21 +89,32 @@ def begin(
         target.replace("market.policy", str(Policy.of(key.verifier)).encode())
     log.publish()
     # The index follows by itself.
-    return parts.ledger(log, signers=Signers(log_party, market_key), claim=keys.get("claim"), clock=clock)
+    return parts.ledger(log, signers=Signers(log_party, market_key), claim=claim_uri(keys), clock=clock)
 
 
-def _save(keys: Mapping[str, str], **secrets: str) -> None:
-    for name, text in secrets.items():
-        scheme, _, path = keys[name].partition(":")
-        if scheme != "file":
-            msg = (
-                f"{keys[name][:40]}: a new key is written to a file: PATH of mode 0600; move it where you want it then"
-            )
-            raise StorageError(msg)
-        Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        save_secret(path, text)
+def _keys(keys: Keys, origin: str) -> tuple[Signer, PartySigner]:
+    """The log's and the market's key: those that were given, and new ones, saved, where a URI says where to."""
+    log = SigningKey.generate(origin) if isinstance(keys["log"], str) else log_signer(keys)
+    market = PartyKey.generate() if isinstance(keys["market"], str) else market_signer(keys)
+    if log.name != origin:
+        msg = f"log key {shown(log.name)}: want one named {origin}, as the log"
+        raise UnknownKey(msg)
+    claim = make_development_credential(origin)
+    for uri, key in ((keys["log"], log), (keys["market"], market), (claim_uri(keys), claim)):
+        if isinstance(uri, str):
+            _save(uri, str(key))
+    return log, market
 
 
-def _row(key: PartyKey, draft: Draft, origin: str) -> Row:
+def _save(uri: str, text: str) -> None:
+    scheme, _, path = uri.partition(":")
+    if scheme != "file":
+        msg = f"{uri[:40]}: a new key is written to a file: PATH of mode 0600; move it where you want it then"
+        raise StorageError(msg)
+    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    save_secret(path, text)
+
+
+def _row(key: PartySigner, draft: Draft, origin: str) -> Row:
     statement = sign_statement(key, issuer=draft.id.hex(), type=draft.type, origin=origin, event_id=draft.id)
     return Row(statement, draft.data)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.keys import load_secret
+from adapters.keys import Keys, claim_uri, log_signer
 from ledger.client import Client
 from ledger.errors import NotFound
-from ledger.note import SigningKey
 from ledger.policy import Policy
 from ledger.storage import Checkpoints, Objects, ReadsObjects
 
@@ -31,13 +30,11 @@ __all__ = [
     "database_url",
     "keys_beside",
     "keys_folder",
+    "keys_of",
     "open_log",
     "open_objects",
     "open_storage",
 ]
-
-Keys = Mapping[str, str]
-"""Where the three keys are: {"log": URI, "market": URI, "claim": URI}, each `file:PATH` or `env:NAME`."""
 
 Place = str | os.PathLike[str] | Objects
 """A folder, the URL of a bucket (`s3://bucket/prefix`), or a storage of your own."""
@@ -68,8 +65,9 @@ def create(
 
     `origin` names the log for ever, usually a URL without its scheme (`market.example/log`). New keys are written to
     where `keys` says (`file:` only), by default a folder beside the database (`market.keys` for `market.db`, files of
-    mode 0600), with a development certificate that `doctor` refuses in production. The rest as in `connect`. Raises
-    `Conflict` where any of this exists already.
+    mode 0600), with a development certificate that `doctor` refuses in production; where it has a signer, that key is
+    used and none is made. The rest as in `connect`. Raises `Conflict` where any of this exists already, `UnknownKey`
+    when the log's key that was given has another name than `origin`.
     """
     from adapters.begin import begin
 
@@ -78,7 +76,7 @@ def create(
         parts,
         origin=origin,
         publish=_place(publish),
-        keys=keys or keys_beside(parts.store),
+        keys=keys_of(parts.store, keys),
         market_name=market_name,
         clock=clock,
     )
@@ -113,8 +111,10 @@ def connect(
     party that they are about, so that erasing a party ends what backups hold of it as well. Back it up apart from the
     rest, and for a short time only; without it every item is lost.
 
-    `keys` is by default the folder beside the database. `signs=False` is for processes that only stage and read, such
-    as web workers: they need no key, and a `worker` elsewhere sequences what they stage.
+    `keys` says where the keys "log", "market" and "claim" are: URIs (`file:PATH`, `env:NAME`), by default of files in
+    the folder beside the database, or for the first two a `Signer` and a `PartySigner`, as for a key in a KMS.
+    `signs=False` is for processes that only stage and read, such as web workers: they need no key, and a `worker`
+    elsewhere sequences what they stage.
 
     Raises `NotFound` without a ledger there, `Rollback` or `Fork` when the storage is behind or beside what is
     published, `StorageError` when it was laid out in another way, its tables need `provenance db upgrade`, or the
@@ -127,10 +127,10 @@ def connect(
     target = _place(publish)
     if not signs:
         return parts.ledger(open_log_of(parts, key, target=target), signers=None, claim=None, clock=clock)
-    where = keys or keys_beside(parts.store)
-    signing = SigningKey.parse(load_secret(where["log"]))
+    where = keys_of(parts.store, keys)
+    signing = log_signer(where)
     log = open_log_of(parts, signing, target=target)
-    return parts.ledger(log, signers=signers_of(where, signing), claim=where.get("claim"), clock=clock)
+    return parts.ledger(log, signers=signers_of(where, signing), claim=claim_uri(where), clock=clock)
 
 
 def open_log(location: str | os.PathLike[str] | ReadsObjects, policy: Policy | str) -> Client:
@@ -173,6 +173,11 @@ def keys_beside(store: SqlStore) -> dict[str, str]:
         "market": f"file:{folder / 'market.key'}",
         "claim": f"file:{folder / 'claim.pem'}",
     }
+
+
+def keys_of(store: SqlStore, keys: Keys | None) -> Keys:
+    """`keys`, and where it does not say, `keys_beside`."""
+    return {**keys_beside(store), **(keys or {})}
 
 
 def keys_folder(url: URL) -> Path:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapters.files import sync_directory
 from ledger.errors import Conflict, NotFound, StorageError
-from ledger.note import VerifierKey
+from ledger.note import Signer, SigningKey, VerifierKey
 from ledger.policy import Policy
 
-__all__ = ["key_files", "load_secret", "save_secret"]
+if TYPE_CHECKING:
+    from provenance.keys import PartySigner
+
+__all__ = ["Keys", "claim_uri", "key_files", "load_secret", "log_signer", "market_signer", "save_secret"]
+
+Keys = Mapping[str, "str | Signer | PartySigner"]
+"""The three keys, "log", "market" and "claim": each the URI of a secret (`file:PATH`, `env:NAME`), the first two also
+an object that reaches a key elsewhere."""
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -19,6 +28,39 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def key_files(key: VerifierKey) -> dict[str, bytes]:
     """What a published log shows of its key, by path: the key itself, and a policy that accepts it alone."""
     return {"log.vkey": f"{key}\n".encode(), "market.policy": str(Policy.of(key)).encode()}
+
+
+def log_signer(keys: Keys) -> Signer:
+    """The log's key. Raises as `load_secret`, and `MalformedError` where the secret is no such key."""
+    key = keys["log"]
+    if isinstance(key, str):
+        return SigningKey.parse(load_secret(key))
+    if isinstance(key, Signer):
+        return key
+    msg = f"keys: log is {type(key).__name__}, want the URI of a secret or a ledger.Signer"
+    raise TypeError(msg)
+
+
+def market_signer(keys: Keys) -> PartySigner:
+    """The market's key as a party. Raises as `log_signer`."""
+    from provenance.keys import PartyKey, PartySigner
+
+    key = keys["market"]
+    if isinstance(key, str):
+        return PartyKey.parse(load_secret(key))
+    if isinstance(key, PartySigner):
+        return key
+    msg = f"keys: market is {type(key).__name__}, want the URI of a secret or a provenance.PartySigner"
+    raise TypeError(msg)
+
+
+def claim_uri(keys: Keys) -> str | None:
+    """Where the certificate and key that sign manifests are, None when nobody said."""
+    uri = keys.get("claim")
+    if uri is None or isinstance(uri, str):
+        return uri
+    msg = f"keys: claim is {type(uri).__name__}, want the URI of a certificate with its key"
+    raise TypeError(msg)
 
 
 def load_secret(uri: str) -> str:

@@ -27,7 +27,7 @@ from ledger.errors import (
 )
 from ledger.fsck import fsck
 from ledger.log import Log
-from ledger.note import SigningKey, VerifierKey
+from ledger.note import RemoteKey, Signer, SigningKey, VerifierKey
 from ledger.policy import Policy
 from ledger.proof import Proof
 from ledger.refill import refill
@@ -48,8 +48,10 @@ __all__ = [
     "Proof",
     "ProofMismatch",
     "QuorumNotMet",
+    "RemoteKey",
     "Rollback",
     "Row",
+    "Signer",
     "SigningKey",
     "StorageError",
     "TileMismatch",

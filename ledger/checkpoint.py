@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import MalformedError, UnknownKey
 from ledger.merkle import EMPTY_ROOT, HASH_SIZE
-from ledger.note import Note, SigningKey, decode_base64, sign_note
+from ledger.note import Note, Signer, decode_base64, sign_note
 
 if TYPE_CHECKING:
     from ledger.policy import Policy
@@ -76,7 +76,7 @@ class Checkpoint:
         return cls(origin, tree_size, hash_, tuple(extensions))
 
 
-def sign_checkpoint(checkpoint: Checkpoint, *keys: SigningKey) -> Checkpoint:
+def sign_checkpoint(checkpoint: Checkpoint, *keys: Signer) -> Checkpoint:
     """Sign with the log's key; the result carries the note in `signed`.
 
     Raises `UnknownKey` when a key's name is not the origin: nobody would accept that signature.

@@ -35,7 +35,7 @@ from ledger.errors import (
 )
 from ledger.group import GroupCommit, Pending, Within
 from ledger.merkle import Node, prove_consistency, prove_inclusion, tree_root
-from ledger.note import SigningKey, VerifierKey
+from ledger.note import Signer, VerifierKey
 from ledger.policy import Policy
 from ledger.proof import Proof
 from ledger.publish import (
@@ -69,7 +69,7 @@ class Log:
         self,
         objects: Objects,
         checkpoints: Checkpoints,
-        key: SigningKey | VerifierKey,
+        key: Signer | VerifierKey,
         publish: Sequence[Objects],
         window: float,
     ) -> None:
@@ -79,7 +79,7 @@ class Log:
         self._checkpoints = checkpoints
         self._database = objects if isinstance(objects, Database) and checkpoints is objects else None
         self._key = key
-        self._policy = Policy.of(key.verifier if isinstance(key, SigningKey) else key)
+        self._policy = Policy.of(key if isinstance(key, VerifierKey) else key.verifier)
         self._staged = StagedBatches(key.name, objects, checkpoints, self._policy)
         self._targets = tuple((target, Partials(target)) for target in publish)
         self._window = window
@@ -97,7 +97,7 @@ class Log:
     def create(
         cls,
         objects: Objects,
-        key: SigningKey,
+        key: Signer,
         genesis: bytes | Row,
         *,
         checkpoints: Checkpoints | None = None,
@@ -125,7 +125,7 @@ class Log:
     def open(
         cls,
         objects: Objects,
-        key: SigningKey | VerifierKey,
+        key: Signer | VerifierKey,
         *,
         checkpoints: Checkpoints | None = None,
         publish: Sequence[Objects] = (),
@@ -458,8 +458,8 @@ class Log:
     def _sign(self, edge: Edge) -> Checkpoint:
         return sign_checkpoint(Checkpoint(self.origin, edge.size, edge.root()), self._signing_key())
 
-    def _signing_key(self) -> SigningKey:
-        if isinstance(self._key, SigningKey):
+    def _signing_key(self) -> Signer:
+        if not isinstance(self._key, VerifierKey):
             return self._key
         msg = f"{self.origin}: opened with its verifier key only: nothing can be sequenced; open it with the log key"
         raise UnknownKey(msg)
@@ -478,7 +478,7 @@ class Log:
         checkpoint = open_checkpoint(head.signed, self._policy)
         stored = self._stored
         if self._database is None:
-            newest = self._staged.finish_last(checkpoint, signs=isinstance(self._key, SigningKey))
+            newest = self._staged.finish_last(checkpoint, signs=not isinstance(self._key, VerifierKey))
             if newest is None:
                 self._load()
                 return

@@ -14,15 +14,27 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from cryptography.exceptions import InvalidSignature as BadSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ledger.errors import InvalidSignature, MalformedError, UnknownKey
 
-__all__ = ["MAX_NOTE", "MAX_SIGNATURES", "Note", "Signature", "SigningKey", "VerifierKey", "open_note", "sign_note"]
+__all__ = [
+    "MAX_NOTE",
+    "MAX_SIGNATURES",
+    "Note",
+    "RemoteKey",
+    "Signature",
+    "Signer",
+    "SigningKey",
+    "VerifierKey",
+    "open_note",
+    "sign_note",
+]
 
 MAX_NOTE = 1_000_000
 """Bytes of the longest note that is read."""
@@ -130,11 +142,37 @@ class VerifierKey:
             theirs = f"{shown(signature.name)} {signature.key_id.hex()}"
             msg = f"signature by {theirs}: this key is {shown(self.name)} {self.key_id.hex()}"
             raise UnknownKey(msg)
+        self.verify_bytes(text.encode(), signature.value)
+
+    def verify_bytes(self, message: bytes, signature: bytes) -> None:
+        """Raise `InvalidSignature` unless `signature` is this key's Ed25519 signature (64 bytes) over `message`."""
         try:
-            Ed25519PublicKey.from_public_bytes(self.public).verify(signature.value, text.encode())
+            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
         except BadSignature as error:
             msg = f"signature by {shown(self.name)} {self.key_id.hex()}: does not verify over this text"
             raise InvalidSignature(msg) from error
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """What signs as a log: a `SigningKey`, a `RemoteKey`, or whatever else reaches the key where it lies.
+
+    Both verbs raise `Unavailable` while the key cannot be reached: then nothing is signed, and the log tries again.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name in the signature lines; for a log's key the origin."""
+
+    @property
+    def verifier(self) -> VerifierKey:
+        """The key that verifies it."""
+
+    def sign(self, text: str) -> Signature:
+        """Sign the text of a note, its last newline included."""
+
+    def sign_bytes(self, message: bytes) -> bytes:
+        """Ed25519 signature over `message`, 64 bytes, for other formats that the same key signs."""
 
 
 class SigningKey:
@@ -195,7 +233,34 @@ class SigningKey:
         return self._private.sign(message)
 
 
-def sign_note(text: str, *keys: SigningKey, others: Iterable[Signature] = ()) -> bytes:
+@dataclass(frozen=True, slots=True)
+class RemoteKey:
+    """A log key that lies in a KMS, an HSM or another process: `ask` has it sign, and is the only way to it.
+
+    `ask(message)` returns the Ed25519 signature (RFC 8032, 64 bytes) of the key that `verifier` names, and raises
+    `Unavailable` while it cannot be reached. What it returns is verified before anybody sees it.
+    """
+
+    verifier: VerifierKey
+    ask: Callable[[bytes], bytes] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name in the signature lines; for a log's key the origin."""
+        return self.verifier.name
+
+    def sign(self, text: str) -> Signature:
+        """Sign the text of a note, its last newline included. Raises as `sign_bytes`."""
+        return Signature(self.name, self.verifier.key_id, self.sign_bytes(text.encode()))
+
+    def sign_bytes(self, message: bytes) -> bytes:
+        """Ed25519 signature over `message`. Raises `InvalidSignature` when what was returned is of another key."""
+        signature = self.ask(message)
+        self.verifier.verify_bytes(message, signature)
+        return signature
+
+
+def sign_note(text: str, *keys: Signer, others: Iterable[Signature] = ()) -> bytes:
     """Sign `text` with every key and return the note; `others` are kept, except where one of `keys` replaces them.
 
     Raises `MalformedError` for text that cannot be a note (no final newline, control characters).

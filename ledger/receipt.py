@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ledger.errors import InvalidSignature, MalformedError, UnknownKey
 from ledger.merkle import HASH_SIZE, MAX_PROOF, consistency_root, inclusion_root, leaf_hash
-from ledger.note import SigningKey, VerifierKey, shown
+from ledger.note import Signer, VerifierKey, shown
 from ledger.policy import Policy
 
 __all__ = [
@@ -177,7 +177,7 @@ class Receipt:
 
 
 def sign_receipt(
-    key: SigningKey, kind: Kind, numbers: tuple[int, int], path: Sequence[bytes], root: bytes, *, subject: str = ""
+    key: Signer, kind: Kind, numbers: tuple[int, int], path: Sequence[bytes], root: bytes, *, subject: str = ""
 ) -> Receipt:
     """Sign a proof as a receipt; `root` is that of the tree, for consistency of the newer one.
 

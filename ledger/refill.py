@@ -10,7 +10,7 @@ from ledger.copy import copy_log
 from ledger.edge import Edge
 from ledger.errors import Conflict, Fork, LedgerError, NotFound
 from ledger.merkle import tree_root
-from ledger.note import SigningKey, VerifierKey
+from ledger.note import Signer, VerifierKey
 from ledger.policy import Policy
 from ledger.publish import parse_batch
 from ledger.storage import Checkpoints, Database, ListsObjects, Objects, ReadsObjects, Row
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 
 def refill(
     objects: Objects,
-    key: SigningKey | VerifierKey,
+    key: Signer | VerifierKey,
     published: ReadsObjects,
     *,
     checkpoints: Checkpoints | None = None,
@@ -41,7 +41,7 @@ def refill(
     Raises `Fork` when the storage holds something else than what was published; then neither can be continued without
     a person's decision. `progress` is called with (entries stored, entries in all).
     """
-    policy = Policy.of(key.verifier if isinstance(key, SigningKey) else key)
+    policy = Policy.of(key if isinstance(key, VerifierKey) else key.verifier)
     client = Client(published, policy)
     if isinstance(objects, Database) and checkpoints in (None, objects):
         return _refill_database(objects, key.name, client, progress)

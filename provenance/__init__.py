@@ -12,7 +12,7 @@ from provenance.audit import Audit, audit
 from provenance.drafts import Money
 from provenance.errors import EventRejected, MissingExtra, Reason
 from provenance.history import Finding, History
-from provenance.keys import PartyKey, PublicKey
+from provenance.keys import PartyKey, PartySigner, PublicKey, RemotePartyKey
 from provenance.ledger import ProvenanceLedger
 from provenance.statement import Statement, sign_statement
 from provenance.ticket import Receipt, Ticket
@@ -27,10 +27,12 @@ __all__ = [
     "MissingExtra",
     "Money",
     "PartyKey",
+    "PartySigner",
     "ProvenanceLedger",
     "PublicKey",
     "Reason",
     "Receipt",
+    "RemotePartyKey",
     "Statement",
     "Ticket",
     "Verdict",

@@ -13,20 +13,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from cryptography.exceptions import InvalidSignature as BadSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicNumbers
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ledger.errors import InvalidSignature, MalformedError
+from ledger.note import Signer
 
-__all__ = ["EDDSA", "ES256", "KID_SIZE", "SIGNATURE_SIZE", "PartyKey", "PublicKey"]
+__all__ = ["EDDSA", "ES256", "KID_SIZE", "SIGNATURE_SIZE", "PartyKey", "PartySigner", "PublicKey", "RemotePartyKey"]
 
 EDDSA = -8
 """COSE algorithm of Ed25519 (RFC 9053 §2.2)."""
@@ -132,6 +133,64 @@ class PublicKey:
         except BadSignature:
             msg = f"signature by key {self.kid.hex()}: does not verify over these bytes"
             raise InvalidSignature(msg) from None
+
+
+@runtime_checkable
+class PartySigner(Protocol):
+    """What signs statements as a party: a `PartyKey`, a `RemotePartyKey`, or whatever else reaches the key."""
+
+    @property
+    def public(self) -> PublicKey:
+        """The half that verifies it."""
+
+    @property
+    def kid(self) -> bytes:
+        """What statements call this key: `public.kid`."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Signature over `message` by `public.alg`, 64 bytes. Raises `Unavailable` while the key cannot be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePartyKey:
+    """A party's key that lies in a KMS, an HSM or another process: `ask` has it sign, and is the only way to it.
+
+    `ask(message)` returns the signature of the key `public` as such services do: 64 bytes for Ed25519 (RFC 8032), DER
+    for P-256 with SHA-256 (RFC 3279 §2.2.3), here brought to low S. It raises `Unavailable` while the key cannot be
+    reached. What it returns is verified before anybody sees it.
+    """
+
+    public: PublicKey
+    ask: Callable[[bytes], bytes] = field(repr=False)
+
+    @classmethod
+    def of(cls, log: Signer) -> RemotePartyKey:
+        """The key of a log, as it signs the statements that are the log's own."""
+        return cls(PublicKey.from_ed25519(log.verifier.public), log.sign_bytes)
+
+    @property
+    def kid(self) -> bytes:
+        """What statements call this key."""
+        return self.public.kid
+
+    def sign(self, message: bytes) -> bytes:
+        """Signature over `message`, 64 bytes. Raises `InvalidSignature` when what was returned is of another key."""
+        signature = self.ask(message)
+        if self.public.alg == ES256:
+            signature = self._low_s(signature)
+        self.public.verify(signature, message, self.public.alg)
+        return signature
+
+    def _low_s(self, signature: bytes) -> bytes:
+        try:
+            r, s = decode_dss_signature(signature)
+        except ValueError:
+            msg = f"signature by key {self.kid.hex()}: {len(signature)} bytes that are no ECDSA signature in DER"
+            raise InvalidSignature(msg) from None
+        if not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
+            msg = f"signature by key {self.kid.hex()}: numbers outside of the order of P-256"
+            raise InvalidSignature(msg)
+        return r.to_bytes(32, "big") + min(s, _P256_ORDER - s).to_bytes(32, "big")
 
 
 class PartyKey:

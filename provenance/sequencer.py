@@ -32,7 +32,7 @@ from provenance.events import new_event
 from provenance.index import Facts, Index, IndexStore, facts_of
 from provenance.index.facts import facts_left
 from provenance.index.rebuild import read_rows
-from provenance.keys import PartyKey
+from provenance.keys import PartySigner
 from provenance.moments import format_time, parse_time
 from provenance.observe import UNOBSERVED, Observer
 from provenance.once import Place
@@ -66,8 +66,8 @@ logger = logging.getLogger(__name__)
 class Signers(NamedTuple):
     """The two keys that a sequencer signs statements with: the log's for `log.*`, the market's for its own events."""
 
-    log: PartyKey
-    market: PartyKey
+    log: PartySigner
+    market: PartySigner
 
 
 class Sequencer:

@@ -24,7 +24,7 @@ from functools import lru_cache
 
 from ledger.errors import MalformedError, UnknownKey
 from ledger.note import check_name
-from provenance.keys import EDDSA, ES256, KID_SIZE, SIGNATURE_SIZE, PartyKey, PublicKey
+from provenance.keys import EDDSA, ES256, KID_SIZE, SIGNATURE_SIZE, PartySigner, PublicKey
 
 __all__ = ["MAX_ORIGIN", "MAX_SIZE", "TYPE", "Headers", "Statement", "check_origin", "sign_statement"]
 
@@ -149,7 +149,7 @@ class Headers:
 
 
 def sign_statement(
-    key: PartyKey,
+    key: PartySigner,
     *,
     issuer: str,
     type: str,  # noqa: A002 - the field's name in the event
@@ -162,8 +162,9 @@ def sign_statement(
     `issuer` is a party id in 64 hex digits: in a self-registration and genesis the event's own id, in other log.*
     events that of the genesis event. Raises `MalformedError` where an argument is not what the format says.
     """
-    _check(EDDSA, key.kid, issuer, event_id)
-    protected = _encode_protected(EDDSA, key.kid, issuer, type, origin, sealed)
+    alg = key.public.alg
+    _check(alg, key.kid, issuer, event_id)
+    protected = _encode_protected(alg, key.kid, issuer, type, origin, sealed)
     return _join(protected, event_id, key.sign(_sig_structure(protected, event_id)))
 
 

@@ -6,7 +6,7 @@ What was published is compared before anything could be signed, and what the log
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -27,8 +27,8 @@ from adapters.backup.tables import (
     put_queue,
     waiting_or_logged,
 )
-from adapters.connect import Place, _parts, _place, keys_beside, open_objects
-from adapters.keys import key_files, load_secret
+from adapters.connect import Place, _parts, _place, keys_of, open_objects
+from adapters.keys import Keys, key_files, log_signer
 from adapters.recover import Lost, lost_in, rebuild_for
 from adapters.sql.errors import storage_errors
 from adapters.sql.tables import queue, refs
@@ -38,7 +38,7 @@ from ledger.client import Client
 from ledger.errors import Conflict, Fork, MalformedError, NotFound, StorageError, UnknownKey
 from ledger.log import Log
 from ledger.merkle import tree_root
-from ledger.note import SigningKey, VerifierKey
+from ledger.note import VerifierKey
 from ledger.policy import Policy
 from ledger.refill import extend_unsigned, refill
 from ledger.storage import Checkpoints, ReadsObjects, Row
@@ -100,7 +100,7 @@ def restore(
     schema: str | None = None,
     subject_keys: str | SubjectKeys | None = None,
     remembered: bytes | None = None,
-    keys: Mapping[str, str] | None = None,
+    keys: Keys | None = None,
     progress: Progress | None = None,
 ) -> Restored:
     """Put the backup in `folder` into an empty storage, and what was published since on top of it.
@@ -116,7 +116,7 @@ def restore(
     whole, `Fork` when two of the places contradict each other, `Rollback` when none has what is remembered.
     """
     parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys, make=True)
-    where = keys or keys_beside(parts.store)
+    where = keys_of(parts.store, keys)
     key, source = _key_and_backup(folder, where, progress)
     again = _begin(parts, sha256(b"" if source is None else bytes(source.manifest)).hexdigest())
     newest, compared = _newest(key, source, _targets(parts, publish))
@@ -151,13 +151,13 @@ def restore(
 
 
 def _key_and_backup(
-    folder: str | os.PathLike[str] | None, where: Mapping[str, str], progress: Progress | None
+    folder: str | os.PathLike[str] | None, where: Keys, progress: Progress | None
 ) -> tuple[VerifierKey, Checked | None]:
     """The log's key, and the backup once all of it was found to be whole."""
     if folder is None:
-        return SigningKey.parse(load_secret(where["log"])).verifier, None
+        return log_signer(where).verifier, None
     try:
-        key = SigningKey.parse(load_secret(where["log"])).verifier
+        key = log_signer(where).verifier
     except NotFound:
         key = None
     checked = check_backup(folder, key=key, progress=progress)
@@ -250,7 +250,7 @@ def _newest(
 def _put_log(
     parts: Parts,
     key: VerifierKey,
-    where: Mapping[str, str],
+    where: Keys,
     source: Checked | None,
     newest: _Shown,
     progress: Progress | None,
@@ -278,9 +278,9 @@ def _put_log(
     return range(min(start + len(rows), end), end)
 
 
-def _signing(parts: Parts, where: Mapping[str, str], key: VerifierKey) -> Log:
+def _signing(parts: Parts, where: Keys, key: VerifierKey) -> Log:
     try:
-        signing = SigningKey.parse(load_secret(where["log"]))
+        signing = log_signer(where)
     except NotFound as error:
         msg = f"{error}; {key.name} has sequenced entries to be signed in this storage: put the log's key back first"
         raise UnknownKey(msg) from error

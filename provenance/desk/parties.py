@@ -16,7 +16,7 @@ from provenance.desk.base import Desk
 from provenance.drafts import Named
 from provenance.events import Draft
 from provenance.identity import Documents, Mandate, Party, PartyLink, links_of, read_mandates
-from provenance.keys import PartyKey, PublicKey
+from provenance.keys import PartySigner, PublicKey
 from provenance.moments import Moment, format_time, size_at
 from provenance.session import joins_async
 from provenance.staging import Request
@@ -88,7 +88,7 @@ class PartyVerbs(Desk):
         rotation_keys: Sequence[PublicKey] = (),
         next_keys: Sequence[PublicKey] = (),
         recover_to: Named | None = None,
-        by: PartyKey | None = None,
+        by: PartySigner | None = None,
         ref: str | None = None,
         session: Any = None,
     ) -> Ticket:
@@ -118,7 +118,7 @@ class PartyVerbs(Desk):
         rotation_keys: Sequence[PublicKey] = (),
         next_keys: Sequence[PublicKey] = (),
         recover_to: Named | None = None,
-        by: PartyKey | None = None,
+        by: PartySigner | None = None,
         ref: str | None = None,
         session: Any = None,
     ) -> Ticket:
@@ -139,7 +139,7 @@ class PartyVerbs(Desk):
 
     @joins_async
     def deactivate(
-        self, party: Named, *, by: PartyKey | None = None, ref: str | None = None, session: Any = None
+        self, party: Named, *, by: PartySigner | None = None, ref: str | None = None, session: Any = None
     ) -> Ticket:
         """Take all keys away from a party, for good: only a stronger rotation key can undo it, for 72 hours."""
         draft = self.propose_keys(party, keys=(), ref=ref if by is None else None)
@@ -289,7 +289,7 @@ class PartyVerbs(Desk):
             raise NotFound(msg)
         return event
 
-    def _change_keys(self, verb: str, draft: Draft, by: PartyKey | None, ref: str | None, session: Any) -> Ticket:
+    def _change_keys(self, verb: str, draft: Draft, by: PartySigner | None, ref: str | None, session: Any) -> Ticket:
         actor = draft.model.actor
         if by is None:
             if actor != self.market.hex():

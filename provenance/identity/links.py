@@ -18,7 +18,7 @@ from ledger.errors import InvalidSignature, MalformedError
 from provenance.canonical import dumps
 from provenance.errors import Reason
 from provenance.identity.did import keys_of_certificate, keys_of_document, parse_did_key
-from provenance.keys import EDDSA, ES256, PartyKey, PublicKey
+from provenance.keys import EDDSA, ES256, PartySigner, PublicKey
 
 if TYPE_CHECKING:
     from provenance.before import Before
@@ -49,11 +49,12 @@ def link_message(ledger: str, party: str, scheme: str, other: str) -> bytes:
     return dumps({"kind": "party.link", "ledger": ledger, "party": party, "scheme": scheme, "id": other})
 
 
-def sign_link(key: PartyKey, *, ledger: str, party: str, scheme: str, other: str) -> dict[str, Any]:
+def sign_link(key: PartySigner, *, ledger: str, party: str, scheme: str, other: str) -> dict[str, Any]:
     """The `proof` of a `party.link`, made with the other side's key."""
     signature = key.sign(link_message(ledger, party, scheme, other))
     encoded = base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
-    return {"alg": "EdDSA", "key": key.public.jwk(), "signature": encoded}
+    alg = next(name for name, number in _ALGORITHMS.items() if number == key.public.alg)
+    return {"alg": alg, "key": key.public.jwk(), "signature": encoded}
 
 
 def link_objections(event: Mapping[str, Any], event_id: str = "") -> Iterator[Reason]:

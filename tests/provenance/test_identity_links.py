@@ -22,7 +22,7 @@ from provenance.canonical import address, dumps
 from provenance.identity import did_key, link_objections, links_of, parse_did_key, sign_link
 from provenance.identity.did import keys_of_certificate, keys_of_document
 from provenance.index import Index, facts_of
-from provenance.keys import PartyKey, PublicKey
+from provenance.keys import PartyKey, PartySigner, PublicKey, RemotePartyKey
 
 LEDGER = "market.example/log"
 PARTY, OTHER = "ab" * 32, "cd" * 32
@@ -146,7 +146,9 @@ def link(scheme: str, other: Any, *, proof: Any = None, actor: str = PARTY, **bo
     }
 
 
-def outside(scheme: str, other: str, *, signer: PartyKey = KEY, said: str | None = None, **body: Any) -> dict[str, Any]:
+def outside(
+    scheme: str, other: str, *, signer: PartySigner = KEY, said: str | None = None, **body: Any
+) -> dict[str, Any]:
     proof = sign_link(signer, ledger=LEDGER, party=PARTY, scheme=scheme, other=said or other)
     return link(scheme, {"scheme": scheme, "id": other}, proof=proof, **body)
 
@@ -166,6 +168,16 @@ def test_a_link_must_hold_in_itself() -> None:
     assert rules(link("party", {"scheme": "did:web", "id": WEB})) == ["party.link.other"]
     assert rules(link("party", OTHER)) == []
     assert rules(link("account", None)) == []
+
+
+def test_a_link_signed_by_a_key_that_lies_elsewhere() -> None:
+    private = ec.derive_private_key(7, ec.SECP256R1())
+    numbers = private.public_key().public_numbers()
+    public = PublicKey("P-256", numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big"))
+    signer = RemotePartyKey(public, lambda message: private.sign(message, ec.ECDSA(SHA256())))
+    event = outside("did:key", did_key(public), signer=signer)
+    assert event["body"]["proof"]["alg"] == "ES256"
+    assert rules(event) == []
 
 
 @pytest.mark.parametrize("change", [{"alg": "none"}, {"alg": "ES256"}, {"signature": "A" * 86}, {"signature": "??"}])
