@@ -6,19 +6,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from adapters.cli.market import digest_given, named, recorded
-from adapters.cli.nouns import At, moment
+from adapters.cli.given import As, At, Ref, digest_given, moment, named, party_named
+from adapters.cli.market import recorded
 from adapters.cli.output import command, help_alone, show
 from adapters.cli.where import AsJson, Where, at_ledger
 from provenance.report import safe_text
 
 __all__ = ["add_to"]
 
-Ref = Annotated[str | None, typer.Option("--ref", help="your own name for it, such as case:7")]
-Party = Annotated[str | None, typer.Option("--as", help="id or ref of the party it is said for; by default the market")]
 Evidence = Annotated[str, typer.Option("--evidence", help="SHA-256 in hex of what shows it, or the file itself")]
 
-_PARTY = ("register_party",)
 _DISPUTE = ("dispute", "appeal")
 
 
@@ -44,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
 def give(
     act: Annotated[str, typer.Argument(help="id or ref of the act")],
     answer: Annotated[Literal["yes", "no"], typer.Argument(help="the answer")] = "yes",
-    party: Party = None,
+    party: As = None,
     reason: Annotated[str | None, typer.Option("--reason", help="one word")] = None,
     ref: Ref = None,
     *,
@@ -53,9 +50,8 @@ def give(
 ) -> None:
     """Answer an act."""
     ledger = where.open()
-    whom = None if party is None else named(ledger, party, _PARTY)
     about = named(ledger, act)
-    ticket = ledger.assent(about, party=whom, answer=answer, reason=reason, ref=ref)
+    ticket = ledger.assent(about, party=party_named(ledger, party), answer=answer, reason=reason, ref=ref)
     found = ledger.agreement(about)
     more = () if found is None else (f"the act is {found.state}",)
     recorded(ledger, ticket, as_json, command("assent", "list", *where.options), *more)
@@ -105,7 +101,7 @@ def open_(
     target: Annotated[str, typer.Argument(help="id or ref of what is disputed")],
     tag: Annotated[str, typer.Option("--tag", help="what is wrong, in one word of the vocabulary dispute-tag")],
     evidence: Evidence,
-    party: Party = None,
+    party: As = None,
     ref: Ref = None,
     *,
     where: Where,
@@ -117,7 +113,7 @@ def open_(
         named(ledger, target),
         tag=tag,
         evidence=digest_given(evidence),
-        actor=None if party is None else named(ledger, party, _PARTY),
+        actor=party_named(ledger, party),
         ref=ref,
     )
     recorded(ledger, ticket, as_json, command("dispute", "judge", ticket.id, "upheld", *where.options))
@@ -140,7 +136,7 @@ def judge(
 def appeal(
     dispute: Annotated[str, typer.Argument(help="id or ref of the dispute")],
     evidence: Evidence,
-    party: Party = None,
+    party: As = None,
     ref: Ref = None,
     *,
     where: Where,
@@ -148,14 +144,15 @@ def appeal(
 ) -> None:
     """Appeal a judgment."""
     ledger = where.open()
-    whom = None if party is None else named(ledger, party, _PARTY)
-    ticket = ledger.appeal(named(ledger, dispute, _DISPUTE), evidence=digest_given(evidence), actor=whom, ref=ref)
+    ticket = ledger.appeal(
+        named(ledger, dispute, _DISPUTE), evidence=digest_given(evidence), actor=party_named(ledger, party), ref=ref
+    )
     recorded(ledger, ticket, as_json, command("dispute", "judge", ticket.id, "dismissed", *where.options))
 
 
 def resolve(
     dispute: Annotated[str, typer.Argument(help="id or ref of the dispute")],
-    party: Party = None,
+    party: As = None,
     ref: Ref = None,
     *,
     where: Where,
@@ -163,14 +160,13 @@ def resolve(
 ) -> None:
     """End a judged dispute."""
     ledger = where.open()
-    whom = None if party is None else named(ledger, party, _PARTY)
-    ticket = ledger.resolve_dispute(named(ledger, dispute, _DISPUTE), actor=whom, ref=ref)
+    ticket = ledger.resolve_dispute(named(ledger, dispute, _DISPUTE), actor=party_named(ledger, party), ref=ref)
     recorded(ledger, ticket, as_json, command("dispute", "list", *where.options))
 
 
 def cancel(
     dispute: Annotated[str, typer.Argument(help="id or ref of the dispute")],
-    party: Party = None,
+    party: As = None,
     ref: Ref = None,
     *,
     where: Where,
@@ -178,8 +174,7 @@ def cancel(
 ) -> None:
     """Take a dispute back."""
     ledger = where.open()
-    whom = None if party is None else named(ledger, party, _PARTY)
-    ticket = ledger.cancel_dispute(named(ledger, dispute, _DISPUTE), actor=whom, ref=ref)
+    ticket = ledger.cancel_dispute(named(ledger, dispute, _DISPUTE), actor=party_named(ledger, party), ref=ref)
     recorded(ledger, ticket, as_json, command("dispute", "list", *where.options))
 
 

@@ -1,25 +1,36 @@
-"""Commands about consent."""
+"""Commands about consent, and about what is reserved from programs that learn."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from adapters.cli.market import digest_given, named, recorded
-from adapters.cli.nouns import At, moment
+from adapters.cli.given import (
+    PARTY,
+    WORK,
+    As,
+    At,
+    Ref,
+    digest_given,
+    file_given,
+    moment,
+    named,
+    party_named,
+    time_given,
+)
+from adapters.cli.market import recorded
 from adapters.cli.output import INTACT, command, help_alone, show
 from adapters.cli.where import AsJson, Where, at_ledger
 
 __all__ = ["add_to"]
 
-Ref = Annotated[str | None, typer.Option("--ref", help="your own name for it, such as consent:7")]
 Subject = Annotated[str, typer.Argument(help="id or ref of the person")]
 Controller = Annotated[str, typer.Option("--controller", help="id or ref of who processes the data")]
 Purposes = Annotated[list[str], typer.Option("--purpose", help="one word, such as voice-cloning; repeat for several")]
+Work = Annotated[str | None, typer.Option("--work", help="id or ref of the work that it is about")]
 Notice = Annotated[str, typer.Option("--notice", help="the text that was shown: a file, or its SHA-256 in hex")]
-
-_PARTY = ("register_party",)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,6 +41,7 @@ def add_to(app: typer.Typer) -> None:
         group.command(verb.__name__)(at_ledger(verb))
     group.command("show")(at_ledger(show_))
     app.add_typer(group, name="consent")
+    app.command("reserve")(at_ledger(reserve))
 
 
 def record(
@@ -39,6 +51,11 @@ def record(
     notice: Notice,
     state: Annotated[str, typer.Option("--state", help="a consent status of W3C DPV")] = "ConsentGiven",
     basis: Annotated[str, typer.Option("--basis", help="a legal basis of W3C DPV")] = "Consent",
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="log time at which it ends", metavar="2027-01-31T00:00:00Z")
+    ] = None,
+    work: Work = None,
+    party: As = None,
     ref: Ref = None,
     *,
     where: Where,
@@ -47,12 +64,15 @@ def record(
     """Record the state of a consent; it is sealed."""
     ledger = where.open()
     ticket = ledger.consent(
-        named(ledger, subject, _PARTY),
-        controller=named(ledger, controller, _PARTY),
+        named(ledger, subject, PARTY),
+        controller=named(ledger, controller, PARTY),
         purposes=purpose,
         notice=digest_given(notice),
         state=state,
         basis=basis,
+        expires=time_given("--expires", expires),
+        work=None if work is None else named(ledger, work, WORK),
+        actor=party_named(ledger, party),
         ref=ref,
     )
     recorded(ledger, ticket, as_json, command("consent", "receipt", ticket.id, *where.options))
@@ -63,6 +83,7 @@ def withdraw(
     controller: Controller,
     purpose: Purposes,
     notice: Notice,
+    work: Work = None,
     ref: Ref = None,
     *,
     where: Where,
@@ -71,10 +92,11 @@ def withdraw(
     """Record that the person withdraws a consent."""
     ledger = where.open()
     ticket = ledger.withdraw_consent(
-        named(ledger, subject, _PARTY),
-        controller=named(ledger, controller, _PARTY),
+        named(ledger, subject, PARTY),
+        controller=named(ledger, controller, PARTY),
         purposes=purpose,
         notice=digest_given(notice),
+        work=None if work is None else named(ledger, work, WORK),
         ref=ref,
     )
     recorded(ledger, ticket, as_json, command("consent", "receipt", ticket.id, *where.options))
@@ -91,7 +113,7 @@ def show_(
 ) -> None:
     """Show whether a consent holds, now or at an earlier moment."""
     ledger = where.open(signs=False)
-    who, whom = named(ledger, subject, _PARTY), named(ledger, controller, _PARTY)
+    who, whom = named(ledger, subject, PARTY), named(ledger, controller, PARTY)
     found = ledger.consent_of(who, controller=whom, purpose=purpose, at=moment(at))
     lines = [
         f"{purpose}: {found.state or 'nothing was ever said'}, {'valid' if found.valid else 'not valid'}",
@@ -112,3 +134,59 @@ def receipt(
     ticket = named(ledger, consent, ("consent", "withdraw_consent"))
     show(ledger.consent_receipt(ticket), as_json=True, text="")
     return INTACT
+
+
+def reserve(
+    work: Annotated[str, typer.Argument(help="id or ref of a work")],
+    statements: Annotated[
+        list[str],
+        typer.Argument(help="what is said of each use: allow, disallow or constrained", metavar="USE=WORD..."),
+    ],
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="log time from which on it holds [default: now]", metavar="2027-01-31T00:00:00Z"),
+    ] = None,
+    replaces: Annotated[
+        str | None, typer.Option("--replaces", help="the declaration that it takes the place of")
+    ] = None,
+    raw: Annotated[Path | None, typer.Option("--raw", help="the file it was found in; its SHA-256 is kept")] = None,
+    source: Annotated[str, typer.Option("--source", help="the vocabulary it was found in, such as cawg-1.1")] = "own",
+    table: Annotated[str, typer.Option("--table", help="by which it was brought into these uses")] = "ai-use-1",
+    party: As = None,
+    ref: Ref = None,
+    *,
+    where: Where,
+    as_json: AsJson = False,
+) -> None:
+    """Record what is reserved of a work from programs that learn: `reserve photo:7 train=disallow search=allow`.
+
+    Uses are train, train_generative, inference_input, index, mining, search. Not retroactive.
+    """
+    said = _said(statements)
+    ledger = where.open()
+    about = named(ledger, work, WORK)
+    ticket = ledger.reserve(
+        about,
+        said,
+        source=source,
+        table=table,
+        raw=None if raw is None else file_given(raw),
+        valid_from=time_given("--from", start),
+        replaces=None if replaces is None else named(ledger, replaces, ("reserve",)),
+        actor=party_named(ledger, party),
+        ref=ref,
+    )
+    recorded(ledger, ticket, as_json, command("work", "show", str(about), *where.options))
+
+
+def _said(statements: list[str]) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for statement in statements:
+        use, sign, word = statement.partition("=")
+        if not sign:
+            msg = f"{statement}: want a use and what is said of it, such as train=disallow"
+            raise typer.BadParameter(msg)
+        if said.setdefault(use, word) != word:
+            msg = f"{statement}: {use}={said[use]} is said too"
+            raise typer.BadParameter(msg)
+    return said

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from adapters.backup import Checked, Restored, backup, check_backup, restore
+from adapters.cli.given import file_given
 from adapters.cli.output import ALTERED, INTACT, command, progress, show
 from adapters.cli.trust import find_log
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.files import Directory
 from adapters.keys import key_files
 from ledger.copy import copy_log
-from ledger.errors import MalformedError, NotFound
+from ledger.errors import MalformedError
 from ledger.fsck import Fault
 from ledger.note import VerifierKey
 from ledger.policy import Policy
@@ -89,7 +89,7 @@ def restore_(
             folder,
             where.db,
             publish=where.shown,
-            remembered=None if remembered is None else _read(remembered),
+            remembered=None if remembered is None else file_given(remembered),
             progress=bars,
             **where.parts,
         )
@@ -137,7 +137,7 @@ def _check(folder: Path | None, policy: Path | None, where: Where, as_json: bool
     key = None
     if policy is not None:
         try:
-            logs = Policy.parse(_read(policy).decode("utf-8", "replace")).logs
+            logs = Policy.parse(file_given(policy).decode("utf-8", "replace")).logs
             key = next((log.key for log in logs if isinstance(log.key, VerifierKey)), None)
         except MalformedError as error:
             msg = f"--policy {policy}: {error}"
@@ -206,11 +206,3 @@ def _value(done: Restored) -> dict[str, Any]:
 def _faults(faults: tuple[Fault, ...]) -> list[str]:
     lines = [f"✕ {fault.detail}" for fault in faults[:_SHOWN]]
     return lines + ([f"… and {len(faults) - _SHOWN} more: --json lists all"] if len(faults) > _SHOWN else [])
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        msg = f"{os.fspath(path)}: {error.strerror}"
-        raise NotFound(msg) from error

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from adapters.cli.market import named
+from adapters.cli.given import Ref, named
 from adapters.cli.output import command, show, status_of
 from adapters.cli.reader import Log, PolicyFile, read_history, read_package
 from adapters.cli.trust import find_log, find_place
@@ -34,7 +34,7 @@ def disclose(
     stop: Annotated[int | None, typer.Option("--to", min=0, help="where the range ends; by default now")] = None,
     events: Annotated[list[str] | None, typer.Option("--event", help="id or ref of an event; repeat")] = None,
     fields: Annotated[list[str] | None, typer.Option("--field", help="a personal field to go along; repeat")] = None,
-    ref: Annotated[str | None, typer.Option("--ref", help="your own name for it, such as audit:2026")] = None,
+    ref: Ref = None,
     *,
     where: Where,
     as_json: AsJson = False,

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from adapters.cli.market import named
-from adapters.cli.nouns import At, moment
+from adapters.cli.given import WORK, At, moment, named, party_named
 from adapters.cli.output import command, help_alone, progress, show
 from adapters.cli.where import AsJson, Where, at_ledger
 from ledger.errors import Unavailable
@@ -16,7 +15,7 @@ from provenance.export import export_prov
 
 __all__ = ["add_to"]
 
-_WORKS = ("create", "derive", "alias", "version", "snapshot", "register_model")
+_WORKS = (*WORK, "alias", "version", "snapshot", "register_model")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,7 +47,7 @@ def prov(
         found = export_prov(
             ledger.before(moment(at)),
             work=str(named(ledger, works[0], _WORKS)) if works else None,
-            party=str(named(ledger, party, ("register_party",))) if party is not None else None,
+            party=None if party is None else str(party_named(ledger, party)),
             progress=lambda done, total: bars("entries", done, total),
         )
     try:

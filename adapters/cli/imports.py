@@ -13,6 +13,7 @@ import typer
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from adapters.cli.given import file_given
 from adapters.cli.output import INTACT, command, help_alone, progress, show
 from adapters.cli.where import AsJson, Where, at_ledger
 from ledger.errors import MalformedError, NotFound, Unavailable
@@ -52,11 +53,11 @@ def table(
         msg = "want a CSV file, or --query with --from"
         raise typer.BadParameter(msg)
     try:
-        chosen = TableMap.parse(_read(mapping).decode("utf-8", "replace"))
+        chosen = TableMap.parse(file_given(mapping).decode("utf-8", "replace"))
     except MalformedError as error:
         raise typer.BadParameter(str(error)) from error
     ledger = where.open(signs=not dry_run)
-    raw = _read(file) if file is not None else str(query).encode()
+    raw = file_given(file) if file is not None else str(query).encode()
     with _rows(None if file is None else raw, query, source) as rows, progress() as bars:
         report = ledger.import_table(
             rows, chosen, source=raw, dry_run=dry_run, progress=lambda done: bars("rows", done, done)
@@ -75,7 +76,7 @@ def collection(
     ledger = where.open(signs=not dry_run)
     with progress() as bars:
         report = ledger.import_collection(
-            _read(file), dry_run=dry_run, progress=lambda done: bars("datasets", done, done)
+            file_given(file), dry_run=dry_run, progress=lambda done: bars("datasets", done, done)
         )
     return _show(report, dry_run, where, as_json)
 
@@ -90,7 +91,7 @@ def croissant(
     """Datasets that Croissant files describe."""
     ledger = where.open(signs=not dry_run)
     found = [each for path in files for each in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
-    report = ledger.import_croissant({str(path): _read(path) for path in found}, dry_run=dry_run)
+    report = ledger.import_croissant({str(path): file_given(path) for path in found}, dry_run=dry_run)
     return _show(report, dry_run, where, as_json)
 
 
@@ -156,14 +157,3 @@ def _show(report: Report, dry_run: bool, where: Where, as_json: bool) -> int:
     lines.append(f"next: {command('event', 'list', '--type', 'import.accepted', *where.options)}")
     show(report.value(), as_json=as_json, text="\n".join(lines))
     return INTACT
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        msg = f"{path}: no such file"
-        raise NotFound(msg) from error
-    except OSError as error:
-        msg = f"{path}: {error.strerror}"
-        raise Unavailable(msg) from error

@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from sqlalchemy.engine import make_url
 
+from adapters.cli.given import PARTY, WORK, Ref, named
 from adapters.cli.money import format_money, parse_money
 from adapters.cli.output import command, show, working
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.connect import create, database_url, keys_folder
-from ledger.errors import MalformedError, NotFound
+from ledger.errors import MalformedError
 from ledger.note import SigningKey
-from provenance.content import digest_file
 from provenance.drafts import Money
 from provenance.ledger import ProvenanceLedger
-from provenance.moments import parse_time
 from provenance.ticket import Ticket
 
-__all__ = ["add_to", "digest_given", "named", "recorded", "until_given"]
+__all__ = ["add_to", "recorded"]
 
 Kind = Literal["person", "org", "market", "software", "model-provider", "collective"]
-Ref = Annotated[str | None, typer.Option("--ref", help="your own name for it, such as order:7731")]
 Title = Annotated[str | None, typer.Option("--title", help="goes to the vault, never into the log")]
 Creator = Annotated[list[str], typer.Option("--creator", help="id or ref of a party; repeat for several")]
 Price = Annotated[
     str | None, typer.Option("--price", help="12.50EUR, or in minor units 1250EUR; twelve euros are 12.00EUR")
 ]
-
-_WORK = ("create", "derive")
-_PARTY = ("register_party",)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -107,10 +99,10 @@ def create_work(
     with working(f"reading {file.name}"):
         ticket = ledger.create(
             file,
-            creators=[named(ledger, c, _PARTY) for c in creator],
+            creators=[named(ledger, c, PARTY) for c in creator],
             terms=terms,
             title=title,
-            tool=named(ledger, tool, _PARTY) if tool else None,
+            tool=named(ledger, tool, PARTY) if tool else None,
             source_type=source_type,
             ref=ref,
         )
@@ -138,12 +130,12 @@ def derive(
     with working(f"reading {file.name}"):
         ticket = ledger.derive(
             file,
-            parents=[named(ledger, p, _WORK) for p in parent],
-            creators=[named(ledger, c, _PARTY) for c in creator],
+            parents=[named(ledger, p, WORK) for p in parent],
+            creators=[named(ledger, c, PARTY) for c in creator],
             relation=relation,
             terms=terms,
             title=title,
-            tool=named(ledger, tool, _PARTY) if tool else None,
+            tool=named(ledger, tool, PARTY) if tool else None,
             source_type=source_type,
             ref=ref,
         )
@@ -162,7 +154,7 @@ def offer(
     """Offer a work under terms."""
     ledger = where.open()
     money = _money(price)
-    ticket = ledger.offer(named(ledger, work, _WORK), terms=terms, price=money, ref=ref)
+    ticket = ledger.offer(named(ledger, work, WORK), terms=terms, price=money, ref=ref)
     asked = ["--price", format_money(money).replace(" ", "")] if money else []
     sell = command("license", work, "--offer", ref or ticket.id, *asked, "--to")
     lines = (f"price {format_money(money) if money else 'none'}", f"to sell it: {sell} PARTY")
@@ -184,8 +176,8 @@ def license_(
     ledger = where.open()
     money = _money(price)
     ticket = ledger.license(
-        named(ledger, work, _WORK),
-        to=named(ledger, to, _PARTY),
+        named(ledger, work, WORK),
+        to=named(ledger, to, PARTY),
         offer=named(ledger, offer, ("offer",)),
         price=money,
         quantity=quantity,
@@ -207,7 +199,7 @@ def attach(
     """Write a signed copy whose C2PA manifest names the log entry."""
     ledger = where.open()
     with working(f"signing {destination.name}"):
-        ticket = ledger.attach(named(ledger, work, _WORK), source, destination, ref=ref)
+        ticket = ledger.attach(named(ledger, work, WORK), source, destination, ref=ref)
     recorded(ledger, ticket, as_json, command("verify", str(destination), *where.reading))
 
 
@@ -219,34 +211,6 @@ def publish(*, where: Where, as_json: AsJson = False) -> None:
     value = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
     next_ = command("audit", where.read_at, *where.reading[2:])
     show(value, as_json=as_json, text=f"{checkpoint.origin} published at size {checkpoint.size}\nnext: {next_}")
-
-
-def named(ledger: ProvenanceLedger, name: str, verbs: Sequence[str] = ()) -> Ticket | str:
-    """What a user calls by an event id, or by the ref it was given with one of these verbs."""
-    if _is_hex(name):
-        return name
-    for verb in verbs:
-        with suppress(NotFound):
-            return ledger.find(name, verb=verb)
-    return ledger.find(name)
-
-
-def digest_given(text: str) -> str:
-    """A SHA-256 as it was given, or that of the file that was named."""
-    return text if _is_hex(text) else digest_file(Path(text))[0]
-
-
-def _is_hex(text: str) -> bool:
-    return len(text) == 64 and all(c in "0123456789abcdef" for c in text)
-
-
-def until_given(text: str | None) -> datetime | None:
-    """The time that `--until` says, in UTC with whole seconds."""
-    try:
-        return None if text is None else parse_time(text)
-    except ValueError as error:
-        msg = f"--until {text}: want UTC with whole seconds, such as 2027-01-31T00:00:00Z"
-        raise typer.BadParameter(msg) from error
 
 
 def recorded(ledger: ProvenanceLedger, ticket: Ticket, as_json: bool, next_: str, *more: str) -> None:

@@ -9,28 +9,23 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from adapters.cli.market import named
+from adapters.cli.given import WORK, At, moment, named
 from adapters.cli.output import command, help_alone, show
 from adapters.cli.where import AsJson, Where, at_ledger
 from ledger.errors import NotFound
 from provenance.ledger import ProvenanceLedger
-from provenance.moments import parse_time
 from provenance.questions import Kinship, Listed, Training
 from provenance.report import safe_text
 
-__all__ = ["add_to", "moment", "personal_of"]
+__all__ = ["add_to", "personal_of"]
 
-At = Annotated[
-    str | None,
-    typer.Option("--at", help="as of a log size, or of a log time such as 2026-11-23T07:15:00Z", metavar="SIZE|TIME"),
-]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="how many at most")]
 Disclose = Annotated[bool, typer.Option("--disclose", help="show what the vault holds of it too")]
 
 _WORKS = ("work.create", "work.derive")
 _SHOWN = 20
 _VERBS = {
-    "work": ("create", "derive"),
+    "work": WORK,
     "model": ("register_model",),
     "dataset": ("snapshot",),
     "event": (),
@@ -55,17 +50,6 @@ def add_to(app: typer.Typer) -> None:
         group.command("list", help=f"List {noun}s, the earliest first.")(at_ledger(_lists(noun)))
         group.command("show", help=f"Show one {noun}, and everything that was said of it.")(at_ledger(_shows(noun)))
         app.add_typer(group, name=noun)
-
-
-def moment(text: str | None) -> int | datetime | None:
-    """A log size or a log time, as the user wrote it."""
-    if text is None or text.isdecimal():
-        return None if text is None else int(text)
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        msg = f"--at {text}: want a log size, or UTC with whole seconds such as 2026-11-23T07:15:00Z"
-        raise typer.BadParameter(msg) from error
 
 
 def _lists(noun: str) -> Callable[..., None]:
@@ -149,16 +133,18 @@ def _shows(noun: str) -> Callable[..., None]:
 def _add_work(
     ledger: ProvenanceLedger, work: str, when: int | datetime | None, value: dict[str, Any], lines: list[str]
 ) -> None:
-    """State, owners, offers, relatives, and the models that learned from it."""
+    """State, owners, offers, what is reserved, relatives, and the models that learned from it."""
     status = ledger.work_status(work, at=when)
     shares = ledger.shares_of(work, at=when)
     offers = ledger.offers_of(work, at=when)
     up, down = ledger.ancestors(work, at=when), ledger.descendants(work, at=when)
     trained = ledger.trained_on(work, at=when)
+    reserved = ledger.reserved(work, at=when)
     value |= {
         "status": status._asdict(),
         "shares": shares,
         "offers": [offer._asdict() for offer in offers],
+        "reserved": {use: each._asdict() for use, each in reserved.items()},
         "ancestors": [row._asdict() for row in up.rows],
         "descendants": [row._asdict() for row in down.rows],
         "trained": [row._asdict() for row in trained.rows],
@@ -166,6 +152,7 @@ def _add_work(
     lines.append(f"status    {status.state}{f', {status.reason}' if status.reason else ''}")
     lines += [f"share     {party} {units / 1_000_000:.6g} %" for party, units in shares.items()]
     lines += [f"offer     {offer.id} {safe_text(offer.license, limit=100)}" for offer in offers]
+    lines += [f"reserved  {use}: {each.said}" for use, each in reserved.items()]
     lines += [_relative("from", row) for row in up.rows[:_SHOWN]]
     lines += [_relative("into", row) for row in down.rows[:_SHOWN]]
     lines += [_trained(row) for row in trained.rows[:_SHOWN]]

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from adapters.cli.market import named, recorded, until_given
+from adapters.cli.given import PARTY, WORK, At, Ref, Until, moment, named, time_given
+from adapters.cli.market import recorded
 from adapters.cli.nouns import personal_of
 from adapters.cli.output import command, help_alone, show
 from adapters.cli.where import AsJson, Where, at_ledger
@@ -16,11 +17,6 @@ from provenance.report import safe_text
 
 __all__ = ["add_to"]
 
-Ref = Annotated[str | None, typer.Option("--ref", help="your own name for it, such as mandate:7")]
-At = Annotated[int | None, typer.Option("--at", help="as of this log size", min=0)]
-Until = Annotated[str | None, typer.Option("--until", help="log time at which it ends", metavar="2027-01-31T00:00:00Z")]
-
-_PARTY = ("register_party",)
 _SHOWN = 20
 
 
@@ -83,11 +79,11 @@ def show_(
 ) -> None:
     """Show a party: kind, keys and when each was valid, custody, mandates, links. Nothing personal by itself."""
     ledger = where.open(signs=False)
-    who = str(named(ledger, party, _PARTY))
-    found = ledger.party(who, at=at)
-    granted = ledger.mandates_of(who, at=at)
-    held = ledger.mandates_of(agent=who, at=at)
-    links = ledger.links_of(who, at=at)
+    who = str(named(ledger, party, PARTY))
+    found = ledger.party(who, at=moment(at))
+    granted = ledger.mandates_of(who, at=moment(at))
+    held = ledger.mandates_of(agent=who, at=moment(at))
+    links = ledger.links_of(who, at=moment(at))
     personal = personal_of(ledger, orjson.loads(ledger.event(who))) if disclose else {}
     value = {
         **_party_value(found),
@@ -128,11 +124,11 @@ def grant(
     """Let a party speak for another one."""
     ledger = where.open()
     ticket = ledger.mandate(
-        named(ledger, principal, _PARTY),
-        agent=named(ledger, agent, _PARTY),
+        named(ledger, principal, PARTY),
+        agent=named(ledger, agent, PARTY),
         actions=action,
-        works=[named(ledger, one, ("create", "derive")) for one in work or ()],
-        until=until_given(until),
+        works=[named(ledger, one, WORK) for one in work or ()],
+        until=time_given("--until", until),
         ref=ref,
     )
     ending = command("mandate", "revoke", ticket.id, *where.options)
@@ -162,8 +158,8 @@ def mandates(
 ) -> None:
     """List the mandates that a party granted and those that it holds, with those that ended."""
     ledger = where.open(signs=False)
-    who = str(named(ledger, party, _PARTY))
-    granted, held = ledger.mandates_of(who, at=at), ledger.mandates_of(agent=who, at=at)
+    who = str(named(ledger, party, PARTY))
+    granted, held = ledger.mandates_of(who, at=moment(at)), ledger.mandates_of(agent=who, at=moment(at))
     value = {
         "granted": [_mandate_value(mandate) for mandate in granted],
         "held": [_mandate_value(mandate) for mandate in held],

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from adapters.cli.market import named, recorded, until_given
+from adapters.cli.given import WORK, Ref, Until, named, party_named, time_given
+from adapters.cli.market import recorded
 from adapters.cli.output import command, help_alone, show, working
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.scrub import scrub
@@ -16,7 +17,6 @@ from provenance.ticket import Ticket
 
 __all__ = ["add_to"]
 
-Ref = Annotated[str | None, typer.Option("--ref", help="your own name for it, such as request:7")]
 Targets = Annotated[list[str], typer.Argument(help="ids or refs of events, addresses of vault items")]
 
 
@@ -46,8 +46,7 @@ def erase(
         msg = "want something to erase: events, vault items, or --subject PARTY"
         raise typer.BadParameter(msg)
     ledger = where.open()
-    party = None if subject is None else named(ledger, subject, ("register_party",))
-    done = ledger.erase(*_named(ledger, targets or []), subject=party, basis=basis, ref=ref)
+    done = ledger.erase(*_named(ledger, targets or []), subject=party_named(ledger, subject), basis=basis, ref=ref)
     lines = [
         *(f"erased    {address}" for address in done.erased),
         *(f"before    {address} was erased already" for address in done.before),
@@ -70,7 +69,7 @@ def takedown(
 ) -> None:
     """Take a work down: no more licenses, and its personal fields are erased."""
     ledger = where.open()
-    done = ledger.takedown(named(ledger, work, ("create", "derive")), reason=reason, ref=ref)
+    done = ledger.takedown(named(ledger, work, WORK), reason=reason, ref=ref)
     lines = [
         f"{done.ticket.type} {done.ticket.id}",
         *(f"erased    {address}" for address in done.erased),
@@ -96,9 +95,7 @@ def scrub_(*, where: Where, as_json: AsJson = False) -> None:
 def hold_(
     targets: Targets,
     ground: Annotated[str, typer.Option("--ground", help="why, in one word, such as tax-records")],
-    until: Annotated[
-        str | None, typer.Option("--until", help="log time at which it ends", metavar="2036-12-31T00:00:00Z")
-    ] = None,
+    until: Until = None,
     ref: Ref = None,
     *,
     where: Where,
@@ -106,7 +103,7 @@ def hold_(
 ) -> None:
     """Set a hold."""
     ledger = where.open()
-    ticket = ledger.hold(*_named(ledger, targets), ground=ground, until=until_given(until), ref=ref)
+    ticket = ledger.hold(*_named(ledger, targets), ground=ground, until=time_given("--until", until), ref=ref)
     recorded(ledger, ticket, as_json, command("hold", "release", ticket.id, *where.options))
 
 

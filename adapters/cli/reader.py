@@ -12,7 +12,7 @@ import typer
 from cryptography.x509 import load_pem_x509_certificates
 
 from adapters.cli.copies import copy_
-from adapters.cli.market import named
+from adapters.cli.given import file_given, named
 from adapters.cli.output import INTACT, command, echo, fail, help_alone, progress, show, status_of
 from adapters.cli.trust import accept, accepted_key, find_log, may_ask, offered
 from adapters.cli.where import AsJson, Where, at_own_ledger
@@ -28,6 +28,7 @@ from provenance.audit import Audit
 from provenance.audit import audit as run_audit
 from provenance.content import read_manifest
 from provenance.disclosure import Disclosure
+from provenance.drafts import is_event_id
 from provenance.history import History
 from provenance.holdings import audit_holdings
 from provenance.proofs import write_proof
@@ -91,7 +92,7 @@ def trace(
 ) -> int:
     """Show what a work was made from, and what from it; `--html` draws it."""
     path = Path(work)
-    if _is_event_id(work) and not path.exists():
+    if is_event_id(work) and not path.exists():
         verdict = verify_work(work, read_history(find_log(log, policy), _given(disclosed)))
         return _answer(_with_next(verdict, work, log, policy), html, as_json)
     return _answer(_verdict(path, log, policy, anchors, disclosed), html, as_json)
@@ -118,7 +119,7 @@ def proof(
     else:
         event = str(named(ledger, work)) if ledger else work
         name = event[:16] if event == work else work.replace(":", "-").replace("/", "-")
-    entry = history.index.find(bytes.fromhex(event)) if _is_event_id(event) else None
+    entry = history.index.find(bytes.fromhex(event)) if is_event_id(event) else None
     if entry is None:
         checkpoint = history.log.checkpoint
         msg = f"{work}: not in the log {checkpoint.origin} at size {checkpoint.size}; want a file or an event id in it"
@@ -300,7 +301,7 @@ def _audit_text(report: Audit) -> str:
 
 def _earlier(path: Path, policy: Policy) -> Checkpoint:
     """The checkpoint that an earlier audit kept; a file that is none is wrong use, no finding about the log."""
-    data = _bytes(path)
+    data = file_given(path)
     try:
         Note.parse(data)
     except MalformedError as error:
@@ -310,7 +311,7 @@ def _earlier(path: Path, policy: Policy) -> Checkpoint:
 
 
 def _certificates(path: Path) -> str:
-    data = _bytes(path)
+    data = file_given(path)
     try:
         load_pem_x509_certificates(data)
     except ValueError as error:
@@ -327,15 +328,3 @@ def read_package(path: Path) -> Disclosure:
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise NotFound(msg) from error
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        msg = f"{path}: {error.strerror}"
-        raise NotFound(msg) from error
-
-
-def _is_event_id(text: str) -> bool:
-    return len(text) == 64 and all(c in "0123456789abcdef" for c in text)

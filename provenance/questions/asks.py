@@ -18,6 +18,7 @@ from provenance.questions.census import Acting, Due, Listed, Open
 from provenance.questions.guard import Guard, guard
 from provenance.questions.kinship import Kinship, Rate
 from provenance.questions.training import Conflict, Training
+from provenance.reservations import Reserved, reservations_of
 from provenance.shares import shares_of
 from provenance.states import DisputeStatus, GrantStatus, WorkStatus, dispute_status, grant_status, status_of
 from provenance.ticket import Ticket
@@ -122,6 +123,11 @@ class Asks:
     def shares_of(self, work: Named, *, at: Moment = None) -> dict[str, int]:
         """Units of a work by party id (hex), which come to 100,000,000; empty while no split is effective."""
         return {party.hex(): units for party, units in shares_of(_id(work), self.before(at)).items()}
+
+    def reserved(self, work: Named, *, at: Moment = None) -> dict[str, Reserved]:
+        """What is reserved of a work from programs that learn, by use; what nobody spoke of is not in it."""
+        found = reservations_of(_id(work), self.before(at))
+        return {use: Reserved(said, tuple(each.hex() for each in by)) for use, (said, by) in found.items()}
 
     def work_status(self, work: Named, *, at: Moment = None) -> WorkStatus:
         """The state of a work, and the event that says so."""

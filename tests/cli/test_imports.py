@@ -6,12 +6,12 @@ import json
 import sqlite3
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from adapters import connect
 from adapters.cli.app import run
+from tests.cli.conftest import asked
 
 MAP = """
 [[rows]]
@@ -52,12 +52,6 @@ def market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert run(["init", "cli.example/log"]) == 0
     Path("map.toml").write_text(MAP, "utf-8")
     return tmp_path
-
-
-def asked(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    capsys.readouterr()
-    assert run([*words, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def size() -> int:

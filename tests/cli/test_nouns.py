@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from adapters import connect
 from adapters.cli.app import run
 from provenance.desk.data import Input
 from provenance.ledger import ProvenanceLedger
+from tests.cli.conftest import asked, told
 
 HALF = 50_000_000
 EVIDENCE = sha256(b"evidence").hexdigest()
@@ -34,19 +34,6 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def ledger() -> ProvenanceLedger:
     return connect("market.db", publish="public")
-
-
-def asked(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    capsys.readouterr()
-    assert run([*words, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
-    capsys.readouterr()
-    assert run([*words]) == code
-    found = capsys.readouterr()
-    return found.out if code == 0 else found.err
 
 
 def test_works_are_listed_and_shown(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from adapters import connect
 from adapters.cli.app import run
 from provenance import PartyKey
+from tests.cli.conftest import asked
 
 
 @pytest.fixture
@@ -20,12 +19,6 @@ def market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("Ada", "Bo"):
         assert run(["register", "person", "--name", name, "--ref", name.lower()]) == 0
     return tmp_path
-
-
-def asked(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    capsys.readouterr()
-    assert run([*words, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def test_mandates_are_granted_shown_and_revoked(market: Path, capsys: pytest.CaptureFixture[str]) -> None:
