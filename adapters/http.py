@@ -6,8 +6,9 @@ import http.client
 import urllib.error
 import urllib.request
 import zlib
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from adapters.exchange import check_url
 from ledger.errors import NotFound, Unavailable
 from ledger.tile import largest
 
@@ -28,14 +29,7 @@ class Website:
 
     def __init__(self, url: str, *, timeout: float = 30.0) -> None:
         """`timeout` in seconds, for connecting and for each read. Raises `Unavailable` for another scheme."""
-        try:
-            parts = urlsplit(url)
-        except ValueError as error:
-            msg = f"{url[:80]}: {error}"
-            raise Unavailable(msg) from error
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            msg = f"{url[:80]}: want a URL that begins with http:// or https://"
-            raise Unavailable(msg)
+        check_url(url)
         self.url = url.rstrip("/")
         self._timeout = timeout
         self._opener = urllib.request.OpenerDirector()

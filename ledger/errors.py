@@ -120,7 +120,14 @@ class Unavailable(StorageError):
 
 
 class Rollback(LedgerError):
-    """The storage is behind something already signed or published. Nothing is signed until it is refilled."""
+    """The storage is behind something already signed or published. Nothing is signed until it is refilled.
+
+    ``newest`` is the checkpoint that shows it, with its signed bytes, where somebody else holds one (None elsewhere).
+    """
+
+    def __init__(self, message: str, *, newest: Checkpoint | None = None) -> None:
+        super().__init__(message)
+        self.newest = newest
 
 
 class Overloaded(LedgerError):

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Protocol
 
 from ledger.checkpoint import Checkpoint, parse_decimal
 from ledger.cosignature import CosignerKey, Signs
@@ -28,7 +29,7 @@ from ledger.note import MAX_NOTE, Note, Signature, VerifierKey, decode_base64, s
 from ledger.proof import MAX_HASHES
 from ledger.storage import Checkpoints
 
-__all__ = ["MAX_REQUEST", "SIZE_TYPE", "Answer", "Request", "Witness", "read_answer"]
+__all__ = ["MAX_REQUEST", "SIZE_TYPE", "Answer", "Collects", "Request", "Witness", "read_answer"]
 
 MAX_REQUEST = MAX_NOTE + 64 * 64
 """Bytes of the longest request that is read."""
@@ -81,6 +82,24 @@ class Request:
     def __bytes__(self) -> bytes:
         lines = [f"old {self.old}", *(base64.b64encode(each).decode() for each in self.proof)]
         return ("\n".join(lines) + "\n\n").encode() + self.checkpoint
+
+
+class Collects(Protocol):
+    """What asks witnesses to cosign a checkpoint before it is published: `adapters.witnesses.Witnesses` over HTTP."""
+
+    def collect(self, checkpoint: Checkpoint, prove: Callable[[int], tuple[bytes, ...]]) -> tuple[Signature, ...]:
+        """Return verified cosignatures of `checkpoint`, whose `signed` is the log's own note.
+
+        Returns as soon as they are a quorum, else what came in time: the caller decides whether that is enough.
+        `prove(old)` is the consistency proof from the size `old` to `checkpoint.size`, empty from 0 and from equal
+        sizes; it is called in the thread of the caller only.
+
+        Raises `Rollback` when a witness holds a checkpoint that this log signed at a larger size: it is in `newest`.
+        Either this storage is behind, or another process of the log went ahead meanwhile; a caller whose trusted
+        storage has come to that size takes it for the second and tries again. Raises `Fork` when a witness holds one
+        that this log signed and that contradicts this one. A witness that shows no signature of the log for what it
+        says raises nothing: it counts as absent.
+        """
 
 
 class Witness:

@@ -1,0 +1,266 @@
+"""Collecting cosignatures over HTTP: all witnesses of a policy at once, each asked on one kept connection.
+
+::
+
+    witnesses = Witnesses(Policy.parse(text))
+    lines = witnesses.collect(checkpoint, prove)        # verified, a quorum of them unless time ran out
+
+What a witness answers is believed only as far as a signature goes: its own, for that it cosigned; this log's, for that
+the log was ahead of this storage or signed another tree. A witness can stay away, and cannot stop anybody.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from queue import Empty, SimpleQueue
+
+from adapters.exchange import Exchange
+from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.errors import Fork, LedgerError, MalformedError, ProofMismatch, Rollback, Unavailable, UnknownKey
+from ledger.merkle import verify_consistency
+from ledger.note import MAX_NOTE, Signature, shown
+from ledger.policy import Policy
+from ledger.policy import Witness as Line
+from ledger.witness import Request, read_answer
+
+__all__ = ["DEADLINE", "Witnesses"]
+
+DEADLINE = 5.0
+"""Seconds after which nobody waits for a witness."""
+
+logger = logging.getLogger(__name__)
+
+
+class Witnesses:
+    """The witnesses of a policy that have a URL. Made once and kept: it remembers sizes and holds connections.
+
+    Safe to share between threads. Implements `ledger.witness.Collects`.
+    """
+
+    def __init__(self, policy: Policy, *, deadline: float = DEADLINE) -> None:
+        """`deadline` in seconds, for one call of `collect`. Raises `Unavailable` for a URL that is none."""
+        self._policy = policy
+        self._deadline = deadline
+        at: dict[str, list[Line]] = {}
+        for line in policy.witnesses:
+            if line.url:
+                at.setdefault(line.url.rstrip("/"), []).append(line)
+        self._peers = tuple(_Peer(url, lines, policy) for url, lines in at.items())
+
+    def collect(self, checkpoint: Checkpoint, prove: Callable[[int], tuple[bytes, ...]]) -> tuple[Signature, ...]:
+        """Ask every witness to cosign `checkpoint`, as `Collects` says; the lines stand in the order of the policy.
+
+        One round trip where the size that a witness has seen is known, which it is after the first time. With the
+        quorum `none`, witnesses are told and not waited for. A witness that does not answer, or answers what does not
+        verify, is absent; that is logged when it begins and when it ends. Raises `UnknownKey` when the policy names no
+        key of this log: nothing that a witness shows could be judged.
+        """
+        if not self._policy.log_keys(checkpoint.origin):
+            msg = f"witnesses: the policy names no key of log {shown(checkpoint.origin, 200)}; add its `log` line"
+            raise UnknownKey(msg)
+        until = time.monotonic() + self._deadline
+        call = _Call(checkpoint, until, threading.Event(), SimpleQueue())
+        proofs: dict[int, tuple[bytes, ...]] = {}
+
+        def ask(peer: _Peer, old: int) -> None:
+            if old not in proofs:
+                proofs[old] = prove(old)
+            peer.start(call, bytes(Request(old, proofs[old], checkpoint.signed)), old)
+
+        def judge(peer: _Peer) -> None:
+            if theirs := peer.take_shown(checkpoint.origin):
+                peer.note(_judged(peer.name, theirs, checkpoint, prove))
+
+        for peer in self._peers:
+            judge(peer)  # what it showed after somebody had stopped waiting
+        for peer in self._peers:
+            ask(peer, min(peer.seen.get(checkpoint.origin, 0), checkpoint.size))
+        found: dict[str, Signature] = {}
+        waiting = len(self._peers)
+        retried: set[_Peer] = set()
+        try:
+            while waiting and not self._policy.satisfied(found.keys()):
+                answer = call.answers.get(timeout=max(0.0, until - time.monotonic()))
+                found |= answer.lines
+                judge(answer.peer)
+                if answer.seen is not None and answer.peer not in retried:
+                    retried.add(answer.peer)
+                    ask(answer.peer, answer.seen)
+                    continue
+                waiting -= 1
+                if answer.seen is not None:
+                    answer.peer.note(f"has seen size {answer.seen} now, after it had said otherwise")
+        except Empty:
+            pass
+        finally:
+            call.over.set()
+        with suppress(Empty):
+            while True:  # came at the same time
+                found |= call.answers.get_nowait().lines
+        return tuple(found[line.name] for line in self._policy.witnesses if line.name in found)
+
+    def close(self) -> None:
+        """End the connections; one that is in use ends after its answer. Later calls keep none."""
+        for peer in self._peers:
+            peer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What became of one request: verified lines by the names of the policy, or a size to prove from, or nothing."""
+
+    peer: _Peer
+    lines: dict[str, Signature]
+    seen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of `collect`, shared with the threads that ask for it."""
+
+    checkpoint: Checkpoint
+    until: float
+    over: threading.Event
+    answers: SimpleQueue[_Answer]
+
+
+class _Peer:
+    """One witness, under one or several keys: its connection, what it has seen, and whether it answers."""
+
+    def __init__(self, url: str, lines: Iterable[Line], policy: Policy) -> None:
+        self.name = "/".join(line.name for line in lines)
+        self.seen: dict[str, int] = {}
+        self._lines = tuple(lines)
+        self._policy = policy
+        self._exchange = Exchange(url)
+        self._free = threading.Lock()  # holds what is below, and the connection
+        self._shown: dict[str, Checkpoint] = {}
+        self._trouble = ""
+        self._ended = False
+
+    def start(self, call: _Call, request: bytes, old: int) -> None:
+        # A thread of its own for each request: none is left when nobody publishes, and none is waited for at exit.
+        threading.Thread(target=self._run, args=(call, request, old), name=f"witness {self.name}", daemon=True).start()
+
+    def take_shown(self, origin: str) -> Checkpoint | None:
+        """The checkpoint that it showed, signed by the log, when it would not sign ours; once."""
+        return self._shown.pop(origin, None)
+
+    def note(self, trouble: str) -> None:
+        """Log it when the witness begins to be absent, for another reason, or is back ("")."""
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        extra = {"witness": self.name, "url": self._exchange.url}
+        if trouble:
+            logger.warning("witness %s: absent: %s", self.name, trouble, extra=extra)
+        else:
+            logger.info("witness %s: cosigns again", self.name, extra=extra)
+
+    def close(self) -> None:
+        """End the connection: now, or, when a request is under way, after that."""
+        self._ended = True
+        if self._free.acquire(blocking=False):
+            try:
+                self._exchange.close()
+            finally:
+                self._free.release()
+
+    def _run(self, call: _Call, request: bytes, old: int) -> None:
+        answer = _Answer(self, {})
+        try:
+            # An earlier call may still wait for this witness.
+            if not self._free.acquire(timeout=max(0.0, call.until - time.monotonic())):
+                return
+            try:
+                if not call.over.is_set():
+                    answer = self._ask(call, request, old)
+            finally:
+                self._free.release()
+        except LedgerError as error:
+            self.note(str(error))
+        finally:
+            if self._ended:
+                self.close()
+            call.answers.put(answer)
+
+    def _ask(self, call: _Call, request: bytes, old: int) -> _Answer:
+        checkpoint = call.checkpoint
+        status, body = self._exchange.ask("add-checkpoint", request, until=call.until, most=MAX_NOTE)
+        if status == 422:
+            self._look(call)
+            return _Answer(self, {})
+        try:
+            said = read_answer(status, body)
+        except MalformedError as error:
+            raise Unavailable(str(error)) from error
+        if isinstance(said, int):
+            if old != said <= checkpoint.size:
+                self.seen[checkpoint.origin] = said
+                return _Answer(self, {}, said)
+            # Ahead of us, or with another root of the same size: some witnesses answer 409 for that, too.
+            self._look(call)
+            return _Answer(self, {})
+        lines, trouble = self._verified(checkpoint, said)
+        if lines:
+            self.seen[checkpoint.origin] = checkpoint.size
+        self.note(trouble)
+        return _Answer(self, lines)
+
+    def _verified(self, checkpoint: Checkpoint, said: Iterable[Signature]) -> tuple[dict[str, Signature], str]:
+        """Its lines that hold, by the names of the policy, and what is wrong with or instead of the others."""
+        lines = {}
+        wrong = []
+        by = {(signature.name, signature.key_id): signature for signature in said}
+        for line in self._lines:
+            try:
+                signature = by[line.key.name, line.key.key_id]
+                line.key.verify(checkpoint, signature)
+                lines[line.name] = signature
+            except KeyError:
+                wrong.append(f"answered without a signature by {shown(line.key.name)} {line.key.key_id.hex()}")
+            except LedgerError as error:
+                wrong.append(str(error))
+        return lines, "; ".join(wrong)
+
+    def _look(self, call: _Call) -> None:
+        """Ask which checkpoint it holds. Only one that this log signed says anything."""
+        origin = call.checkpoint.origin
+        path = f"{sha256(origin.encode()).hexdigest()}/checkpoint"
+        status, body = self._exchange.ask(path, until=call.until, most=MAX_NOTE)
+        if status != 200:
+            msg = f"does not cosign at size {call.checkpoint.size}, and shows no reason: {path}: status {status}"
+            raise Unavailable(msg)
+        theirs = open_checkpoint(body, Policy.of(*self._policy.log_keys(origin)))
+        self._shown[origin] = theirs
+        self.seen[origin] = theirs.size
+
+
+def _judged(name: str, theirs: Checkpoint, ours: Checkpoint, prove: Callable[[int], tuple[bytes, ...]]) -> str:
+    """Raise when what a witness holds, signed by this log, cannot be true beside ours; else say what it withheld."""
+    if theirs.size > ours.size:
+        msg = (
+            f"{ours.origin}: witness {name} holds a checkpoint of size {theirs.size} that this log signed, this "
+            f"storage is at {ours.size}; unless another process went ahead meanwhile, sign nothing more: restore the "
+            "newer storage, or refill it from what is published"
+        )
+        raise Rollback(msg, newest=theirs)
+    try:
+        if theirs.size:
+            verify_consistency(
+                prove(theirs.size), old=theirs.size, new=ours.size, old_root=theirs.root, new_root=ours.root
+            )
+    except ProofMismatch as error:
+        msg = (
+            f"{ours.origin}: witness {name} holds a checkpoint of size {theirs.size} that this log signed, and this "
+            f"storage, at size {ours.size}, does not extend it; publish nothing, keep both notes, and find out which "
+            "storage signed the other"
+        )
+        raise Fork(msg, theirs, ours) from error
+    return f"does not cosign at size {ours.size}, which extends what it holds, size {theirs.size}"
