@@ -6,11 +6,11 @@ from pathlib import Path
 
 from adapters.assemble import Parts
 from adapters.connect import Clock
+from adapters.key_files import key_files
 from adapters.keys import Keys, claim_uri, log_signer, market_signer, save_secret
 from ledger.errors import Conflict, StorageError, UnknownKey
 from ledger.log import Log
 from ledger.note import Signer, SigningKey, shown
-from ledger.policy import Policy
 from ledger.storage import Objects, Row
 from provenance.content import make_development_credential
 from provenance.events import LEAF_RULE, VOCABULARIES, VOCABULARY_DIGESTS, Draft, new_event
@@ -85,8 +85,8 @@ def begin(
     log = Log.create(parts.tiles, key, _row(log_party, genesis, origin), checkpoints=parts.heads, publish=targets)
     log.extend([_row(market_key, market, origin)])
     for target in [*targets, *([parts.objects] if parts.objects is not None else [])]:
-        target.replace("log.vkey", f"{key.verifier}\n".encode())
-        target.replace("market.policy", str(Policy.of(key.verifier)).encode())
+        for path, data in key_files(key.verifier).items():
+            target.replace(path, data)
     log.publish()
     # The index follows by itself.
     return parts.ledger(log, signers=Signers(log_party, market_key), claim=claim_uri(keys), clock=clock)

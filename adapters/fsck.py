@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from adapters.assemble import Parts
 from adapters.connect import Place, _parts, open_objects
+from adapters.key_files import KEY_FILES, key_files
 from adapters.rows import Rows
 from adapters.sql.notes import SqlNotes
 from ledger.checkpoint import open_checkpoint
@@ -46,7 +47,6 @@ Portions = Iterator[tuple[Any, Sequence[Fault]]]
 # What a storage of ours holds besides the log: batch files, heads, sealed events, and what is found beside a log.
 _OWN = ("staging/", "heads/", "vault/", "probe/", MEMORY_PATH)
 _BUNDLES = 64  # in memory, with the open events beside them
-_BESIDE = ("log.vkey", "market.policy")
 
 # Positions behind the last portion of a step: whoever goes on there has nothing left to do.
 _DONE, _BESIDE_DONE = "done", "beside"
@@ -197,7 +197,7 @@ class Holdings:
             paths = sorted(tiles.list(""))
         else:
             return
-        known = (*_OWN, *(() if self._in_database else _BESIDE))
+        known = (*_OWN, *(() if self._in_database else KEY_FILES))
         try:
             yield from strays(self._open(), (path for path in paths if not path.startswith(known)))
         except LedgerError as error:
@@ -391,7 +391,7 @@ def check_place(
         yield from check_entries(client, Contents(client.opened, erased=named, signatures=judge), start=at or 0)
         faults = list(_beside(place, client, policy, key))
         if isinstance(place, ListsObjects):
-            faults += strays(client, (path for path in place.list("") if not path.startswith((*_OWN, *_BESIDE))))
+            faults += strays(client, (path for path in place.list("") if not path.startswith((*_OWN, *KEY_FILES))))
     except LedgerError as error:
         _reraise_unless_damage(error)
         faults = [fault_of(error)]
@@ -439,28 +439,24 @@ def _named_there(place: ReadsObjects, policy: Policy) -> Mapping[bytes, bytes | 
 def _beside(place: ReadsObjects, client: Client, policy: Policy, key: VerifierKey | None) -> Iterator[Fault]:
     """Key and policy file of a published log, where there are any: they name a key that the reader accepts."""
     keys = policy.keys(client.checkpoint.origin) if key is None else (key,)
-    for path in _BESIDE:
+    for path in KEY_FILES:
         try:
             data = place.get(path)
         except NotFound:
             continue
-        want = [_written(path, one) for one in keys]
+        want = [key_files(one)[path] for one in keys]
         if data not in want:
             yield Fault(path, f"{path}: is not what is published for the key {', '.join(map(str, keys))}")
 
 
-def _written(path: str, key: VerifierKey) -> bytes:
-    return f"{key}\n".encode() if path == "log.vkey" else str(Policy.of(key)).encode()
-
-
 def _mend_beside(place: Objects, key: VerifierKey, report: Repaired) -> None:
-    for path in _BESIDE:
+    for path, want in key_files(key).items():
         try:
             data = place.get(path)
         except NotFound:
             continue
-        if data != _written(path, key):
-            place.replace(path, _written(path, key))
+        if data != want:
+            place.replace(path, want)
             report.mended.append(path)
 
 

@@ -5,6 +5,7 @@ What never changes may be kept for ever; what grows, for seconds (c2sp.org/tlog-
 
 from __future__ import annotations
 
+from adapters.key_files import KEY_SET
 from ledger.tile import CHECKPOINT
 
 __all__ = ["headers_of", "may_be_packed"]
@@ -17,6 +18,7 @@ _PRIVATE = "no-store"
 
 _TEXT = "text/plain; charset=utf-8"
 _BYTES = "application/octet-stream"
+_CBOR = "application/cbor"
 
 
 def headers_of(path: str) -> dict[str, str]:
@@ -34,6 +36,8 @@ def headers_of(path: str) -> dict[str, str]:
         kind, keep = _BYTES, _GROWING  # one object per bundle, replaced while it grows and when an event is erased
     elif not rest and path.endswith((".policy", ".vkey")):
         kind, keep = _TEXT, _SETTLED
+    elif path == KEY_SET:
+        kind, keep = _CBOR, _SETTLED
     else:
         kind, keep = _BYTES, _PRIVATE  # batch files, heads, vault items: not for readers of the log
     return {"Content-Type": kind, "Cache-Control": keep}

@@ -10,24 +10,18 @@ from typing import TYPE_CHECKING
 
 from adapters.files import sync_directory
 from ledger.errors import Conflict, NotFound, StorageError
-from ledger.note import Signer, SigningKey, VerifierKey
-from ledger.policy import Policy
+from ledger.note import Signer, SigningKey
 
 if TYPE_CHECKING:
     from provenance.keys import PartySigner
 
-__all__ = ["Keys", "claim_uri", "key_files", "load_secret", "log_signer", "market_signer", "save_secret"]
+__all__ = ["Keys", "claim_uri", "load_secret", "log_signer", "market_signer", "save_secret"]
 
 Keys = Mapping[str, "str | Signer | PartySigner"]
 """The three keys, "log", "market" and "claim": each the URI of a secret (`file:PATH`, `env:NAME`), the first two also
 an object that reaches a key elsewhere."""
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-
-
-def key_files(key: VerifierKey) -> dict[str, bytes]:
-    """What a published log shows of its key, by path: the key itself, and a policy that accepts it alone."""
-    return {"log.vkey": f"{key}\n".encode(), "market.policy": str(Policy.of(key)).encode()}
 
 
 def log_signer(keys: Keys) -> Signer:

@@ -28,7 +28,8 @@ from adapters.backup.tables import (
     waiting_or_logged,
 )
 from adapters.connect import Place, _parts, _place, keys_of, open_objects
-from adapters.keys import Keys, key_files, log_signer
+from adapters.key_files import key_files
+from adapters.keys import Keys, log_signer
 from adapters.recover import Lost, lost_in, rebuild_for
 from adapters.sql.errors import storage_errors
 from adapters.sql.tables import queue, refs

@@ -24,7 +24,7 @@ from adapters.backup.manifest import Parts as ManifestParts
 from adapters.backup.tables import Sequenced, file_lines, item_line, name_lines, portions, queue_lines
 from adapters.connect import Place, _parts
 from adapters.files import Directory
-from adapters.keys import key_files
+from adapters.key_files import key_files
 from ledger.checkpoint import Checkpoint
 from ledger.client import Client
 from ledger.copy import copy_log, redact_copy

@@ -13,7 +13,7 @@ from adapters.cli.output import ALTERED, INTACT, command, progress, show
 from adapters.cli.trust import find_log
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.files import Directory
-from adapters.keys import key_files
+from adapters.key_files import key_files
 from ledger.copy import copy_log
 from ledger.errors import MalformedError
 from ledger.fsck import Fault

@@ -21,6 +21,7 @@ LARGEST = 256 * 65_537
 NAMES = (
     "checkpoint",
     "log.vkey",
+    ".well-known/scitt-keys",
     "tile/0/000",
     "tile/0/x001/x234/067.p/255",
     "tile/entries/x001/067",

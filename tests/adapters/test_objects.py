@@ -222,6 +222,7 @@ def test_paths_stay_below_the_prefix(bucket, path):
         ("events/000", "application/octet-stream", "public, max-age=5"),
         ("market.policy", "text/plain; charset=utf-8", "public, max-age=300"),
         ("log.vkey", "text/plain; charset=utf-8", "public, max-age=300"),
+        (".well-known/scitt-keys", "application/cbor", "public, max-age=300"),
         ("staging/7-00ff", "application/octet-stream", "no-store"),
         ("heads/00ff", "application/octet-stream", "no-store"),
         ("vault/00/ff.policy", "application/octet-stream", "no-store"),

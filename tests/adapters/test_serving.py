@@ -17,6 +17,7 @@ from adapters import create, open_log
 from adapters.files import Directory
 from adapters.headers import headers_of, may_be_packed
 from adapters.http import Website
+from adapters.key_files import KEY_SET
 from ledger import Client, LedgerError, Log, NotFound, SigningKey, fsck
 from ledger.copy import copy_log
 from ledger.storage import Row
@@ -29,6 +30,7 @@ SAMPLES = [
     "checkpoint",
     "log.vkey",
     "market.policy",
+    KEY_SET,
     *(
         tile_path(level, index, width)
         for level in (0, 1, 17)
@@ -102,6 +104,13 @@ def test_the_documented_rules_send_the_headers(locations, path):
     assert location.headers == {**headers_of(path), "Access-Control-Allow-Origin": "*"}
     assert (location.value("gzip") == "on") == may_be_packed(path)
     assert location.value("gzip_types") == ("application/octet-stream" if may_be_packed(path) else None)
+
+
+def test_the_documented_rules_serve_the_keys_where_scitt_looks(locations):
+    """At the top of the host (RFC 8615), the same file as below the log."""
+    top, below = matching(locations, f"/{KEY_SET}"), matching(locations, f"/log/{KEY_SET}")
+    assert top.headers == below.headers
+    assert top.value("alias") == f"/srv/www/log/{KEY_SET}"
 
 
 @pytest.mark.parametrize("path", PRIVATE)

@@ -194,6 +194,7 @@ def test_the_demo_leaves_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < 80
     assert {path.name for path in (place / "public").iterdir()} == {
+        ".well-known",
         "checkpoint",
         "events",
         "log.vkey",

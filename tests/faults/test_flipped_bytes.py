@@ -23,6 +23,7 @@ from adapters import create
 from adapters.assemble import Parts
 from adapters.files import Directory
 from adapters.fsck import Holdings, check_place
+from adapters.key_files import KEY_FILES
 from adapters.sql.store import SqlStore
 from ledger import Client, Policy, VerifierKey
 from ledger.fsck import Fault, strays, walk
@@ -142,15 +143,13 @@ def test_every_byte_of_the_small_published_objects(made):
     place = made.published()
     small = [path for path in place.objects if not path.startswith(("tile/entries/", "tile/0/00", "events/"))]
     small += ["tile/0/003.p/220"]
-    assert {"checkpoint", "log.vkey", "market.policy", "tile/1/000.p/3"} <= set(small)
+    assert {"checkpoint", *KEY_FILES, "tile/1/000.p/3"} <= set(small)
     for path in small:
         whole = place.objects[path]
         step = 1 if len(whole) < 500 else STRIDE
         for at in range(0, len(whole), step):
             place.objects[path] = flipped(whole, at)
-            faults = (
-                check_published(place, made.policy) if path in {"log.vkey", "market.policy"} else first(place, made)
-            )
+            faults = check_published(place, made.policy) if path in KEY_FILES else first(place, made)
             assert faults, f"{path} byte {at}"
             if path != "checkpoint":  # its signature covers all of it, and names the log
                 assert faults[0].place == path

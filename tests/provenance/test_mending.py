@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from adapters import connect, create
 from adapters.cli.app import app, run
 from adapters.fsck import Holdings, open_holdings
+from adapters.key_files import KEY_FILES
 from adapters.recover import rebuild_index
 from ledger import Client, fsck
 from provenance import Money, ProvenanceLedger
@@ -136,7 +137,7 @@ def test_a_head_that_nobody_signed_becomes_the_one_that_is_published(sold):
 
 @pytest.mark.parametrize(
     "path",
-    ["tile/0/001", "tile/entries/000", "events/002", "tile/1/000.p/2", "checkpoint", "market.policy", "log.vkey"],
+    ["tile/0/001", "tile/entries/000", "events/002", "tile/1/000.p/2", "checkpoint", *KEY_FILES],
 )
 def test_what_is_published_from_the_database(sold, path):
     before = everything(sold)
