@@ -25,6 +25,7 @@ from ledger.errors import (
     UnknownKey,
     VerificationError,
 )
+from ledger.evidence import Evidence
 from ledger.fsck import fsck
 from ledger.log import Log
 from ledger.note import RemoteKey, Signer, SigningKey, VerifierKey
@@ -37,6 +38,7 @@ __all__ = [
     "Checkpoint",
     "Client",
     "Conflict",
+    "Evidence",
     "Fork",
     "InvalidSignature",
     "LedgerError",

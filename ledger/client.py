@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ledger.checkpoint import Checkpoint, open_checkpoint
-from ledger.errors import Fork, MalformedError, NotFound, ProofMismatch, Rollback, TileMismatch
+from ledger.errors import MalformedError, NotFound, ProofMismatch, Rollback, TileMismatch
+from ledger.evidence import forked
 from ledger.merkle import leaf_hash, prove_consistency, prove_inclusion, tree_root
 from ledger.policy import Policy
 from ledger.proof import Proof
@@ -47,8 +48,8 @@ class Client:
     def latest(self, *, since: Checkpoint | None = None) -> Checkpoint:
         """Fetch the newest checkpoint, check that it extends what was seen before, and return it.
 
-        `since` is a checkpoint from an earlier audit. Raises `Fork` (which holds both checkpoints: the evidence) when
-        one is not a beginning of the other, `Rollback` when the log shows less than before, `UnknownKey`,
+        `since` is a checkpoint from an earlier audit. Raises `Fork`, whose `evidence` convicts the log, when one is not
+        a beginning of the other, `Rollback` when the log shows less than before, `UnknownKey`,
         `InvalidSignature`, `MalformedError`, `TileMismatch`, `NotFound`.
         """
         return self._stand(since)[0]
@@ -57,11 +58,14 @@ class Client:
         checkpoint = open_checkpoint(self._objects.get(CHECKPOINT), self._policy)
         if self._seen is not None and self._reader is not None and checkpoint == self._seen and since is None:
             return self._seen, self._reader
+        earlier = [old for old in (self._seen, since) if old is not None]
+        for old in earlier:
+            _check_sizes(old, checkpoint)
         middles = dict(self._middles)
         reader = TileReader(checkpoint.size, checkpoint.root, self._objects.get, cache=middles)
-        for old in (self._seen, since):
-            if old is not None:
-                _check_extends(old, checkpoint, reader)
+        for old in earlier:
+            if tree_root(old.size, reader) != old.root:
+                raise forked(_other_history(old, checkpoint), old, checkpoint, reader)
         self._seen, self._reader, self._middles = checkpoint, reader, middles
         return checkpoint, reader
 
@@ -135,13 +139,17 @@ def _spans(path: str, data: bytes, width: int) -> list[tuple[int, int]]:
         raise MalformedError(msg) from error
 
 
-def _check_extends(old: Checkpoint, new: Checkpoint, reader: TileReader) -> None:
+def _check_sizes(old: Checkpoint, new: Checkpoint) -> None:
+    """What two checkpoints say without a tile: one that contradicts the other may come without the tiles it needs."""
     if old.origin != new.origin:
         msg = f"checkpoint of {new.origin}: seen before was one of {old.origin}"
         raise ProofMismatch(msg)
     if new.size < old.size:
         msg = f"{new.origin}: checkpoint of size {new.size}, but one of size {old.size} was seen before"
         raise Rollback(msg)
-    if tree_root(old.size, reader) != old.root:
-        msg = f"{new.origin}: the checkpoint of size {new.size} does not extend the one of size {old.size}"
-        raise Fork(msg, old, new)
+    if new.size == old.size and new.root != old.root:
+        raise forked(_other_history(old, new), old, new)
+
+
+def _other_history(old: Checkpoint, new: Checkpoint) -> str:
+    return f"{new.origin}: the checkpoint of size {new.size} does not extend the one of size {old.size}"

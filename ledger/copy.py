@@ -9,7 +9,8 @@ from typing import Protocol
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.edge import Edge
-from ledger.errors import Fork, MalformedError, NotFound, Rollback
+from ledger.errors import MalformedError, NotFound, Rollback
+from ledger.evidence import forked
 from ledger.merkle import leaf_hash, tree_root
 from ledger.publish import Partials, write_all
 from ledger.reader import TileReader
@@ -117,7 +118,7 @@ def _shown_size(target: Objects, log: Client) -> int:
         raise Rollback(msg)
     if tree_root(there.size, log.reader) != there.root:
         msg = f"{checkpoint.origin}: what the target shows at size {there.size} is not a beginning of this log"
-        raise Fork(msg, there, checkpoint)
+        raise forked(msg, there, checkpoint, log.reader)
     return there.size
 
 

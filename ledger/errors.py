@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ledger.checkpoint import Checkpoint
+    from ledger.evidence import Evidence
 
 __all__ = [
     "Conflict",
@@ -90,13 +91,15 @@ class TileMismatch(VerificationError):
 class Fork(VerificationError):
     """Two signed checkpoints of one origin that cannot both be true.
 
-    ``old`` and ``new`` are the two checkpoints, each with its signed bytes: together they are the evidence.
+    ``old`` and ``new`` are the two checkpoints, each with its signed bytes. ``evidence`` holds both and the proof that
+    they contradict each other, for anybody who has the log's key; None where no proof could be read.
     """
 
-    def __init__(self, message: str, old: Checkpoint, new: Checkpoint) -> None:
+    def __init__(self, message: str, old: Checkpoint, new: Checkpoint, evidence: Evidence | None = None) -> None:
         super().__init__(message)
         self.old = old
         self.new = new
+        self.evidence = evidence
 
 
 class StorageError(LedgerError):

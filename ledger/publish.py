@@ -10,7 +10,8 @@ from hashlib import sha256
 
 from ledger.checkpoint import Checkpoint
 from ledger.edge import Edge
-from ledger.errors import Fork, MalformedError, NotFound, ProofMismatch, Rollback, Unavailable
+from ledger.errors import MalformedError, NotFound, ProofMismatch, Rollback, Unavailable
+from ledger.evidence import forked
 from ledger.merkle import ReadNodes, tree_root
 from ledger.redact import Opened, agree
 from ledger.storage import ListsObjects, Objects, ReadsObjects
@@ -210,4 +211,4 @@ def check_behind(other: Checkpoint, what: str, mine: Checkpoint, reader: ReadNod
         raise Rollback(msg)
     if tree_root(other.size, reader) != other.root:
         msg = f"{mine.origin}: the checkpoint {what} of size {other.size} is not a beginning of this log"
-        raise Fork(msg, other, mine)
+        raise forked(msg, other, mine, reader)

@@ -9,6 +9,7 @@ from ledger.client import Client
 from ledger.copy import copy_log
 from ledger.edge import Edge
 from ledger.errors import Conflict, Fork, LedgerError, NotFound
+from ledger.evidence import forked
 from ledger.merkle import tree_root
 from ledger.note import Signer, VerifierKey
 from ledger.policy import Policy
@@ -115,7 +116,7 @@ def _refill_objects(
             return range(size, size)
         if tree_root(size, client.reader) != mine.root:
             msg = f"{origin}: the head of size {size} in storage is not a beginning of what is published"
-            raise Fork(msg, mine, target)
+            raise forked(msg, mine, target, client.reader)
     if not _shows(objects, target):
         copy_log(client, objects, progress=progress)
     if size < target.size:  # nobody signs from there meanwhile

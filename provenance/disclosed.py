@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from ledger.checkpoint import open_checkpoint
-from ledger.errors import Fork, LedgerError, ProofMismatch, QuorumNotMet, UnknownKey
+from ledger.errors import LedgerError, ProofMismatch, QuorumNotMet, UnknownKey
+from ledger.evidence import forked
 from ledger.merkle import tree_root
 from ledger.policy import Policy
 from ledger.proof import Proof
@@ -168,7 +169,7 @@ def _check_same_log(disclosure: Disclosure, history: History) -> None:
         raise ProofMismatch(msg)
     if made.size <= now.size and tree_root(made.size, log.reader) != made.root:
         msg = f"{now.origin}: the checkpoint of size {now.size} does not extend the package's one of size {made.size}"
-        raise Fork(msg, made, now)
+        raise forked(msg, made, now, log.reader)
 
 
 def _against_log(index: int, entry: bytes | None, disclosure: Disclosure, history: History) -> Iterator[ItemVerdict]:

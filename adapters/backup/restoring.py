@@ -36,7 +36,8 @@ from adapters.sql.tables import queue, refs
 from adapters.sql.tables import vault as vault_table
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
-from ledger.errors import Conflict, Fork, MalformedError, NotFound, StorageError, UnknownKey
+from ledger.errors import Conflict, MalformedError, NotFound, StorageError, UnknownKey
+from ledger.evidence import forked
 from ledger.log import Log
 from ledger.merkle import tree_root
 from ledger.note import VerifierKey
@@ -241,7 +242,7 @@ def _newest(
                 "contradict each other: both were signed, so the log has forked; nothing was signed now. "
                 "Keep both as evidence, stop every writer, and find out which one others have seen"
             )
-            raise Fork(msg, old, newest.client.checkpoint)
+            raise forked(msg, old, newest.client.checkpoint, newest.client.reader)
     return newest, tuple(one.name for one in shown[len(own) :])
 
 

@@ -350,6 +350,8 @@ def test_a_backup_that_contradicts_what_is_published(shop: Shop, tmp_path: Path)
         other.log.checkpoint.size,
         shop.ledger.log.checkpoint.size,
     }
+    assert caught.value.evidence is not None
+    assert caught.value.evidence.verify(other.log.policy).new == caught.value.new
     with pytest.raises(StorageError, match="restore"):
         connect(target, publish=tmp_path / "public", keys=shop.keys)
 

@@ -70,8 +70,9 @@ def test_another_history_is_not_copied_over() -> None:
     fork.extend([Row(b"else", b"")] * 400)
     fork.publish()
     policy = Policy.of(KEY.verifier)
-    with pytest.raises(Fork):
+    with pytest.raises(Fork) as caught:
         copy_log(Client(other, policy), one)
+    assert caught.value.evidence.verify(policy).new.size == 401
     with pytest.raises(UnknownKey):
         copy_log(Client(two, policy), log_of(5, SigningKey("other.example/log", bytes(32)))[1])
 
@@ -237,8 +238,9 @@ def test_a_head_that_was_put_back_follows_its_own_tiles() -> None:
     assert Log.open(objects, KEY, checkpoints=heads).append(b"next") == 301
     other = Log.create(MemoryStore(), KEY, b"another genesis", checkpoints=(cell := MemoryStore()))
     assert other.size == 1
-    with pytest.raises(Fork, match="not a beginning of what is published"):
+    with pytest.raises(Fork, match="not a beginning of what is published") as caught:
         refill(objects, KEY, objects, checkpoints=cell)
+    assert caught.value.evidence.verify(Policy.of(KEY.verifier)).old.size == 1
 
 
 @pytest.mark.parametrize("written", range(8))

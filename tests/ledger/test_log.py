@@ -19,6 +19,7 @@ from ledger import (
     LedgerError,
     Log,
     NotFound,
+    Policy,
     ProofMismatch,
     Rollback,
     Row,
@@ -263,8 +264,9 @@ def test_fork_between_storage_and_public(store):
     place = MemoryStore()
     Log.create(MemoryStore(), KEY, b"another genesis", publish=[place])
     Log.create(store, KEY, b"genesis")
-    with pytest.raises(Fork, match="published of size 1 is not a beginning of this log"):
+    with pytest.raises(Fork, match="published of size 1 is not a beginning of this log") as caught:
         Log.open(store, KEY, publish=[place])
+    assert caught.value.evidence.verify(Policy.of(KEY.verifier)).old.size == 1
 
 
 def test_a_checkpoint_store_put_back():

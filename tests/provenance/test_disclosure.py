@@ -221,8 +221,10 @@ def test_made_by_a_log_that_forked(market: Market, tmp_path: Path) -> None:
     other = connect(url, publish=elsewhere / "public", clock=market.clock)
     for _ in range(4):
         other.register_party("org")
-    with pytest.raises(Fork):
+    with pytest.raises(Fork) as caught:
         check_disclosure(package, History.read(open_log(elsewhere / "public", other.log.policy)))
+    assert caught.value.evidence is not None
+    assert caught.value.evidence.verify(other.log.policy).new.size == other.log.checkpoint.size
 
 
 def test_what_others_signed(market: Market) -> None:
