@@ -18,7 +18,7 @@ from provenance.errors import EventRejected
 from provenance.events import Draft
 from provenance.imports import Item, Report, TableMap, read_collection, read_croissant, read_row
 from provenance.imports.fields import license_of
-from provenance.imports.report import Reasons
+from provenance.imports.report import Known, Reasons, Record
 from provenance.imports.table import Row, Step
 from provenance.staging import Request
 from provenance.ticket import Ticket
@@ -45,15 +45,16 @@ class ImportVerbs(Desk):
     def import_collection(self, data: bytes, *, dry_run: bool = False, progress: Progress | None = None) -> Report:
         """Record the datasets of a file of the Data Provenance Collection (JSON lines), each as observed.
 
-        The same line is recorded once, whenever it comes. With `dry_run` nothing is.
+        The same line is recorded once, whenever and however often at a time it comes. With `dry_run` nothing is.
+        `progress` is called with the datasets done.
         """
-        return self._recorded(*read_collection(data, self.draft, self._described), dry_run, progress)
+        return self._datasets(partial(read_collection, data), dry_run, progress)
 
     def import_croissant(
         self, files: Mapping[str, bytes], *, dry_run: bool = False, progress: Progress | None = None
     ) -> Report:
         """Record the datasets that Croissant files (by name) describe, each as observed, each file once."""
-        return self._recorded(*read_croissant(files, self.draft, self._described), dry_run, progress)
+        return self._datasets(partial(read_croissant, files), dry_run, progress)
 
     def import_table(
         self,
@@ -89,9 +90,23 @@ class ImportVerbs(Desk):
             self._accept(report)
         return report
 
-    def _recorded(self, drafts: list[Any], report: Report, dry_run: bool, progress: Progress | None) -> Report:
+    def _datasets(self, read: Callable[[Record, Known], Report], dry_run: bool, progress: Progress | None) -> Report:
+        done = 0
+
+        def record(
+            digest: bytes, body: Mapping[str, Any], refs: list[dict[str, Any]], title: str | None
+        ) -> tuple[str, bool]:
+            nonlocal done
+            ref = f"dataset:{digest.hex()}"
+            draft = self.draft("dataset.snapshot", body=body, refs=refs, personal={"title": title, "ref": ref})
+            event = draft.id.hex() if dry_run else self._take(Request("snapshot", [draft], ref)).id
+            done += 1
+            if progress is not None and done % 100 == 0:
+                progress(done)
+            return event, event == draft.id.hex()
+
+        report = read(record, self._described)
         if not dry_run:
-            self.record_many(drafts, progress=progress)
             self._accept(report)
         return report
 
@@ -144,6 +159,8 @@ class _Taking:
                 terms = license_of(fields["terms"])[0] if step.verb == "offer" else None
                 request = Request(_VERBS[step.verb][0], drafts, fields["ref"], about=about, terms=terms)
                 event = self._desk._take(request).id  # noqa: SLF001 - a part of the verb
+                if event != request.ticket.id:  # another import was quicker
+                    before = event
         except (EventRejected, MalformedError, NotFound, Conflict) as error:
             return Item(step.verb, name, "rejected", (("whole", str(error)),))
         if before:

@@ -8,18 +8,17 @@ collection: what is not known here is outside, and no error.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import orjson
 
-from ledger.errors import MalformedError
+from ledger.errors import Conflict, MalformedError
 from provenance.errors import EventRejected
-from provenance.events import Draft
 from provenance.imports.fields import external, licenses_of, title_of
 from provenance.imports.reading import read_object
-from provenance.imports.report import Item, Reasons, Report
+from provenance.imports.report import Item, Known, Reasons, Record, Report, taken
 
 __all__ = ["FIELDS", "MAX_LINE", "read_collection"]
 
@@ -49,10 +48,6 @@ _WANTED: tuple[tuple[str, type], ...] = (
 )
 _PARENTS = (("derived_from", "dataset", "other"), ("model_generated", "model", "generated-from"))
 
-MakeDraft = Callable[..., Draft]
-Known = Callable[[bytes], str | None]
-"""Event id of what was imported from bytes with this SHA-256 before, None when nothing was."""
-
 
 class _Line(NamedTuple):
     number: int  # from 1
@@ -60,11 +55,11 @@ class _Line(NamedTuple):
     value: dict[str, Any]
 
 
-def read_collection(data: bytes, draft: MakeDraft, known: Known) -> tuple[list[Draft], Report]:
-    """The drafts that a file gives, parents before what derives from them, and what becomes of every line.
+def read_collection(data: bytes, record: Record, known: Known) -> Report:
+    """Record the datasets of a file, parents before what derives from them; say what becomes of every line.
 
-    `draft` is `ProvenanceLedger.draft`. A line that is no dataset is refused, and the others go on; every line is one
-    item of the report, an empty one is skipped.
+    A line that is no dataset is refused, and the others go on; every line is one item of the report, an empty one is
+    skipped.
     """
     report = Report("data-provenance-collection", sha256(data).hexdigest(), dict(FIELDS))
     items: dict[int, Item] = {}
@@ -83,30 +78,27 @@ def read_collection(data: bytes, draft: MakeDraft, known: Known) -> tuple[list[D
         if lines.setdefault(read.value["id"], read) is not read:
             twice.append(read)
     events: dict[str, str] = {}
-    drafts: list[Draft] = []
     for name in _ordered(lines):
         first = lines[name]
-        before = known(sha256(first.data).digest())
+        digest = sha256(first.data).digest()
+        before = known(digest)
         if before is not None:
             events[name] = before
-            items[first.number] = Item("dataset", name, "duplicate", (("whole", "was imported before"),), before)
+            items[first.number] = taken(name, before, [], new=False)
             continue
         reasons: Reasons = []
         body, refs = _mapped(first, lines, events, reasons)
         title = title_of(first.value["name"], reasons)
         try:
-            made = draft("dataset.snapshot", body=body, refs=refs, personal={"title": title})
-        except EventRejected as error:
+            events[name], new = record(digest, body, refs, title)
+        except (EventRejected, Conflict) as error:
             items[first.number] = Item("dataset", name, "rejected", (("whole", str(error)),))
             continue
-        events[name] = made.id.hex()
-        drafts.append(made)
-        outcome = "degraded" if reasons else "accepted"
-        items[first.number] = Item("dataset", name, outcome, tuple(reasons), events[name])  # type: ignore[arg-type]
+        items[first.number] = taken(name, events[name], reasons, new=new)
     for again in twice:
         items[again.number] = _again(again, lines[again.value["id"]], events)
     report.items += [items[number] for number in sorted(items)]
-    return drafts, report
+    return report
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -6,16 +6,15 @@ Keys are read as these files write them, with or without a prefix; no context is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-from ledger.errors import MalformedError
+from ledger.errors import Conflict, MalformedError
 from provenance.errors import EventRejected
-from provenance.events import Draft
 from provenance.imports.fields import external, licenses_of, title_of
 from provenance.imports.reading import read_object
-from provenance.imports.report import Item, Reasons, Report
+from provenance.imports.report import Item, Known, Reasons, Record, Report, taken
 
 __all__ = ["FIELDS", "MAX_FILE", "read_croissant"]
 
@@ -46,41 +45,31 @@ _VERSIONS = ("http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissa
 _PREFIX = re.compile(r"^(?!@).*[:/#]", re.DOTALL)
 _KEPT = "not taken: under the digest in description"
 
-MakeDraft = Callable[..., Draft]
-Known = Callable[[bytes], str | None]
 
-
-def read_croissant(files: Mapping[str, bytes], draft: MakeDraft, known: Known) -> tuple[list[Draft], Report]:
-    """The drafts that these files (by name) give, and what becomes of each. One that is none is refused."""
+def read_croissant(files: Mapping[str, bytes], record: Record, known: Known) -> Report:
+    """Record what these files (by name) describe; say what becomes of each. One that is no dataset is refused."""
     source = sha256(b"".join(sha256(data).digest() for _, data in sorted(files.items()))).hexdigest()
     report = Report("croissant", source, dict(FIELDS))
-    drafts: list[Draft] = []
     seen: dict[bytes, str] = {}
     for name, data in sorted(files.items()):
         digest = sha256(data).digest()
         before = seen.get(digest) or known(digest)
         if before is not None:
-            report.items.append(
-                Item("dataset", name, "duplicate", (("whole", "the same bytes were imported"),), before)
-            )
+            report.items.append(taken(name, before, [], new=False))
             continue
         try:
             value = _parsed(data)
             reasons: Reasons = []
             body = {"description": digest.hex(), **_license(value, reasons)}
             refs = _parents(value, reasons)
-            personal = {"title": title_of(_of(value, "name"), reasons)}
-            made = draft("dataset.snapshot", body=body, refs=refs, personal=personal)
-        except (MalformedError, EventRejected) as error:
+            seen[digest], new = record(digest, body, refs, title_of(_of(value, "name"), reasons))
+        except (MalformedError, EventRejected, Conflict) as error:
             report.items.append(Item("dataset", name, "rejected", (("whole", str(error)),)))
             continue
         reasons += _not_taken(value)
         report.see((key for key in value if _plain(key) not in {*_TAKEN, *_PERSONAL}), FIELDS, _KEPT)
-        seen[digest] = made.id.hex()
-        drafts.append(made)
-        outcome = "degraded" if reasons else "accepted"
-        report.items.append(Item("dataset", name, outcome, tuple(reasons), seen[digest]))  # type: ignore[arg-type]
-    return drafts, report
+        report.items.append(taken(name, seen[digest], reasons, new=new))
+    return report
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["MAX_FIELDS", "OUTCOMES", "Item", "Outcome", "Reasons", "Report"]
+__all__ = ["MAX_FIELDS", "OUTCOMES", "Item", "Known", "Outcome", "Reasons", "Record", "Report", "taken"]
 
 Outcome = Literal["accepted", "degraded", "duplicate", "rejected", "skipped"]
 """Taken whole · taken, and some fields not or not as they were · was here before · refused · left out by policy."""
@@ -16,6 +16,12 @@ OUTCOMES: tuple[Outcome, ...] = ("accepted", "degraded", "duplicate", "rejected"
 
 Reasons = list[tuple[str, str]]
 """(field, why), and (whole, why) for all of a thing."""
+
+Known = Callable[[bytes], str | None]
+"""Event id of what was imported from bytes with this SHA-256 before, None when nothing was."""
+
+Record = Callable[[bytes, Mapping[str, Any], list[dict[str, Any]], str | None], tuple[str, bool]]
+"""Records a dataset: SHA-256 of what it was read from, body, refs, title; its event id, and whether it is a new one."""
 
 MAX_FIELDS = 200
 """Fields of a source that a report names one by one; a source that has more is told so."""
@@ -31,6 +37,13 @@ class Item(NamedTuple):
     outcome: Outcome
     reasons: tuple[tuple[str, str], ...] = ()  # (field, why); (whole, why) for all of it
     event: str = ""  # event id, where there is one
+
+
+def taken(name: str, event: str, reasons: Reasons, *, new: bool) -> Item:
+    """A dataset that is recorded, by this import or by an earlier one."""
+    if not new:
+        return Item("dataset", name, "duplicate", (("whole", "was imported before"),), event)
+    return Item("dataset", name, "degraded" if reasons else "accepted", tuple(reasons), event)
 
 
 @dataclass
