@@ -157,6 +157,11 @@ class Log:
         return self._key.name
 
     @property
+    def signer(self) -> Signer:
+        """The key that it signs with. Raises `UnknownKey` where it was opened with its verifier key only."""
+        return self._signing_key()
+
+    @property
     def policy(self) -> Policy:
         """The policy that accepts this log's key and no other."""
         return self._policy

@@ -11,6 +11,8 @@ A receipt for consistency carries `-2: [<<[old size, new size, path]>>]`, and it
 the whole entry, as everywhere in this log; for a signed statement that is the statement with an empty unprotected
 header. One receipt has one encoding (RFC 8949 §4.2.1): the parser encodes again what it read, and refuses any
 difference. The CDDL asks for one hash at least, so a tree of one leaf has no receipt.
+
+A receipt carries no cosignatures. Where a policy asks for witnesses, the verifier gives a checkpoint that they saw.
 """
 
 from __future__ import annotations
@@ -25,10 +27,12 @@ import cbor2
 from cryptography.exceptions import InvalidSignature as BadSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ledger.errors import InvalidSignature, MalformedError, UnknownKey
+from ledger.checkpoint import Checkpoint
+from ledger.errors import InvalidSignature, MalformedError, ProofMismatch, QuorumNotMet, UnknownKey
 from ledger.merkle import HASH_SIZE, MAX_PROOF, consistency_root, inclusion_root, leaf_hash
 from ledger.note import Signer, VerifierKey, shown
-from ledger.policy import Policy
+from ledger.policy import NONE, Policy
+from ledger.proof import Proof
 
 __all__ = [
     "MAX_RECEIPT",
@@ -38,6 +42,8 @@ __all__ = [
     "key_id_of",
     "key_set",
     "parse_key_set",
+    "parse_receipts",
+    "sign_proof",
     "sign_receipt",
     "split_receipts",
 ]
@@ -111,7 +117,7 @@ class Receipt:
         proof = _decode(found[0], "receipt: proof")
         issuer, subject, kid = _head(head)
         match proof:
-            case [int() as first, int() as second, [*path]] if all(type(each) is bytes for each in path):
+            case [first, second, [*path]] if _are(int, first, second) and _are(bytes, *path):
                 receipt = cls(kind, (first, second), tuple(path), kid, issuer, subject, signature)
             case _:
                 msg = "receipt: proof, want two sizes and a list of hashes"
@@ -126,28 +132,29 @@ class Receipt:
         unprotected = {_PROOFS: {_LABELS[self.kind]: [proof]}}
         return _encode(cbor2.CBORTag(_SIGN1, [self._protected(), unprotected, None, self.signature]))
 
-    def verify_inclusion(self, entry: bytes, policy: Policy) -> bytes:
+    def verify_inclusion(self, entry: bytes, policy: Policy, *, checkpoint: Checkpoint | None = None) -> bytes:
         """The root of the tree of `numbers[0]` entries, in which exactly these bytes stand at `numbers[1]`.
 
-        The log and its keys come from `policy`, the leaf from `entry`. Raises `ProofMismatch`, `UnknownKey`,
-        `InvalidSignature`.
+        The log and its keys come from `policy`, the leaf from `entry`. `checkpoint` is one that the verifier opened
+        under this policy: it has to be of this tree, and is needed where the policy asks for witnesses. Raises
+        `ProofMismatch`, `UnknownKey`, `InvalidSignature`, `QuorumNotMet`.
         """
         self._want("inclusion")
         size, index = self.numbers
         root = inclusion_root(self.path, index=index, size=size, leaf=leaf_hash(entry))
-        self._verify(root, policy)
+        self._verify(size, root, policy, checkpoint)
         return root
 
-    def verify_consistency(self, old_root: bytes, policy: Policy) -> bytes:
+    def verify_consistency(self, old_root: bytes, policy: Policy, *, checkpoint: Checkpoint | None = None) -> bytes:
         """The root of the newer tree, which begins with the older one that the verifier knows by its root.
 
-        The verifier compares `numbers[0]` with the size it remembers. Raises `ProofMismatch`, `UnknownKey`,
-        `InvalidSignature`.
+        The verifier compares `numbers[0]` with the size it remembers. `checkpoint` is one of the newer tree, as in
+        `verify_inclusion`. Raises as that.
         """
         self._want("consistency")
         old, new = self.numbers
         root = consistency_root(self.path, old=old, new=new, old_root=old_root)
-        self._verify(root, policy)
+        self._verify(new, root, policy, checkpoint)
         return root
 
     def _want(self, kind: Kind) -> None:
@@ -159,7 +166,7 @@ class Receipt:
         claims = {_ISS: self.issuer, **({_SUB: self.subject} if self.subject else {})}
         return _encode({_ALG: _EDDSA, _KID: self.kid, _CLAIMS: claims, _VDS: _RFC9162})
 
-    def _verify(self, root: bytes, policy: Policy) -> None:
+    def _verify(self, size: int, root: bytes, policy: Policy, checkpoint: Checkpoint | None) -> None:
         keys = policy.keys(self.issuer)
         if not keys:
             known = ", ".join(sorted(policy.origins)) or "no log"
@@ -174,6 +181,24 @@ class Receipt:
         except BadSignature:
             msg = f"receipt of {shown(self.issuer, 200)}: its signature does not verify over the root of this proof"
             raise InvalidSignature(msg) from None
+        self._check_seen(size, root, policy, checkpoint)
+
+    def _check_seen(self, size: int, root: bytes, policy: Policy, checkpoint: Checkpoint | None) -> None:
+        """That the witnesses of `policy` saw this tree: only a checkpoint can show that."""
+        if checkpoint is None:
+            if policy.quorum == NONE:
+                return
+            msg = (
+                f"receipt of {shown(self.issuer, 200)}: carries no cosignatures, want the quorum {policy.quorum}; give "
+                f"a checkpoint of size {size} that the witnesses saw, or take the .tlog-proof of the same entry"
+            )
+            raise QuorumNotMet(msg)
+        if (checkpoint.origin, checkpoint.size, checkpoint.root) != (self.issuer, size, root):
+            msg = (
+                f"receipt of {shown(self.issuer, 200)}: its tree of {size} entries has root {root.hex()}, that of the "
+                f"checkpoint of {shown(checkpoint.origin, 200)} with {checkpoint.size} has {checkpoint.root.hex()}"
+            )
+            raise ProofMismatch(msg)
 
 
 def sign_receipt(
@@ -181,12 +206,25 @@ def sign_receipt(
 ) -> Receipt:
     """Sign a proof as a receipt; `root` is that of the tree, for consistency of the newer one.
 
-    Raises `MalformedError` for what has no receipt: a tree of one leaf, two trees of one size.
+    The caller knows that the log has signed this root in a checkpoint: see `sign_proof`. `subject` is by default the
+    log itself; RFC 9943 §6 wants one. Raises `MalformedError` for what has no receipt: a tree of one leaf, two trees
+    of one size.
     """
-    kid = key_id_of(key.verifier)
-    unsigned = Receipt(kind, numbers, tuple(path), kid, key.name, subject, bytes(_SIGNATURE))
+    kid, about = key_id_of(key.verifier), subject or key.name
+    unsigned = Receipt(kind, numbers, tuple(path), kid, key.name, about, bytes(_SIGNATURE))
     signature = key.sign_bytes(_message(unsigned._protected(), root))  # noqa: SLF001 - its own module
-    return Receipt(kind, numbers, tuple(path), kid, key.name, subject, signature)
+    return Receipt(kind, numbers, tuple(path), kid, key.name, about, signature)
+
+
+def sign_proof(key: Signer, proof: Proof, entry: bytes, *, subject: str = "") -> Receipt:
+    """The receipt that says of `entry` what `proof` says, which this key signed already, in a checkpoint.
+
+    So no root gets a second signature that had no first one. Raises as `Proof.verify`, and `MalformedError` for a tree
+    of one leaf.
+    """
+    checkpoint = proof.verify(entry, Policy.of(key.verifier))
+    numbers = (checkpoint.size, proof.index)
+    return sign_receipt(key, "inclusion", numbers, proof.hashes, checkpoint.root, subject=subject)
 
 
 def join_receipts(statement: bytes, receipts: Iterable[Receipt]) -> bytes:
@@ -212,11 +250,25 @@ def split_receipts(data: bytes) -> tuple[bytes, tuple[Receipt, ...]]:
         raise MalformedError(msg)
     protected, unprotected, payload, signature = _sign1(data, "transparent statement")
     found = unprotected.get(_RECEIPTS) if set(unprotected) == {_RECEIPTS} else None
-    if not isinstance(found, list) or not 1 <= len(found) <= MAX_RECEIPTS or any(type(e) is not bytes for e in found):
+    if not isinstance(found, list) or not 1 <= len(found) <= MAX_RECEIPTS or not _are(bytes, *found):
         msg = f"transparent statement: unprotected header, want 1 to {MAX_RECEIPTS} receipts under 394 and nothing else"
         raise MalformedError(msg)
     statement = _encode(cbor2.CBORTag(_SIGN1, [protected, {}, payload, signature]))
-    return statement, tuple(Receipt.parse(each) for each in found)
+    receipts = tuple(Receipt.parse(each) for each in found)
+    if join_receipts(statement, receipts) != data:
+        msg = "transparent statement: not the one encoding of what it says"
+        raise MalformedError(msg)
+    return statement, receipts
+
+
+def parse_receipts(data: bytes) -> tuple[bytes | None, tuple[Receipt, ...]]:
+    """Read a transparent statement, as `split_receipts`, or a receipt alone, which has no statement.
+
+    Raises `MalformedError`.
+    """
+    if len(data) <= _MOST_STATEMENT and _RECEIPTS in _sign1(data, "COSE receipt or transparent statement")[1]:
+        return split_receipts(data)
+    return None, (Receipt.parse(data),)
 
 
 def key_id_of(key: VerifierKey) -> bytes:
@@ -298,6 +350,11 @@ def _decode(data: bytes, what: str) -> Any:
         msg = f"{what}: not in deterministic encoding, or with something behind it"
         raise MalformedError(msg)
     return value
+
+
+def _are(kind: type, *values: Any) -> bool:
+    """Whether each is of exactly this type: True is no number."""
+    return all(type(value) is kind for value in values)
 
 
 def _encode(value: Any) -> bytes:

@@ -28,6 +28,7 @@ from provenance.desk.imports import ImportVerbs
 from provenance.desk.money import MoneyVerbs
 from provenance.desk.parties import PartyVerbs
 from provenance.desk.privacy import PrivacyVerbs
+from provenance.desk.proofs import ProofVerbs
 from provenance.desk.rights import RightsVerbs
 from provenance.desk.works import WorkVerbs
 from provenance.drafts import (
@@ -61,6 +62,7 @@ class ProvenanceLedger(
     ConsentVerbs,
     ImportVerbs,
     DisclosureVerbs,
+    ProofVerbs,
 ):
     """One market's ledger. Safe to share between threads; make it with `adapters.connect`."""
 

@@ -23,6 +23,7 @@ from adapters.cli import (
     parties,
     privacy,
     reader,
+    receipts,
 )
 from adapters.cli.output import CANNOT_CHECK, WRONG_USE, fail, flush, help_alone, status_of
 from ledger.errors import LedgerError
@@ -44,6 +45,7 @@ for module in (
     market,
     operate,
     reader,
+    receipts,
     nouns,
     parties,
     acts,

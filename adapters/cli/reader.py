@@ -14,6 +14,7 @@ from cryptography.x509 import load_pem_x509_certificates
 from adapters.cli.copies import copy_
 from adapters.cli.given import file_given, named
 from adapters.cli.output import INTACT, command, echo, fail, help_alone, progress, show, status_of
+from adapters.cli.receipts import is_receipt, receipt_verdict
 from adapters.cli.trust import accept, accepted_key, find_log, may_ask, offered
 from adapters.cli.where import AsJson, Where, at_own_ledger
 from adapters.connect import open_log
@@ -74,10 +75,20 @@ def verify(
     policy: PolicyFile = None,
     anchors: Anchors = None,
     disclosed: Disclosed = None,
+    entry: Annotated[Path | None, typer.Option("--entry", help="the log entry that a COSE receipt is about")] = None,
+    checkpoints: Annotated[
+        list[Path] | None, typer.Option("--checkpoint", help="one you trust, for a COSE receipt; repeat")
+    ] = None,
     html: Html = None,
     as_json: AsJson = False,
 ) -> int:
-    """Verify a file: manifest, log, terms and credits, each apart."""
+    """Verify a file: manifest, log, terms and credits, each apart. Or a COSE receipt or transparent statement."""
+    if is_receipt(file):
+        verdict = receipt_verdict(file, log=log, policy=policy, entry=entry, checkpoints=checkpoints or ())
+        return _answer(verdict, html, as_json)
+    if entry is not None or checkpoints:
+        msg = f"--entry, --checkpoint: are for COSE receipts, which {file} is none of"
+        raise typer.BadParameter(msg)
     return _answer(_verdict(file, log, policy, anchors, disclosed), html, as_json)
 
 

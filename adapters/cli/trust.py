@@ -17,7 +17,7 @@ from ledger.errors import Conflict, MalformedError, NotFound
 from ledger.note import Note, VerifierKey
 from ledger.policy import LogLine, Policy
 
-__all__ = ["accept", "accepted_key", "find_log", "find_place", "folder", "may_ask", "offered"]
+__all__ = ["accept", "accepted_key", "find_log", "find_place", "find_policy", "folder", "may_ask", "offered"]
 
 
 def folder() -> Path:
@@ -100,6 +100,20 @@ def find_place(location: str | None, policy: Path | None, origin: str | None = N
         raise NoPolicy(msg)
     text, place = accepted[origin]
     return location or place, text
+
+
+def find_policy(policy: Path | None, origin: str) -> Policy:
+    """The policy to verify under what needs no log: `--policy`, or what was accepted for its origin.
+
+    Raises as `find_place`.
+    """
+    if policy is not None:
+        return Policy.parse(_read_policy(policy))
+    accepted = _accepted()
+    if origin not in accepted:
+        msg = f"no policy for origin {origin}: give --policy FILE, or accept it with `provenance trust FOLDER|URL`"
+        raise NoPolicy(msg)
+    return Policy.parse(accepted[origin][0])
 
 
 def _read_policy(path: Path) -> str:

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 
 import cbor2
+import cwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import InvalidSignature, MalformedError, Policy, ProofMismatch, SigningKey, UnknownKey
+from ledger import (
+    Checkpoint,
+    InvalidSignature,
+    Log,
+    MalformedError,
+    Policy,
+    ProofMismatch,
+    QuorumNotMet,
+    SigningKey,
+    UnknownKey,
+)
+from ledger.cosignature import ED25519, Cosigner
 from ledger.merkle import (
     consistency_root,
     inclusion_root,
@@ -26,9 +39,12 @@ from ledger.receipt import (
     key_id_of,
     key_set,
     parse_key_set,
+    parse_receipts,
+    sign_proof,
     sign_receipt,
     split_receipts,
 )
+from ledger.testing import MemoryStore
 from provenance.keys import PartyKey, PublicKey
 from provenance.statement import Statement, sign_statement
 
@@ -121,13 +137,64 @@ def test_keys_come_from_the_policy():
     receipt.verify_inclusion(ENTRIES[3], Policy.of(other.verifier, KEY.verifier))
 
 
+def test_a_receipt_of_a_proof():
+    """Only of one that the same key signed in a checkpoint: no root gets its first signature here."""
+    log = Log.create(MemoryStore(), KEY, ENTRIES[0])
+    for entry in ENTRIES[1:]:
+        log.append(entry)
+    proof = log.prove(3)
+    receipt = sign_proof(log.signer, proof, ENTRIES[3])
+    assert receipt.verify_inclusion(ENTRIES[3], POLICY) == log.checkpoint.root
+    assert receipt.subject == ORIGIN  # RFC 9943 §6 wants one; a log that names nothing else is its own
+    with pytest.raises(ProofMismatch):
+        sign_proof(KEY, proof, ENTRIES[4])
+    with pytest.raises(UnknownKey):
+        sign_proof(SigningKey(ORIGIN, bytes(32)), proof, ENTRIES[3])
+    with pytest.raises(MalformedError):
+        sign_proof(KEY, Log.create(MemoryStore(), KEY, b"alone").prove(0), b"alone")
+
+
+def test_a_quorum_is_shown_by_a_checkpoint():
+    receipt, grown_ = included(3, 5), grown(3, 5)
+    north = Cosigner("north.example/w", ED25519, bytes(32))
+    policy = Policy.parse(f"log {KEY.verifier}\nwitness north {north.verifier}\nquorum north\n")
+    tree = Checkpoint(ORIGIN, 5, tree_root(5, read))
+    old_root = tree_root(3, read)
+    with pytest.raises(QuorumNotMet, match="carries no cosignatures"):
+        receipt.verify_inclusion(ENTRIES[3], policy)
+    with pytest.raises(QuorumNotMet, match="a checkpoint of size 5"):
+        grown_.verify_consistency(old_root, policy)
+    assert receipt.verify_inclusion(ENTRIES[3], policy, checkpoint=tree) == tree.root
+    assert grown_.verify_consistency(old_root, policy, checkpoint=tree) == tree.root
+    for other in (replace(tree, size=4), replace(tree, root=bytes(32)), replace(tree, origin="other.example")):
+        for accepted in (policy, POLICY):
+            with pytest.raises(ProofMismatch):
+                receipt.verify_inclusion(ENTRIES[3], accepted, checkpoint=other)
+
+
+@pytest.mark.parametrize("numbers", [(True, 0), (5, True), (5.0, 3), (None, 0), ("5", 3), (-1, 0), (1 << 63, 0)])
+def test_numbers_are_whole_numbers(numbers):
+    """`isinstance(True, int)` holds, and CBOR has one for it."""
+    tag = cbor2.loads(bytes(included(3, 5)))
+    path = cbor2.loads(tag.value[1][396][-1][0])[2]
+    tag.value[1][396][-1][0] = cbor2.dumps([*numbers, path], canonical=True)
+    with pytest.raises(MalformedError):
+        Receipt.parse(cbor2.dumps(tag, canonical=True))
+
+
+def test_labels_are_whole_numbers():
+    """394.0 == 394 in Python, and in CBOR they differ."""
+    tag = cbor2.loads(join_receipts(ENTRIES[3], [included(3, 5)]))
+    tag.value[1] = {394.0: tag.value[1][394]}
+    with pytest.raises(MalformedError, match="one encoding"):
+        split_receipts(cbor2.dumps(tag, canonical=True))
+
+
 def test_an_oracle_verifies_it():
-    cwt = pytest.importorskip("cwt")
-    receipt = included(3, 5)
-    tag = cbor2.loads(bytes(receipt))
-    tag.value[2] = tree_root(5, read)
-    public = cwt.COSEKey.new({1: 1, -1: 6, -2: KEY.verifier.public, 3: -8, 2: key_id_of(KEY.verifier)})
-    assert cwt.COSE().decode(cbor2.dumps(tag), public) == tree_root(5, read)
+    root = tree_root(5, read)
+    (public,) = [cwt.COSEKey.new(key) for key in cbor2.loads(key_set([KEY.verifier]))]
+    for receipt in (included(3, 5), grown(3, 5)):
+        assert cwt.COSE.new(verify_kid=True).decode(bytes(receipt), public, detached_payload=root) == root
 
 
 def test_a_transparent_statement():
@@ -146,6 +213,11 @@ def test_a_transparent_statement():
         join_receipts(joined, receipts)
     with pytest.raises(MalformedError):
         split_receipts(ENTRIES[3])
+    assert parse_receipts(joined) == (statement, receipts)
+    assert parse_receipts(bytes(receipts[1])) == (None, receipts[1:])
+    for neither in (ENTRIES[3], b"", joined[:-1]):
+        with pytest.raises(MalformedError):
+            parse_receipts(neither)
 
 
 def test_key_sets():

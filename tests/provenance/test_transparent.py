@@ -1,0 +1,123 @@
+"""COSE receipts of a market: what the front desk hands out, and the one answer for a file that carries several."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cbor2
+import pytest
+
+from adapters import connect
+from ledger import Checkpoint, MalformedError, NotFound, Policy, ProofMismatch, SigningKey, UnknownKey
+from ledger.cosignature import ED25519, Cosigner
+from ledger.merkle import leaf_hash
+from ledger.receipt import join_receipts, sign_receipt, split_receipts
+from provenance import Statement
+from provenance.transparent import verify_receipt
+
+STRANGER = SigningKey("elsewhere.example/log", bytes(32))
+
+
+@pytest.fixture
+def sold(market):
+    """The market, a work in its log, the transparent statement of it, and the policy of a reader."""
+    work = market.work()
+    return market, work, market.ledger.transparent_statement(work), market.ledger.log.policy
+
+
+def words(verdict):
+    return [(check.name, check.status, check.word) for check in verdict.checks]
+
+
+def test_what_the_desk_hands_out(sold):
+    market, work, data, policy = sold
+    found = market.ledger.receipt(work)
+    statement, (receipt,) = split_receipts(data)
+    assert statement == found.entry
+    assert receipt == market.ledger.cose_receipt(work)
+    assert receipt.numbers == (market.ledger.log.checkpoint.size, found.index)
+    assert receipt.path == found.proof.hashes
+    assert (receipt.issuer, receipt.subject) == (market.ledger.origin, Statement.parse(statement).type)
+    assert receipt.verify_inclusion(found.entry, policy) == market.ledger.log.checkpoint.root
+
+
+def test_what_is_not_published_has_no_receipt(sold):
+    market, work, _, _ = sold
+    ledger = connect(market.url, signs=False)
+    with pytest.raises(UnknownKey, match="verifier key only"):
+        ledger.cose_receipt(work)
+    with pytest.raises(UnknownKey, match="verifier key only"):
+        ledger.cose_consistency(2)
+    waiting = ledger.register_party("person")
+    with pytest.raises(NotFound, match="call publish"):
+        market.ledger.transparent_statement(waiting)
+    market.ledger.publish()
+    assert verify_receipt(market.ledger.transparent_statement(waiting), ledger.log.policy).record == "intact"
+
+
+def test_that_the_log_grew(sold):
+    market, _, _, policy = sold
+    old = market.ledger.log.checkpoint
+    with pytest.raises(MalformedError):
+        market.ledger.cose_consistency(old.size)
+    with pytest.raises(ProofMismatch):
+        market.ledger.cose_consistency(old.size + 1)
+    market.work(b"more")
+    receipt = market.ledger.cose_consistency(old.size)
+    assert receipt.subject == market.ledger.origin
+    assert receipt.verify_consistency(old.root, policy) == market.ledger.log.checkpoint.root
+    alone = verify_receipt(bytes(receipt), policy, known={old.size: old}.get)
+    assert words(alone) == [("receipt", "ok", "grown")]
+    assert alone.size == market.ledger.log.checkpoint.size
+    wrong = {old.size: replace(old, root=bytes(32))}.get
+    assert verify_receipt(bytes(receipt), policy, known=wrong).record == "altered"
+
+
+def test_receipts_of_several_trees_and_logs(sold):
+    """The root that one receipt proves is where the next begins; another log's counts for whoever accepts that log."""
+    market, _, data, policy = sold
+    statement, (receipt,) = split_receipts(data)
+    old = market.ledger.log.checkpoint.size
+    market.work(b"more")
+    grown = market.ledger.cose_consistency(old)
+    path = (leaf_hash(b"other"),)
+    theirs = sign_receipt(STRANGER, "inclusion", (2, 0), path, Checkpoint("", 0, bytes(32)).root)
+    joined = join_receipts(statement, [grown, receipt, theirs])
+    verdict = verify_receipt(joined, policy)
+    assert verdict.record == "intact"
+    assert verdict.size == market.ledger.log.checkpoint.size
+    assert words(verdict) == [
+        ("receipt 3", "note", "no policy"),
+        ("receipt 2", "ok", "included"),
+        ("receipt 1", "ok", "grown"),
+        ("statement", "note", "not checked"),
+    ]
+    assert verify_receipt(join_receipts(statement, [theirs]), policy).record == "cannot check"
+    both = Policy.of(*policy.keys(market.ledger.origin), STRANGER.verifier)
+    assert verify_receipt(joined, both).record == "altered"  # it is not signed over the root of its own path
+    other_key = Policy.of(SigningKey(market.ledger.origin, bytes(32)).verifier)
+    assert ("receipt", "bad", "unknown key") in words(verify_receipt(bytes(receipt), other_key, entry=statement))
+
+
+def test_witnesses(sold):
+    market, _, data, policy = sold
+    tree = market.ledger.log.checkpoint
+    north = Cosigner("north.example/w", ED25519, bytes(32)).verifier
+    strict = Policy.parse(f"log {policy.logs[0].key}\nwitness north {north}\nquorum north\n")
+    assert words(verify_receipt(data, strict))[0] == ("receipt", "unknown", "no quorum")
+    assert verify_receipt(data, strict, known={tree.size: tree}.get).record == "intact"
+    other = Checkpoint(tree.origin, tree.size, bytes(32))
+    assert words(verify_receipt(data, strict, known={tree.size: other}.get))[0] == ("receipt", "bad", "mismatch")
+
+
+def test_statements_of_another_form(sold):
+    """Other services log other statements; a receipt for one is worth the same, and nothing is said of its content."""
+    market, _, data, policy = sold
+    _, (receipt,) = split_receipts(data)
+    other = cbor2.dumps(cbor2.CBORTag(18, [b"\xa0", {}, b"payload", b"signature"]), canonical=True)
+    verdict = verify_receipt(join_receipts(other, [receipt]), policy)
+    assert words(verdict) == [("receipt", "bad", "bad signature"), ("statement", "note", "another form")]
+    assert verdict.claim == ""
+    for wrong in (b"", other, market.ledger.receipt(market.ada).entry, data + b"\0"):
+        with pytest.raises(MalformedError):
+            verify_receipt(wrong, policy)
