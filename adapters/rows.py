@@ -91,6 +91,7 @@ _VERBS: dict[str, str | None] = {
     "hold": "hold.set",
     "release_hold": "hold.release",
     "disclose": "export.made",
+    "record_export": "export.made",
     "import": "import.accepted",
     "submit": None,
 }

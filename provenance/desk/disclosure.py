@@ -1,9 +1,10 @@
-"""The verb that discloses."""
+"""Verbs about what leaves the ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from typing import Any
 
 import orjson
 
@@ -14,13 +15,15 @@ from provenance.drafts import Named
 from provenance.identity import key_events
 from provenance.index import Entry, Index
 from provenance.moments import format_time
+from provenance.session import joins_async
 from provenance.staging import Request
+from provenance.ticket import Ticket
 
 __all__ = ["DisclosureVerbs"]
 
 
 class DisclosureVerbs(Desk):
-    """Handing sealed contents to somebody entitled."""
+    """Handing sealed contents to somebody entitled, and recording what was handed out."""
 
     def disclose(
         self,
@@ -65,6 +68,28 @@ class DisclosureVerbs(Desk):
         body = {"bundle": sha256(bytes(package)).hexdigest(), "counts": counts}
         self._record(Request("disclose", [self.draft("export.made", body=body, personal={"ref": ref})], ref), None)
         return package
+
+    @joins_async
+    def record_export(
+        self,
+        digest: str,
+        counts: Mapping[str, int],
+        *,
+        to: Named | None = None,
+        subject: Named | None = None,
+        ref: str | None = None,
+        session: Any = None,
+    ) -> Ticket:
+        """Record that a bundle left: its SHA-256 (hex), how much of what is in it, and to which party, if that is said.
+
+        `subject` is what all of it is about. From then on an erasure says that copies are out there.
+        """
+        refs = [
+            {"role": role, "id": str(whom)} for role, whom in (("subject", subject), ("to", to)) if whom is not None
+        ]
+        body = {"bundle": digest, "counts": dict(counts)}
+        draft = self.draft("export.made", body=body, refs=refs, personal={"ref": ref})
+        return self._record(Request("record_export", [draft], ref), session)
 
     def _named(self, events: Sequence[Named], index: Index) -> dict[int, Entry]:
         found: dict[int, Entry] = {}

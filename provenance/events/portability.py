@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field
 
-from provenance.events.envelope import OPTIONAL, AnyRef, Event, Model, OnlyRef, Roles
+from provenance.events.envelope import OPTIONAL, AnyRef, Event, EventRef, Model, OnlyRef, Roles
 from provenance.events.fields import Hex, Natural, Term
 from provenance.events.vocabulary import ImportOutcome
 
@@ -21,7 +21,8 @@ class _Export(Model):
 class ExportMade(Event):
     """A bundle was handed out, of everything or of one `subject`: how much of each class is in it.
 
-    `bundle` is the SHA-256 of its manifest. Maps to data portability under article 20 of the GDPR. For example::
+    `bundle` is its SHA-256, `to` the party that got it, where that is said. Maps to data portability under article 20
+    of the GDPR. For example::
 
         {"body": {"bundle": "aabaf5d9de91e613b43ef952b6ba8261167350fdd0d26bcb274f07b2be767e19",
                   "counts": {"events": 812, "items": 1630, "works": 97}},
@@ -29,12 +30,12 @@ class ExportMade(Event):
     """
 
     signed_by = "the market"
-    roles: ClassVar[Roles] = {"subject": OPTIONAL}
+    roles: ClassVar[Roles] = {"subject": OPTIONAL, "to": OPTIONAL}
 
     type: Literal["export.made"]
     actor: Hex
     body: _Export
-    refs: tuple[AnyRef[Literal["subject"]], ...]
+    refs: tuple[Annotated[AnyRef[Literal["subject"]] | EventRef[Literal["to"]], Discriminator("role")], ...]
     commits: OnlyRef
 
 

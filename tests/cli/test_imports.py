@@ -11,7 +11,7 @@ import pytest
 
 from adapters import connect
 from adapters.cli.app import run
-from tests.cli.conftest import asked
+from tests.cli.conftest import asked, told
 
 MAP = """
 [[rows]]
@@ -166,4 +166,25 @@ def test_prov_of_a_work_a_party_and_everything(market: Path, capsys: pytest.Capt
         assert run(["export", "prov", *words]) == 3
     assert run(["export", "prov", "nothing", "x.json"]) == 2
     assert run(["export", "prov", "--all", "no/such/folder.json"]) == 2
+    assert not Path("x.json").exists()
+
+
+def test_what_leaves_for_somebody_is_recorded(market: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("photos.csv").write_text(HEADER + line(1), "utf-8")
+    assert run(["import", "table", "photos.csv", "--map", "map.toml"]) == 0
+    before = size()
+    assert asked(capsys, "export", "prov", "--party", "user:1", "party.json")["recorded"] is None
+    assert size() == before
+    words = ["export", "prov", "--party", "user:1", "party.json", "--to", "user:1", "--ref", "request:1"]
+    found = asked(capsys, *words, "--at", str(before))
+    event = asked(capsys, "event", "show", "request:1")["event"]
+    assert event["body"]["bundle"] == sha256(Path("party.json").read_bytes()).hexdigest()
+    assert event["body"]["counts"] == {"prov": 1, **found["records"]}
+    ada = asked(capsys, "party", "show", "user:1")["party"]
+    assert event["refs"] == [{"role": "subject", "id": ada}, {"role": "to", "id": ada}]
+    assert asked(capsys, *words, "--at", str(before))["recorded"] == found["recorded"]  # the same again
+    assert "next: provenance event show" in told(capsys, "export", "prov", "photo:1", "w.json", "--to", "user:1")
+    assert asked(capsys, "erase", "--subject", "user:1")["notices"] == [["export", 2]]
+    assert "want --to PARTY with it" in told(capsys, "export", "prov", "--all", "x.json", "--ref", "x", code=3)
+    assert run(["export", "prov", "--all", "x.json", "--to", "nobody"]) == 2
     assert not Path("x.json").exists()
