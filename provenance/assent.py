@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from provenance.before import Before
 from provenance.moments import later
+
+if TYPE_CHECKING:
+    from provenance.before import Before
 
 __all__ = ["PATIENCE", "Agreement", "Group", "is_custodial_of", "judge", "refs_of"]
 

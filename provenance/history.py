@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
@@ -17,6 +17,7 @@ import orjson
 from ledger.client import Client
 from ledger.errors import LedgerError, MalformedError, UnknownKey
 from ledger.tile import WIDTH
+from provenance.assent import PATIENCE
 from provenance.before import Before
 from provenance.erasures import ERASURE, can_be_erased, tombstones_of
 from provenance.events import Unknown, read_event
@@ -31,13 +32,14 @@ from provenance.identity import (
     Revoked,
     may_speak,
     party_of,
+    territories_of,
     works_of,
 )
 from provenance.index import Facts, Index, facts_of
 from provenance.index.facts import facts_left
 from provenance.item import Item
 from provenance.keys import PublicKey
-from provenance.moments import Moment, size_at
+from provenance.moments import Moment, later, size_at
 from provenance.questions import Asks
 from provenance.rules import check_refs, targets
 from provenance.statement import Statement
@@ -52,6 +54,7 @@ behind the checkpoint."""
 
 Progress = Callable[[int, int], None]
 _INDEX_EVERY = 16 * WIDTH
+_ABOUT_MANDATES = frozenset({"mandate.grant", "mandate.revoke", "assent.answer"})
 _LATE = frozenset({"party.keys.deactivated", "party.keys.prev", "party.keys.window"})  # may have held when accepted
 
 
@@ -98,6 +101,7 @@ class History(Asks):
         self._gone: set[bytes] = set()  # events among that
         self._unread: set[str] = set()  # parties whose keys only a later version can read
         self._unclear: set[str] = set()  # parties of which some change of keys or mandate cannot be read
+        self._unheard: set[str] = set()  # parties of which some answer cannot be read
         self._index = Index.in_memory()
         self._parties = Parties(lambda _: None)
         self._mandates = Mandates()
@@ -250,6 +254,8 @@ class History(Asks):
         )
         if reading.event is None and statement.type in {"mandate.grant", "mandate.revoke"}:
             self._unclear.add(statement.issuer)  # missing or erased: no agent is to blame for it
+        if reading.event is None and statement.type == "assent.answer":
+            self._unheard.add(statement.issuer)
         if reading.event is not None:
             self._judge_event(idx, statement, reading.event, facts)
             if statement.type == ERASURE:
@@ -297,8 +303,8 @@ class History(Asks):
             if facts.time < self._last_time:
                 self._find(idx, "log.time", f"log time #{idx} is {facts.time}, after {self._last_time}")
             self._last_time = facts.time
-        if event.type in {"mandate.grant", "mandate.revoke"} and speaks and event.actor != "self":
-            self._add_mandate(idx, statement.event_id, data, known=not isinstance(event, Unknown))
+        if event.type in _ABOUT_MANDATES and speaks and event.actor != "self":
+            self._add_mandate(idx, statement, data, known=not isinstance(event, Unknown))
         if event.type == "party.register":
             self._add_party(idx, statement.event_id, data, known=not isinstance(event, Unknown))
 
@@ -325,26 +331,39 @@ class History(Asks):
             self._find(idx, "statement.actor", f"statement #{idx}: issuer is {statement.issuer}, the event has {actor}")
             return False
         known = _Known(idx, self._last_time, self._parties, self._mandates)
-        works = list(works_of(orjson.loads(data)))
-        reason = may_speak(bytes.fromhex(statement.issuer), bytes.fromhex(actor), statement.type, works, known)
+        event = orjson.loads(data)
+        by, whose, works = bytes.fromhex(statement.issuer), bytes.fromhex(actor), list(works_of(event))
+        reason = may_speak(by, whose, statement.type, works, known, territories=territories_of(event))
         if reason is not None:
             text = f"statement #{idx}: {reason.sentence} ({reason.rule})"
             unclear = actor in self._unclear  # what it granted cannot be read here
+            unclear |= reason.rule == "mandate.pending" and statement.issuer in self._unheard
             self._find(idx, "statement.actor", text, altered=not unclear and reason.rule not in ENDED)
         return reason is None
 
-    def _add_mandate(self, idx: int, event_id: bytes, data: bytes, *, known: bool) -> None:
-        """A mandate, or the end of one, that was said by whoever may.
+    def _add_mandate(self, idx: int, statement: Statement, data: bytes, *, known: bool) -> None:
+        """A mandate, an answer to one, or the end of one, that was said by whoever may.
 
         What a later version wrote may be narrower than it looks: it grants nothing here, and its agent is not blamed.
         """
-        event = orjson.loads(data)
+        event, event_id = orjson.loads(data), statement.event_id
+        if event["type"] == "assent.answer":
+            yes, party = known and event["body"]["answer"] == "yes", bytes.fromhex(event["actor"])
+            for ref in event["refs"]:
+                if ref["role"] == "of" and isinstance(ref["id"], str):
+                    self._mandates.answer(bytes.fromhex(ref["id"]), party, yes=yes, time=self._last_time)
+            return
         if event["type"] == "mandate.grant":
             if not known:
                 self._unclear.add(event["actor"])
                 return
             with suppress(MalformedError):
-                self._mandates.grant(Mandate.read(event_id, idx, data))
+                mandate = Mandate.read(event_id, idx, data)
+                agent, signer = self._parties.get(mandate.agent), bytes.fromhex(statement.issuer)
+                if mandate.agent != signer and (agent is None or agent.guardian(idx) != signer):
+                    until = later(self._last_time, PATIENCE)
+                    mandate = replace(mandate, state="pending", answer_by=until)
+                self._mandates.grant(mandate)
             return
         for ref in event["refs"]:
             if ref["role"] == "mandate" and isinstance(ref["id"], str):

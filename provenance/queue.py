@@ -66,7 +66,9 @@ class Queue(Protocol):
     ) -> bool:
         """Add rows and take the market's `name` for them; or add nothing and return False when the name is taken.
 
-        Nor when one of the places `unless` is, as (rule, key): what speaks against the events would be there.
+        Nor when one of the places `unless` is, as (rule, key): what speaks against the events would be there. What is
+        free stays so until the transaction ends: whoever would take it waits. False may also mean that another
+        transaction was about to say the same at the same moment: look, and call again.
 
         Durable when the transaction of `connection` commits; gone when it does not. Raises `Conflict` for an event
         that is staged already.

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "Staging"]
 
+_MOST_LOOKS = 10  # at what speaks against a grant, while others change it
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -160,23 +162,27 @@ class Staging:
             self._refuse_taken(connection, taken)
         acts = [Act(fact, event.event) for fact, event in zip(facts, staged, strict=True)]
         unless = [place for act in acts for place in barriers(act)]
-        if self._queue.stage(connection, staged, name=name, unless=unless):
-            return ticket
-        first = None if name is None else self._queue.named(connection, name.verb, name.ref)
-        if first is None and unless:
+        for _ in range(_MOST_LOOKS):
+            if self._queue.stage(connection, staged, name=name, unless=unless):
+                return ticket
+            if not unless or (name is not None and self._queue.named(connection, name.verb, name.ref) is not None):
+                break  # the name is taken
             before = self.before(connection, acts)
             reasons = [reason for act in acts for reason in in_force(act, before)]
             if reasons:
-                if places:
-                    self._queue.give_back(connection, [event.event_id for event in staged])
+                self._give_back(connection, places)
                 raise EventRejected(*reasons)
-            if self._queue.stage(connection, staged, name=name):
-                return ticket
+            unless = [place for act in acts for place in barriers(act, before)]
+        else:
+            self._give_back(connection, places)
+            msg = f"{ticket.type}: what speaks against it is being changed by others; try again"
+            raise Conflict(msg)
+        self._give_back(connection, places)
+        return ticket if name is None else self._first_ticket(connection, name, ticket)
+
+    def _give_back(self, connection: Connection, places: Sequence[Place]) -> None:
         if places:
-            self._queue.give_back(connection, [event.event_id for event in staged])
-        if name is None:
-            return ticket
-        return self._first_ticket(connection, name, ticket)
+            self._queue.give_back(connection, list(dict.fromkeys(place.event_id for place in places)))
 
     def _refuse_taken(self, connection: Connection, place: Place) -> None:
         holder = self._queue.holder(connection, place.rule, place.key)

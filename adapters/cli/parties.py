@@ -226,8 +226,10 @@ def _mandate_value(mandate: Mandate) -> dict[str, Any]:
         "agent": mandate.agent.hex(),
         "actions": list(mandate.actions),
         "works": sorted(work.hex() for work in mandate.works),
+        "territories": list(mandate.territories),
         "from": mandate.since or None,
         "until": mandate.until or None,
+        "state": mandate.state,
         "revoked": None if revoked is None else {"event": revoked.event_id.hex(), "index": revoked.idx},
     }
 
@@ -235,9 +237,11 @@ def _mandate_value(mandate: Mandate) -> dict[str, Any]:
 def _mandate_text(mandate: Mandate) -> str:
     works = f" about {len(mandate.works)} works" if mandate.works else ""
     until = f" until {mandate.until}" if mandate.until else ""
-    ended = "" if mandate.revoked is None else ", revoked"
+    where = f" for {', '.join(mandate.territories)}" if mandate.territories else ""
+    ended = "" if mandate.state == "effective" else f", {mandate.state}"
+    ended += "" if mandate.revoked is None else ", revoked"
     whom = f"{mandate.agent.hex()[:12]}… for {mandate.principal.hex()[:12]}…"
-    return f"{mandate.id.hex()} #{mandate.index}: {whom}, {', '.join(mandate.actions)}{works}{until}{ended}"
+    return f"{mandate.id.hex()} #{mandate.index}: {whom}, {', '.join(mandate.actions)}{works}{where}{until}{ended}"
 
 
 def _link_value(link: PartyLink) -> dict[str, Any]:

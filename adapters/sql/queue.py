@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, Connection, and_, bindparam, delete, func, select, tuple_
+from sqlalchemy import Column, Connection, and_, bindparam, delete, false, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from adapters.sql.doctor import SAVEPOINT_LINES, savepoints_hold
@@ -68,7 +68,7 @@ class SqlQueue:
         schema = self._store.schema
         rows = [_values(event) for event in events]
         at_once = connection.dialect.name == "postgresql"
-        if (name is None or not at_once) and any(self.holder(connection, rule, key) for rule, key in unless):
+        if (name is None or not at_once) and not self._keep(connection, unless):
             return False
         if name is None:
             staged = insert_missing(connection, queue, rows, schema=schema)
@@ -90,6 +90,9 @@ class SqlQueue:
         """As `Queue.take`."""
         for at, place in enumerate(places):
             if insert_missing(connection, once, [place], schema=self._store.schema):
+                continue
+            values = {"rule_": place.rule, "key_": place.key, "by": place.event_id}
+            if connection.execute(_TAKE_OVER, values, execution_options=self._options).rowcount:
                 continue
             if self.holder(connection, place.rule, place.key) == place.event_id:
                 continue
@@ -182,6 +185,18 @@ class SqlQueue:
         with storage_errors("queue"):
             return int(self._store.reading.execute(_COUNT).scalar_one())
 
+    def _keep(self, connection: Connection, places: Sequence[tuple[str, bytes]]) -> bool:
+        """Whether these places are free, and so until the transaction ends."""
+        if connection.dialect.name != "postgresql":
+            if places:
+                connection.execute(_BEGIN_WRITING)  # one writes at once: from here on nobody else does
+            return all(self.holder(connection, rule, key) is None for rule, key in places)
+        return all(self._hold(connection, rule, key) for rule, key in places)
+
+    def _hold(self, connection: Connection, rule: str, key: bytes) -> bool:
+        found = connection.execute(_HOLD, {"rule": rule, "key": key}, execution_options=self._options).first()
+        return found is not None or insert_missing(connection, once, [(rule, key, key)], schema=self._store.schema) == 1
+
     def _delete(self, connection: Connection, column: Column[Any], values: Sequence[Any]) -> Iterator[int]:
         for where in among(connection, column, values):
             yield connection.execute(delete(queue).where(where), execution_options=self._options).rowcount
@@ -249,7 +264,15 @@ _THIS = and_(refs.c.verb == bindparam("verb"), refs.c.ref == bindparam("ref"))
 _NAMED = select(refs.c.event_id, refs.c.fingerprint).where(_THIS)
 _UNNAME = delete(refs).where(_THIS)
 _THIS_PLACE = and_(once.c.rule == bindparam("rule"), once.c.key == bindparam("key"))
-_HOLDER = select(once.c.event_id).where(_THIS_PLACE)
+# A place that somebody relies on to stay free has a row that is its own key: what is locked, and taken over.
+_HOLDER = select(once.c.event_id).where(_THIS_PLACE, once.c.event_id != once.c.key)
+_HOLD = select(once.c.key).where(_THIS_PLACE, once.c.event_id == once.c.key).with_for_update(read=True)
+_BEGIN_WRITING = update(once).where(false()).values(rule=once.c.rule)
+_TAKE_OVER = (
+    update(once)
+    .where(once.c.rule == bindparam("rule_"), once.c.key == bindparam("key_"), once.c.event_id == once.c.key)
+    .values(event_id=bindparam("by"))
+)
 _FREE_ONE = delete(once).where(_THIS_PLACE, once.c.event_id == bindparam("event_id"))
 _NAMES = select(refs.c.verb, refs.c.event_id).where(refs.c.ref == bindparam("ref")).order_by(refs.c.verb)
 _FILE_OF = select(files.c.path).where(files.c.event_id == bindparam("event_id"))

@@ -185,7 +185,8 @@ class PartyVerbs(Desk):
         """Let an agent speak for a party that the market is or keeps; any other principal signs it: see `propose`.
 
         `actions` are types of events (`offer.attach`), families (`offer.*`) or `*`, which leaves out parties and
-        mandates; `works` narrow it to acts on these. It holds from `since` to `until`, in log time.
+        mandates; `works` narrow it to acts on these, `territories` to what holds inside of them. It holds once the
+        agent has agreed (`assent`), from `since` to `until`, in log time.
         """
         body: dict[str, Any] = {"actions": list(actions)}
         if territories:

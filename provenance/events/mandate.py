@@ -36,7 +36,8 @@ class MandateGrant(Event):
     """The actor, the principal, lets an agent speak for it: collecting societies, galleries, other markets.
 
     `actions` are types of events (`offer.attach`), families (`offer.*`) or `*`; `work` refs narrow it to acts on these,
-    `territories` to where they hold. It counts from `from` to `until` in log time, without a limit where one is absent.
+    `territories` to placements, and to terms that name a territory, inside of these. It counts once the agent has
+    assented, from `from` to `until` in log time, without a limit where one is absent.
     Maps to PROV actedOnBehalfOf. For example::
 
         {"body": {"actions": ["offer.*", "grant.issue"],
@@ -47,7 +48,7 @@ class MandateGrant(Event):
          "actor": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a", "strength": "self"}
     """
 
-    signed_by = "the principal, or its custodian"
+    signed_by = "the principal, or its custodian; the agent by assent"
     roles: ClassVar[Roles] = {"agent": ONE, "work": Times(0, 1_000)}
     rules: ClassVar[Rules] = {
         "window": "`from` is before `until`",

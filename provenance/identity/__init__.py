@@ -3,7 +3,16 @@
 from provenance.identity.chain import RECOVERY, KeyEvent, KeySpan, KeyState, KeyVerdict, Party, party_of
 from provenance.identity.did import did_key, parse_did_key
 from provenance.identity.links import Documents, PartyLink, link_message, link_objections, links_of, sign_link
-from provenance.identity.mandates import ENDED, Mandate, Mandates, Revoked, may_speak, read_mandates, works_of
+from provenance.identity.mandates import (
+    ENDED,
+    Mandate,
+    Mandates,
+    Revoked,
+    may_speak,
+    read_mandates,
+    territories_of,
+    works_of,
+)
 from provenance.identity.parties import Parties, has_changed, key_events, read_party, registration_of, verify_by
 
 __all__ = [
@@ -33,6 +42,7 @@ __all__ = [
     "read_party",
     "registration_of",
     "sign_link",
+    "territories_of",
     "verify_by",
     "works_of",
 ]

@@ -78,11 +78,15 @@ def in_force(act: Act, before: Before) -> Iterator[Reason]:
         yield Reason("grant.status", text, (act.id, *status.events))
 
 
-def barriers(act: Act) -> Iterator[tuple[str, bytes]]:
-    """Places (`provenance.once`) that stay free as long as nothing speaks against this grant."""
+def barriers(act: Act, before: Before | None = None) -> Iterator[tuple[str, bytes]]:
+    """Places (`provenance.once`) that stay free as long as nothing speaks against this grant.
+
+    Without `before` as for a work of which no state was ever said, else behind what was said of it last.
+    """
     if act.type == "grant.issue":
         yield from (("offer.detach", offer) for offer in act.refs("offer"))
-        yield from (("work.status", work) for work in act.refs("work"))
+        for work in act.refs("work"):
+            yield "work.status", (None if before is None else before.newest("work.status", work)) or work
 
 
 @lru_cache(maxsize=1024)

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ledger.errors import MalformedError
+from provenance.assent import refs_of
 from provenance.before import Act, Before
 from provenance.errors import Reason
-from provenance.identity import KeyEvent, link_objections, may_speak, registration_of, works_of
+from provenance.identity import KeyEvent, link_objections, may_speak, registration_of, territories_of, works_of
 
 if TYPE_CHECKING:
     from provenance.rules import Rule
@@ -20,15 +21,25 @@ _ABOUT = ("offer", "grant", "placement", "mandate")
 
 
 def speaks(act: Act, before: Before) -> Iterator[Reason]:
-    """`mandate.missing`, `mandate.scope`, `mandate.window`, `mandate.revoked`: nobody speaks for others unasked."""
+    """`mandate.missing`, `.scope`, `.pending`, `.window`, `.revoked`: nobody speaks for others unasked."""
     if not any(link[0] == "actor" for link in act.fact.links):
         return
     works = list(works_of(act.event))
     for target in () if works else (target for role in _ABOUT for target in act.refs(role)):
         works += works_of(before.event(target) or {})  # who detaches an offer acts on its work
-    reason = may_speak(act.issuer, act.actor, act.type, works, before)
+    reason = may_speak(act.issuer, act.actor, act.type, works, before, territories=_where(act, before))
     if reason is not None:
         yield Reason(reason.rule, reason.sentence, (act.id, *reason.events))
+
+
+def _where(act: Act, before: Before) -> tuple[str, ...] | None:
+    """Where an act is to hold: as it says itself, or as the terms of what it offers or grants do."""
+    said = territories_of(act.event)
+    if said is not None or act.issuer == act.actor:
+        return said
+    offers = [before.event(offer, "offer.attach") for offer in act.refs("offer")]
+    terms = [*act.refs("terms"), *(each for offer in offers if offer is not None for each in refs_of(offer, "terms"))]
+    return next(filter(None, (territories_of(before.event(each) or {}) for each in terms)), None)
 
 
 def _changes_keys(act: Act, before: Before) -> Iterator[Reason]:

@@ -187,6 +187,7 @@ def test_a_mandate_that_ended_and_a_newer_snapshot(market: Market, story: dict[s
 def test_who_signed_for_another(market: Market) -> None:
     desk, agency = market.ledger, Signer(market)
     granted = desk.mandate(market.ada, agent=agency.id, actions=["work.create"], until=market.clock.now.replace(hour=9))
+    agency.agree(granted)
     work = agency.submit(agency.work(actor=market.ada.id))
     value = read(export_prov(desk.before(), work=work.id))
     (acted,) = value["actedOnBehalfOf"].values()

@@ -49,6 +49,11 @@ class Signer:
         items = [bytes(item) for item in draft.items]
         return self.market.ledger.submit(draft.data, self.sign(draft, by=by), items=items, session=session)
 
+    def agree(self, act: Ticket, answer: str = "yes") -> Ticket:
+        refs = [{"role": "of", "id": act.id}]
+        said = self.market.ledger.propose("assent.answer", actor=self.id, body={"answer": answer}, refs=refs)
+        return self.submit(said)
+
     def work(self, actor: str | None = None, content: str = "ab") -> Draft:
         body = {
             "digests": {"sha-256": content * 32},
@@ -309,6 +314,12 @@ def test_an_agent_acts_inside_its_mandate(market: Market) -> None:
     assert rules(refused) == ["mandate.missing"]
     refs = [{"role": "agent", "id": agency.id}, {"role": "work", "id": work.id}]
     granted = ada.submit(market.ledger.propose("mandate.grant", actor=ada.id, body={"actions": ["offer.*"]}, refs=refs))
+    with pytest.raises(EventRejected) as refused:
+        agency.submit(offer(work))
+    assert rules(refused) == ["mandate.pending"]
+    assert [mandate.state for mandate in market.ledger.mandates_of(ada.id)] == ["pending"]
+    agency.agree(granted)
+    assert [mandate.state for mandate in market.ledger.mandates_of(ada.id)] == ["effective"]
     agency.submit(offer(work))
     with pytest.raises(EventRejected) as refused:
         agency.submit(offer(other))
@@ -339,10 +350,56 @@ def test_an_agent_acts_inside_its_mandate(market: Market) -> None:
     assert findings(market) == []
 
 
+def test_a_mandate_that_was_refused_or_expired_lets_nobody_speak(market: Market) -> None:
+    agency, other = Signer(market), Signer(market)
+    agency.agree(market.ledger.mandate(market.ada, agent=agency.id, actions=["work.create"]), "no")
+    asked = market.ledger.mandate(market.ada, agent=other.id, actions=["work.create"])
+    market.clock.forward(31 * 24 * HOUR)
+    market.work(b"later")
+    with pytest.raises(EventRejected) as refused:
+        other.agree(asked)
+    assert rules(refused) == ["assent.pending"]
+    for agent in (agency, other):
+        with pytest.raises(EventRejected) as refused:
+            agent.submit(agent.work(actor=market.ada.id))
+        assert rules(refused) == ["mandate.pending"]
+    assert [mandate.state for mandate in market.ledger.mandates_of(market.ada)] == ["refused", "expired"]
+    assert findings(market) == []
+
+
+def test_a_mandate_holds_where_it_says(market: Market) -> None:
+    """For a placement, and for an offer by the territory of its terms; what names none is not narrowed."""
+    agency = Signer(market)
+    work = market.work()
+    granted = market.ledger.mandate(market.ada, agent=agency.id, actions=["offer.*", "syndicate.*"], territories=["DE"])
+    agency.agree(granted)
+
+    def placed(*territories: str) -> Draft:
+        refs = [{"role": "work", "id": work.id}, {"role": "market", "id": {"scheme": "dns", "id": "b.example"}}]
+        body = {"territories": list(territories)}
+        return market.ledger.propose("syndicate.place", actor=market.ada.id, body=body, refs=refs)
+
+    def offered(territory: list[str] | None) -> Draft:
+        machine = {} if territory is None else {"territory": territory}
+        terms = market.ledger.publish_terms("LicenseRef-house", machine=machine)
+        refs = [{"role": "work", "id": work.id}, {"role": "terms", "id": terms.id}]
+        body = {"audience": "public", "overrides": {}}
+        return market.ledger.propose("offer.attach", actor=market.ada.id, body=body, refs=refs)
+
+    for fits in (placed("DE"), placed("DE-BE"), offered(["DE"]), offered(None)):
+        agency.submit(fits)
+    for wide, where in ((placed(), "everywhere"), (placed("DE", "FR"), "FR"), (offered(["150"]), "150")):
+        with pytest.raises(EventRejected, match=f"is for DE, the act is for {where}") as refused:
+            agency.submit(wide)
+        assert rules(refused) == ["mandate.scope"]
+        assert granted.id in refused.value.reasons[0].events
+    assert findings(market) == []
+
+
 def test_a_mandate_ends_in_log_time(market: Market) -> None:
     agency = Signer(market)
     until = market.clock.now.replace(hour=9)
-    market.ledger.mandate(market.ada, agent=agency.id, actions=["work.create"], until=until)
+    agency.agree(market.ledger.mandate(market.ada, agent=agency.id, actions=["work.create"], until=until))
     agency.submit(agency.work(actor=market.ada.id))
     market.clock.forward(2 * HOUR)
     waiting = agency.work(actor=market.ada.id, content="cd")

@@ -35,6 +35,13 @@ def mandate(actions: Sequence[str] = ("work.create",), **body: Any) -> Draft:
     return draft("mandate.grant", ME, {"actions": list(actions), **body}, refs)
 
 
+def agreed(*actions: str, answer: str = "yes", by: PartyKey = AGENT, **body: Any) -> Any:
+    """The agent's answer to `mandate`."""
+    of = mandate(actions or ("work.create",), **body)
+    said = draft("assent.answer", AGENCY.id.hex(), {"answer": answer}, [{"role": "of", "id": of.id.hex()}])
+    return row(said, AGENCY.id.hex(), by)
+
+
 REVOKED = draft("mandate.revoke", ME, {}, [{"role": "mandate", "id": mandate().id.hex()}])
 
 
@@ -101,13 +108,16 @@ def test_an_agent_is_judged_by_its_mandate() -> None:
     start = [FIRST, SECOND, THIRD]
     granted = row(mandate(), ME)
     revoked = row(REVOKED, ME)
-    assert rules(judge(*start, granted, by_agent())) == []
+    assert rules(judge(*start, granted, agreed(), by_agent())) == []
+    until = "2026-11-23T07:59:59Z"
     for rows, record in (
-        ([by_agent(), granted], "altered"),
-        ([row(mandate(["offer.*"]), ME), by_agent()], "altered"),
-        ([row(mandate(), AGENCY.id.hex(), AGENT), by_agent()], "altered"),
-        ([granted, revoked, by_agent()], "cannot check"),
-        ([row(mandate(until="2026-11-23T07:59:59Z"), ME), log_time(TIME), by_agent()], "cannot check"),
+        ([by_agent(), granted, agreed()], "altered"),
+        ([granted, by_agent(), agreed()], "altered"),  # pending
+        ([granted, agreed(answer="no"), by_agent()], "altered"),
+        ([row(mandate(["offer.*"]), ME), agreed("offer.*"), by_agent()], "altered"),
+        ([row(mandate(), AGENCY.id.hex(), AGENT), agreed(), by_agent()], "altered"),
+        ([granted, agreed(), revoked, by_agent()], "cannot check"),
+        ([row(mandate(until=until), ME), agreed(until=until), log_time(TIME), by_agent()], "cannot check"),
     ):
         report = judge(*start, *rows)
         assert set(rules(report)) == {"statement.actor"}
@@ -118,9 +128,37 @@ def test_a_stranger_revokes_nothing() -> None:
     refs = [{"role": "mandate", "id": mandate().id.hex()}]
     other = party(STRANGER)
     revoked = draft("mandate.revoke", other.id.hex(), {}, refs)
-    rows = [FIRST, SECOND, THIRD, row(other, other.id.hex(), STRANGER), row(mandate(), ME)]
+    rows = [FIRST, SECOND, THIRD, row(other, other.id.hex(), STRANGER), row(mandate(), ME), agreed()]
     report = judge(*rows, row(revoked, other.id.hex(), STRANGER), by_agent())
     assert "statement.actor" not in rules(report)
+
+
+def test_an_answer_that_is_not_here_blames_nobody() -> None:
+    """What the agent said to its mandate may have been a yes: whose word is lacking cannot be told."""
+    of = [{"role": "of", "id": mandate().id.hex()}]
+    said = draft("assent.answer", AGENCY.id.hex(), {"answer": "yes"}, of)
+    hidden = row(said, AGENCY.id.hex(), AGENT)._replace(opened=b"")
+    report = judge(FIRST, SECOND, THIRD, row(mandate(), ME), hidden, by_agent())
+    assert [(finding.rule, finding.altered) for finding in report.findings] == [
+        ("event.missing", False),
+        ("statement.actor", False),
+    ]
+
+
+def test_a_mandate_holds_where_it_says() -> None:
+    def placed(*territories: str) -> Any:
+        refs = [{"role": "work", "id": work().id.hex()}, {"role": "market", "id": {"scheme": "dns", "id": "b.example"}}]
+        return row(draft("syndicate.place", ME, {"territories": list(territories)}, refs), AGENCY.id.hex(), AGENT)
+
+    only = {"territories": ["DE", "US-CA"]}
+    start = [FIRST, SECOND, THIRD, row(work(), ME), row(mandate(["syndicate.place"], **only), ME)]
+    start.append(agreed("syndicate.place", **only))
+    for named in (["DE"], ["DE-BY", "US-CA"]):
+        assert rules(judge(*start, placed(*named))) == []
+    for named in ([], ["FR"], ["DE", "US"], ["DE", "150"]):
+        report = judge(*start, placed(*named))
+        assert (report.record, rules(report)) == ("altered", ["statement.actor"])
+        assert "(mandate.scope)" in report.findings[0].detail
 
 
 def later(event: Draft, **body: Any) -> bytes:
