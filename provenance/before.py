@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -171,6 +171,12 @@ class Before:
     def holder(self, rule: str, key: bytes) -> bytes | None:
         """Who took this place (`provenance.once`): an event in the log or one that waits for it; None while free."""
         return self.index.taken(rule, key) if self._holder is None else self._holder(rule, key)
+
+    def erased(self, addresses: Iterable[bytes]) -> set[bytes]:
+        """Those of these addresses that an earlier erasure names, or one that is accepted with the act."""
+        wanted = set(addresses)
+        along = {address for act in self._acts.values() for address in act.fact.erased}
+        return (wanted & along) | self.index.erased(wanted).keys()
 
     def is_settled(self, event_id: bytes) -> bool:
         """Whether this act is known to lack nobody's word."""

@@ -8,7 +8,7 @@ from provenance.before import Before
 
 __all__ = ["Reserved", "reservation_of", "reservations_of"]
 
-_STRICTEST_FIRST = ("disallow", "constrained", "allow")
+_STRICTEST_FIRST = ("disallow", "constrained", "unknown", "allow")
 
 
 class Reserved(NamedTuple):
@@ -27,19 +27,22 @@ def reservations_of(work: bytes, before: Before) -> dict[str, tuple[str, tuple[b
     """What is said of a work at a place of the log, by use (`train`, `mining` …), and the events that say it.
 
     `disallow` where any standing declaration says so, else `constrained`, else `allow`: preferences combine to the
-    strictest (draft-ietf-aipref-vocab). A declaration that a later one names as its `prev` stands no more; what it says
-    of a whole work holds from `valid_from` on, in log time.
+    strictest (draft-ietf-aipref-vocab). While one cannot be read here any more, none allows: `unknown`. A declaration
+    that a later one names as its `prev` stands no more; what it says of a whole work holds from `valid_from` on, in log
+    time.
     """
     said: dict[str, dict[str, list[bytes]]] = {}
+    unread: list[bytes] = []
     for event_id in before.pointing(work, "work", "reservation.declare"):
         if before.holder("reservation", event_id) is not None:
             continue
         event = before.event(event_id)
-        if event is None or event["body"].get("valid_from", "") > before.time:
-            continue
-        for use, word in event["body"]["statements"].items():
-            said.setdefault(use, {}).setdefault(word, []).append(event_id)
-    return {use: _strictest(words) for use, words in sorted(said.items())}
+        if event is None:
+            unread.append(event_id)
+        elif event["body"].get("valid_from", "") <= before.time:
+            for use, word in event["body"]["statements"].items():
+                said.setdefault(use, {}).setdefault(word, []).append(event_id)
+    return {use: _strictest(words | ({"unknown": unread} if unread else {})) for use, words in sorted(said.items())}
 
 
 def _strictest(words: dict[str, list[bytes]]) -> tuple[str, tuple[bytes, ...]]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ledger.errors import NotFound
 from provenance.before import Before
+from provenance.bonds import bonds_of, in_order
 from provenance.canonical import dumps
 from provenance.desk.base import Desk, follows
 from provenance.drafts import Named
 from provenance.events import Draft
 from provenance.events.vocabulary import ALWAYS_OPEN
 from provenance.holds import held
+from provenance.index import Entry
 from provenance.moments import Moment, format_time
 from provenance.scrubs import Forgotten, scrub_due, scrubbed_through
 from provenance.session import joins_async
@@ -79,8 +81,10 @@ class PrivacyVerbs(Desk):
         A target is the address of a vault item or an event. `subject` adds every personal field of the events about a
         party, or said by it, and the key that they are encrypted under, where there are `subject_keys`: then backups
         forget them too. An erased event takes its fields along; an open one leaves a tombstone, so that what
-        derives from it stands. It is gone from every answer when this returns, and its bytes from the files after
-        `scrub`; copies that others made are told as `notices`. Erasing twice is no error.
+        derives from it stands. What limits an earlier event (`provenance.bonds`) goes only together with that one: a
+        consent takes the earlier ones between the same two along, all else is kept unless both are named. It is gone
+        from every answer when this returns, and its bytes from the files after `scrub`; copies that others made are
+        told as `notices`. Erasing twice is no error.
 
         Raises `NotFound` for what was never logged here. Sequences and publishes: the log has to say it first.
         """
@@ -189,7 +193,7 @@ class PrivacyVerbs(Desk):
 
     def _choose(self, wanted: Iterable[bytes], before: Before, *, logged: Iterable[bytes] = ()) -> _Chosen:
         """What of this can be erased. Of `logged` it is known that the log names it, should it be lost here."""
-        asked, known = list(dict.fromkeys(wanted)), set(logged)
+        asked, known = in_order(wanted, before), set(logged)
         entries = before.index.entries_of(asked)
         whole = [each for each in asked if each in entries and not entries[each].type.startswith(ALWAYS_OPEN)]
         along = [each for event_id in whole for each in _commits(before.event(event_id))]
@@ -220,6 +224,7 @@ class PrivacyVerbs(Desk):
                 chosen.targets.append(each)
             else:
                 unknown.append(each.hex())
+        _keep_bound(chosen, gone, before, entries)
         if unknown:
             msg = f"{', '.join(unknown[:5])}: never logged here, or lost; nothing was erased"
             raise NotFound(msg)
@@ -261,6 +266,19 @@ class _Chosen:
         self.before: list[str] = []
         self.kept: list[Kept] = []
         self.notices: dict[str, int] = {}
+
+
+def _keep_bound(chosen: _Chosen, gone: Collection[bytes], before: Before, entries: Mapping[bytes, Entry]) -> None:
+    """Keep every event that is erased together with another one which is not (`provenance.bonds`)."""
+    going = {*chosen.targets, *gone}
+    for each in [target for target in chosen.targets if target in entries]:  # each behind what it goes with
+        other = next((bond for bond in bonds_of(entries[each], before) if bond not in going), None)
+        if other is not None:
+            going.remove(each)
+            chosen.targets.remove(each)
+            chosen.stones.pop(each, None)
+            reason = f"the {entries[each].type} limits {other.hex()}, which stays; erase both, or its fields alone"
+            chosen.kept.append(Kept(each.hex(), reason, other.hex()))
 
 
 def _portions(targets: Sequence[bytes], stones: Mapping[bytes, Mapping[str, Any]]) -> Iterator[list[bytes]]:

@@ -101,7 +101,7 @@ def _state(
 ) -> tuple[LinkState, str]:
     for unlink in before.pointing(event_id, "link", "party.unlink"):
         said = before.event(unlink)
-        if said is not None and said["actor"] in {event["actor"], other}:
+        if said is None or said["actor"] in {event["actor"], other}:  # by whom it was may have been erased since
             return "unlinked", f"taken back by {unlink.hex()}"
     broken = next(link_objections(event, event_id.hex()), None)
     if broken is not None:

@@ -289,11 +289,11 @@ def _said_by_right(mandate: Mandate, before: Before) -> bool:
 def _revocation(mandate: Mandate, before: Before) -> Revoked | None:
     for link in before.index.links_to(mandate.id, "mandate"):
         entry = before.index.entry(link.source)
-        data = None if entry is None or entry.type != "mandate.revoke" else before.data(entry.event_id)
-        if entry is None or data is None:
+        if entry is None or entry.type != "mandate.revoke":
             continue
-        actor = orjson.loads(data)["actor"]
-        if actor in {mandate.principal.hex(), mandate.agent.hex()}:
+        data = before.data(entry.event_id)
+        # Whose it was may have been erased since: it goes on ending what it ended.
+        if data is None or orjson.loads(data)["actor"] in {mandate.principal.hex(), mandate.agent.hex()}:
             return Revoked(entry.event_id, entry.idx)
     waiting = before.holder("mandate.revoke", mandate.id)
     if waiting is None or before.index.find(waiting) is not None:

@@ -35,6 +35,14 @@ def _offers_what_it_may(act: Act, before: Before) -> Iterator[Reason]:
             yield Reason(finding.rule, text, (act.id, *(each for each in (finding.parent,) if len(each) == 64)))
 
 
+def _not_erased(act: Act, before: Before) -> Iterator[Reason]:
+    """`offer.work`: a work that is erased is not offered anew: what it derives from would no longer count."""
+    work = act.ref("work")
+    if work is not None and before.event(work) is None and before.erased([work]):
+        text = f"the work {work.hex()} is erased: nothing tells what it may be offered under"
+        yield Reason("offer.work", text, (act.id, work.hex()))
+
+
 def _names_its_own_grants(act: Act, before: Before) -> Iterator[Reason]:
     """`derive.grant`: who names a grant for a parent has it, and it stands; without one it is recorded as it is."""
     holders = {act.actor.hex(), *(party.hex() for party in act.refs("creator"))}
@@ -56,7 +64,10 @@ def _names_its_own_grants(act: Act, before: Before) -> Iterator[Reason]:
 
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
-        "offer.attach": (_offers_what_it_may,),
+        "offer.attach": (
+            _not_erased,
+            _offers_what_it_may,
+        ),
         "work.derive": (_names_its_own_grants,),
     }
 )

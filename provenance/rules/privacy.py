@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from provenance.before import Act, Before
+from provenance.bonds import bonds_of
 from provenance.errors import Reason
 from provenance.events.vocabulary import ALWAYS_OPEN
 from provenance.holds import held
@@ -63,9 +64,19 @@ def _tombstones(act: Act, before: Before) -> Iterator[Reason]:
             yield Reason("erasure.tombstone", f"{other} is no event of this log", (act.id, other))
 
 
+def _revives_nothing(act: Act, before: Before) -> Iterator[Reason]:
+    """`erasure.revives`: what limits an earlier event is erased only together with that one, or after it."""
+    own = set(act.fact.erased)
+    for target, entry in before.index.entries_of(own).items():
+        bonds = bonds_of(entry, before)
+        for bond in set(bonds) - own - before.erased(bonds):
+            text = f"the {entry.type} {target.hex()} limits {bond.hex()}, which would say more without it; erase both"
+            yield Reason("erasure.revives", text, (act.id, target.hex(), bond.hex()))
+
+
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
-        "erasure.execute": (_by_the_market, _not_held, _not_for_ever, _tombstones),
+        "erasure.execute": (_by_the_market, _not_held, _not_for_ever, _revives_nothing, _tombstones),
         "hold.set": (_by_the_market,),
         "hold.release": (_by_the_market,),
     }
