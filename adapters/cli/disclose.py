@@ -9,11 +9,12 @@ import typer
 
 from adapters.cli.given import Ref, named
 from adapters.cli.output import command, show, status_of
-from adapters.cli.reader import Log, PolicyFile, read_history, read_package
+from adapters.cli.reader import Log, PolicyFile, read_history, read_package, where_read
 from adapters.cli.trust import find_log, find_place
 from adapters.cli.where import AsJson, Where, at_ledger
 from ledger.policy import Policy
 from provenance.disclosed import Counted, ItemVerdict, check_disclosure, verify_offline
+from provenance.disclosure import Claim
 from provenance.report import safe_text
 
 __all__ = ["add_to"]
@@ -30,8 +31,8 @@ def add_to(app: typer.Typer) -> None:
 def disclose(
     out: Annotated[Path, typer.Argument(help="the tar file to write")],
     types: Annotated[list[str] | None, typer.Option("--type", help="every event of this type; repeat")] = None,
-    start: Annotated[int, typer.Option("--from", min=0, help="first entry of the range")] = 0,
-    stop: Annotated[int | None, typer.Option("--to", min=0, help="where the range ends; by default now")] = None,
+    start: Annotated[int, typer.Option("--from", min=0, help="first entry of the range that --type is about")] = 0,
+    stop: Annotated[int | None, typer.Option("--to", min=0, help="first entry behind it; by default all")] = None,
     events: Annotated[list[str] | None, typer.Option("--event", help="id or ref of an event; repeat")] = None,
     fields: Annotated[list[str] | None, typer.Option("--field", help="a personal field to go along; repeat")] = None,
     ref: Ref = None,
@@ -55,7 +56,7 @@ def disclose(
     out.write_bytes(bytes(package))
     lines = [
         f"package   {out}, {len(package.entries)} events, for log {package.origin} at size {package.size}",
-        *(f"claims    every {', '.join(c.types)} from #{c.start} to #{c.stop}" for c in package.claims),
+        *(f"claims    {_claimed(claim)}" for claim in package.claims),
         f"next: {command('disclosed', str(out), '--log', where.read_at, *where.reading[2:])}",
     ]
     value = {
@@ -79,11 +80,11 @@ def disclosed(
     package = read_package(file)
     if offline:
         checked = verify_offline(package, Policy.parse(find_place("", policy, package.origin)[1]))
-        next_ = command("disclosed", str(file))
+        next_ = command("disclosed", str(file), *where_read(log or ("LOG" if policy else None), policy))
     else:
         history = read_history(find_log(log, policy, None if log else package.origin), package.contents)
         checked = check_disclosure(package, history)
-        next_ = command("audit", *([log] if log else []), "--disclosed", str(file))
+        next_ = command("audit", *([log] if log else []), *where_read(None, policy), "--disclosed", str(file))
     lines = [f"{package.origin}   made at size {package.size}, {package.claimed_at}"]
     lines += [_item_line(each) for each in checked.items[:_SHOWN]]
     if len(checked.items) > _SHOWN:
@@ -113,8 +114,7 @@ def _item_line(each: ItemVerdict) -> str:
 
 
 def _count_line(each: Counted, offline: bool) -> str:
-    claim = each.claim
-    text = f"every {', '.join(claim.types)} from #{claim.start} to #{claim.stop}"
+    text = _claimed(each.claim)
     if offline:
         return f"? {text}: cannot check without the log"
     counted = f"{each.disclosed} disclosed, {each.erased} erased"
@@ -124,3 +124,8 @@ def _count_line(each: Counted, offline: bool) -> str:
         return f"? {text}: {counted}; the rest is not yet published"
     lacking = ", ".join(f"#{index}" for index in each.lacking[:5])
     return f"? incomplete  {text}: {counted}, lacking {lacking}{' …' if len(each.lacking) > 5 else ''}"
+
+
+def _claimed(claim: Claim) -> str:
+    where = f"from #{claim.start} to #{claim.stop - 1}" if claim.stop > claim.start else "of no entries"
+    return f"every {', '.join(claim.types)} {where}"

@@ -40,7 +40,7 @@ from provenance.verdict import Verdict
 from provenance.verify import verify as run_verify
 from provenance.verify import verify_work
 
-__all__ = ["Log", "PolicyFile", "add_to", "read_history", "read_package"]
+__all__ = ["Log", "PolicyFile", "add_to", "read_history", "read_package", "where_read"]
 
 Log = Annotated[str | None, typer.Option("--log", help="where the log is published", metavar="FOLDER|URL")]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="whose signatures you accept")]
@@ -140,7 +140,7 @@ def proof(
     shown = folder / f"{name}.event.json"
     next_ = f"sha256sum {shlex.quote(str(shown))}   # the event id inside the entry"
     if shown not in written:
-        next_ = command("audit", *([log] if log else []), *_options(None, policy))
+        next_ = command("audit", *([log] if log else []), *where_read(None, policy))
     show(value, as_json=as_json, text="\n".join([*(str(p) for p in written), f"next: {next_}"]))
     return INTACT
 
@@ -202,7 +202,7 @@ def audit(
     if save is not None:
         save.write_bytes(report.checkpoint.signed)
     since, kept = (save, save) if save is not None else (since, Path("last.checkpoint"))
-    words = [*([location] if location else []), *_options(None, policy)]
+    words = [*([location] if location else []), *where_read(None, policy)]
     words += [*(["--since", str(since)] if since else []), "--save", str(kept)]
     text = f"{_audit_text(report)}\nnext: {command('audit', *words)}"
     show(_audit_value(report), as_json=as_json, text=text)
@@ -220,7 +220,7 @@ def export(
     with progress() as bars:
         copied = copy_log(client, Directory(folder), progress=lambda done, total: bars("tiles", done, total))
     value = {"origin": copied.origin, "size": copied.size, "folder": str(folder)}
-    next_ = command("audit", str(folder), *_options(None, policy))
+    next_ = command("audit", str(folder), *where_read(None, policy))
     text = f"{copied.origin}: {copied.size} entries in {folder}\nnext: {next_}"
     show(value, as_json=as_json, text=text)
     return INTACT
@@ -239,13 +239,14 @@ def _verdict(file: Path, log: str | None, policy: Path | None, anchors: Path | N
 def _with_next(verdict: Verdict, shown: str, log: str | None, policy: Path | None) -> Verdict:
     """The verdict with a next command that works as it stands."""
     if verdict.work:
-        words = ["trace", shown, *_options(log, policy), "--html", "trace.html"]
+        words = ["trace", shown, *where_read(log, policy), "--html", "trace.html"]
     else:
-        words = ["audit", *([log] if log else []), *_options(None, policy)]
+        words = ["audit", *([log] if log else []), *where_read(None, policy)]
     return dataclasses.replace(verdict, next=command(*words))
 
 
-def _options(log: str | None, policy: Path | None) -> list[str]:
+def where_read(log: str | None, policy: Path | None) -> list[str]:
+    """What leads another command to the same published log, under the same policy."""
     return [*(["--log", log] if log else []), *(["--policy", str(policy)] if policy else [])]
 
 
