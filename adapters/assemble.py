@@ -10,7 +10,7 @@ from typing import Any
 
 from adapters.connect import Clock
 from adapters.files import Directory
-from adapters.keys import Keys, load_secret, market_signer
+from adapters.keys import Keys, Passphrase, load_secret, market_signer
 from adapters.sql.errors import storage_errors
 from adapters.sql.index import SqlIndex
 from adapters.sql.notes import SqlNotes
@@ -98,7 +98,15 @@ class Parts:
             found["published log" + (f" {number + 1}" if number else "")] = place.root
         return found
 
-    def ledger(self, log: Log, *, signers: Signers | None, claim: str | None, clock: Clock) -> ProvenanceLedger:
+    def ledger(
+        self,
+        log: Log,
+        *,
+        signers: Signers | None,
+        claim: str | None,
+        clock: Clock,
+        passphrase: Passphrase | None = None,
+    ) -> ProvenanceLedger:
         """The desk on an open log; `claim` is the URI of the certificate and key that sign manifests."""
         return ProvenanceLedger(
             log=log,
@@ -106,7 +114,7 @@ class Parts:
             vault=self.sealed,
             index=self.index,
             signers=None if signers is None else lambda: signers,
-            claim=None if claim is None else lambda: load_secret(claim),
+            claim=None if claim is None else lambda: load_secret(claim, passphrase=passphrase),
             clock=clock,
             notes=SqlNotes(self.store),
             folders=self.folders(log),
@@ -183,9 +191,9 @@ def open_log_of(parts: Parts, key: Signer | VerifierKey, *, target: Objects | No
     )
 
 
-def signers_of(keys: Keys, key: Signer) -> Signers:
+def signers_of(keys: Keys, key: Signer, passphrase: Passphrase | None = None) -> Signers:
     """The keys that sign statements."""
-    return Signers(RemotePartyKey.of(key), market_signer(keys))
+    return Signers(RemotePartyKey.of(key), market_signer(keys, passphrase))
 
 
 def _parsed(found: bytes, name: str) -> dict[str, Any]:

@@ -7,7 +7,16 @@ from pathlib import Path
 from adapters.assemble import Parts
 from adapters.connect import Clock
 from adapters.key_files import key_files
-from adapters.keys import Keys, claim_uri, log_signer, market_signer, save_secret
+from adapters.keys import (
+    Keys,
+    Passphrase,
+    claim_uri,
+    environment_passphrase,
+    log_signer,
+    market_signer,
+    save_secret,
+)
+from adapters.known_key import at_rest
 from ledger.errors import Conflict, StorageError, UnknownKey
 from ledger.log import Log
 from ledger.note import Signer, SigningKey, shown
@@ -43,6 +52,7 @@ def begin(
     origin: str,
     publish: Objects | None,
     keys: Keys,
+    passphrase: Passphrase | None,
     market_name: str | None,
     clock: Clock,
 ) -> ProvenanceLedger:
@@ -51,7 +61,7 @@ def begin(
     if there:
         msg = f"{parts.store.name}: there is a ledger named {there[0]} in it; connect to it instead"
         raise Conflict(msg)
-    key, market_key = _keys(keys, origin)
+    key, market_key = _keys(keys, origin, passphrase)
     log_party = RemotePartyKey.of(key)
     now = format_time(clock())
     genesis = new_event(
@@ -89,10 +99,11 @@ def begin(
             target.replace(path, data)
     log.publish()
     # The index follows by itself.
-    return parts.ledger(log, signers=Signers(log_party, market_key), claim=claim_uri(keys), clock=clock)
+    signers = Signers(log_party, market_key)
+    return parts.ledger(log, signers=signers, claim=claim_uri(keys), passphrase=passphrase, clock=clock)
 
 
-def _keys(keys: Keys, origin: str) -> tuple[Signer, PartySigner]:
+def _keys(keys: Keys, origin: str, passphrase: Passphrase | None) -> tuple[Signer, PartySigner]:
     """The log's and the market's key: those that were given, and new ones, saved, where a URI says where to."""
     log = SigningKey.generate(origin) if isinstance(keys["log"], str) else log_signer(keys)
     market = PartyKey.generate() if isinstance(keys["market"], str) else market_signer(keys)
@@ -100,9 +111,10 @@ def _keys(keys: Keys, origin: str) -> tuple[Signer, PartySigner]:
         msg = f"log key {shown(log.name)}: want one named {origin}, as the log"
         raise UnknownKey(msg)
     claim = make_development_credential(origin)
+    known = passphrase() if callable(passphrase) else passphrase or environment_passphrase()
     for uri, key in ((keys["log"], log), (keys["market"], market), (claim_uri(keys), claim)):
         if isinstance(uri, str):
-            _save(uri, str(key))
+            _save(uri, at_rest(str(key), known))
     return log, market
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.keys import Keys, claim_uri, log_signer
+from adapters.keys import Keys, Passphrase, ask_once, claim_uri, log_signer
 from ledger.client import Client
 from ledger.errors import NotFound
 from ledger.policy import Policy
@@ -58,6 +58,7 @@ def create(
     schema: str | None = None,
     subject_keys: str | SubjectKeys | None = None,
     keys: Keys | None = None,
+    passphrase: Passphrase | None = None,
     market_name: str | None = None,
     clock: Clock = _now,
 ) -> ProvenanceLedger:
@@ -65,9 +66,10 @@ def create(
 
     `origin` names the log for ever, usually a URL without its scheme (`market.example/log`). New keys are written to
     where `keys` says (`file:` only), by default a folder beside the database (`market.keys` for `market.db`, files of
-    mode 0600), with a development certificate that `doctor` refuses in production; where it has a signer, that key is
-    used and none is made. The rest as in `connect`. Raises `Conflict` where any of this exists already, `UnknownKey`
-    when the log's key that was given has another name than `origin`.
+    mode 0600), with a development certificate that `doctor` refuses in production; they are encrypted when there is a
+    `passphrase`, here or in the environment. Where `keys` has a signer, that key is used and none is made. The rest as
+    in `connect`. Raises `Conflict` where any of this exists already, `UnknownKey` when the log's key that was given has
+    another name than `origin`.
     """
     from adapters.begin import begin
 
@@ -77,6 +79,7 @@ def create(
         origin=origin,
         publish=_place(publish),
         keys=keys_of(parts.store, keys),
+        passphrase=ask_once(passphrase),
         market_name=market_name,
         clock=clock,
     )
@@ -93,6 +96,7 @@ def connect(
     schema: str | None = None,
     subject_keys: str | SubjectKeys | None = None,
     keys: Keys | None = None,
+    passphrase: Passphrase | None = None,
     signs: bool = True,
     clock: Clock = _now,
 ) -> ProvenanceLedger:
@@ -113,12 +117,15 @@ def connect(
 
     `keys` says where the keys "log", "market" and "claim" are: URIs (`file:PATH`, `env:NAME`), by default of files in
     the folder beside the database, or for the first two a `Signer` and a `PartySigner`, as for a key in a KMS.
+    Encrypted ones are opened with `passphrase`, text or a callable that is asked once, by default what
+    `PROVENANCE_PASSPHRASE` or `PROVENANCE_PASSPHRASE_FILE` says.
+
     `signs=False` is for processes that only stage and read, such as web workers: they need no key, and a `worker`
     elsewhere sequences what they stage.
 
     Raises `NotFound` without a ledger there, `Rollback` or `Fork` when the storage is behind or beside what is
-    published, `StorageError` when it was laid out in another way, its tables need `provenance db upgrade`, or the
-    bucket lets two writers win.
+    published, `StorageError` when it was laid out in another way, its tables need `provenance db upgrade`, the
+    bucket lets two writers win, or a key is encrypted and there is no passphrase; `UnknownKey` when it is another one.
     """
     from adapters.assemble import open_log_of, signers_of
 
@@ -128,9 +135,11 @@ def connect(
     if not signs:
         return parts.ledger(open_log_of(parts, key, target=target), signers=None, claim=None, clock=clock)
     where = keys_of(parts.store, keys)
-    signing = log_signer(where)
+    opens = ask_once(passphrase)
+    signing = log_signer(where, opens)
     log = open_log_of(parts, signing, target=target)
-    return parts.ledger(log, signers=signers_of(where, signing), claim=claim_uri(where), clock=clock)
+    signers = signers_of(where, signing, opens)
+    return parts.ledger(log, signers=signers, claim=claim_uri(where), passphrase=opens, clock=clock)
 
 
 def open_log(location: str | os.PathLike[str] | ReadsObjects, policy: Policy | str) -> Client:

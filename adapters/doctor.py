@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sqlalchemy import Connection, text
 
 from adapters.alembic import look_at_autogenerate
-from adapters.connect import Place, connect, database_url, keys_beside, open_storage
+from adapters.connect import Place, connect, database_url, keys_of, open_storage
 from adapters.files import Directory
-from adapters.keys import load_secret
+from adapters.keys import VARIABLE, Keys, Passphrase, ask_once, load_secret, read_secret
 from adapters.sql.doctor import BEGIN_LINES, SAVEPOINT_LINES, begins_immediate, savepoints_hold, unsafe_settings
 from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
 from adapters.sql.version import HEAD, check_version
+from ledger.encrypted_key import is_encrypted
 from ledger.errors import LedgerError, NotFound
 from ledger.storage import Objects
 from provenance.content import Credential, is_development, lint
@@ -55,6 +56,8 @@ def examine(
     index: str | None = None,
     checkpoints: str | None = None,
     subject_keys: str | None = None,
+    keys: Keys | None = None,
+    passphrase: Passphrase | None = None,
     engine: Engine | None = None,
     env: Path | None = None,
     production: bool = False,
@@ -64,18 +67,19 @@ def examine(
     `env` is the market's Alembic: `env.py`, its folder, or `alembic.ini`. What it writes is what is there already: the
     key file of each published place; and once the mark that a bucket has passed its probe.
     """
+    opens = ask_once(passphrase)
     try:
         store = SqlStore(database_url(database), schema=schema)
     except LedgerError as error:
         return [Finding("database", "bad", str(error), "or name the database with --db")]
     with closing(store):
         findings = [*_database(store), *_tables(store, env)]
-        findings += _keys(store, production=production)
+        findings += _keys(keys_of(store, keys), opens, production=production)
         if not any(finding.name == "tables" and finding.status == "bad" for finding in findings):
-            keys = all(finding.status == "ok" for finding in findings if finding.name in {"log key", "market key"})
-            where = {"objects": objects, "checkpoints": checkpoints, "schema": schema, "index": index}
-            where["subject_keys"] = subject_keys
-            findings += _ledger(database, publish, where, keys=keys)
+            usable = all(finding.status == "ok" for finding in findings if finding.name in {"log key", "market key"})
+            where: dict[str, Any] = {"objects": objects, "checkpoints": checkpoints, "schema": schema, "index": index}
+            where |= {"subject_keys": subject_keys, "keys": keys, "passphrase": opens}
+            findings += _ledger(database, publish, where, keys=usable)
     if engine is not None:
         findings += _engine(engine)
     return findings
@@ -154,20 +158,24 @@ def _tables(store: SqlStore, env: Path | None) -> Iterator[Finding]:
 # Keys
 
 
-def _keys(store: SqlStore, *, production: bool) -> list[Finding]:
-    findings = []
-    for name, uri in keys_beside(store).items():
-        try:
-            secret = load_secret(uri)
-        except LedgerError as error:
-            findings.append(
-                Finding(f"{name} key", "bad", str(error), f"restore {uri.partition(':')[2]} from its backup")
-            )
+def _keys(keys: Keys, passphrase: Passphrase | None, *, production: bool) -> Iterator[Finding]:
+    for name, uri in keys.items():
+        if not isinstance(uri, str):
+            yield Finding(f"{name} key", "ok", f"lies elsewhere: {type(uri).__name__} reaches it")
             continue
-        findings.append(Finding(f"{name} key", "ok", f"{uri} is there and private"))
+        try:
+            encrypted = is_encrypted(read_secret(uri))
+        except LedgerError as error:
+            yield Finding(f"{name} key", "bad", str(error), f"restore {uri.partition(':')[2]} from its backup")
+            continue
+        try:
+            secret = load_secret(uri, passphrase=passphrase)
+        except LedgerError as error:
+            yield Finding(f"{name} key", "bad", str(error), f"say in {VARIABLE} what opens it")
+            continue
+        yield Finding(f"{name} key", "ok", f"{uri} is there and private{', encrypted' if encrypted else ''}")
         if name == "claim":
-            findings += _certificate(Credential.parse(secret), production=production)
-    return findings
+            yield from _certificate(Credential.parse(secret), production=production)
 
 
 def _certificate(credential: Credential, *, production: bool) -> list[Finding]:

@@ -1,47 +1,67 @@
-"""Where secrets come from: `file:PATH` (mode 0600) or `env:NAME`. Both hold one key as text."""
+"""Where secrets come from: `file:PATH` (mode 0600) or `env:NAME`. Both hold one key as text, which may be encrypted."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.files import sync_directory
+from ledger.encrypted_key import EncryptedKey, is_encrypted
 from ledger.errors import Conflict, NotFound, StorageError
 from ledger.note import Signer, SigningKey
 
 if TYPE_CHECKING:
     from provenance.keys import PartySigner
 
-__all__ = ["Keys", "claim_uri", "load_secret", "log_signer", "market_signer", "save_secret"]
+__all__ = [
+    "VARIABLE",
+    "Keys",
+    "Passphrase",
+    "ask_once",
+    "claim_uri",
+    "environment_passphrase",
+    "load_secret",
+    "log_signer",
+    "market_signer",
+    "read_secret",
+    "save_secret",
+]
 
 Keys = Mapping[str, "str | Signer | PartySigner"]
 """The three keys, "log", "market" and "claim": each the URI of a secret (`file:PATH`, `env:NAME`), the first two also
 an object that reaches a key elsewhere."""
 
+Passphrase = str | Callable[[], str]
+"""What opens encrypted keys, or who is asked for it once such a key is found."""
+
+VARIABLE = "PROVENANCE_PASSPHRASE"
+"""The variable with the passphrase; with `_FILE` behind it, the one that names the file it is in."""
+
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def log_signer(keys: Keys) -> Signer:
+def log_signer(keys: Keys, passphrase: Passphrase | None = None) -> Signer:
     """The log's key. Raises as `load_secret`, and `MalformedError` where the secret is no such key."""
     key = keys["log"]
     if isinstance(key, str):
-        return SigningKey.parse(load_secret(key))
+        return SigningKey.parse(load_secret(key, passphrase=passphrase))
     if isinstance(key, Signer):
         return key
     msg = f"keys: log is {type(key).__name__}, want the URI of a secret or a ledger.Signer"
     raise TypeError(msg)
 
 
-def market_signer(keys: Keys) -> PartySigner:
+def market_signer(keys: Keys, passphrase: Passphrase | None = None) -> PartySigner:
     """The market's key as a party. Raises as `log_signer`."""
     from provenance.keys import PartyKey, PartySigner
 
     key = keys["market"]
     if isinstance(key, str):
-        return PartyKey.parse(load_secret(key))
+        return PartyKey.parse(load_secret(key, passphrase=passphrase))
     if isinstance(key, PartySigner):
         return key
     msg = f"keys: market is {type(key).__name__}, want the URI of a secret or a provenance.PartySigner"
@@ -57,8 +77,50 @@ def claim_uri(keys: Keys) -> str | None:
     raise TypeError(msg)
 
 
-def load_secret(uri: str) -> str:
-    """Return the text that `uri` names, without surrounding white space.
+def load_secret(uri: str, *, passphrase: Passphrase | None = None) -> str:
+    """Return the secret that `uri` names, without surrounding white space, decrypted where it is encrypted.
+
+    Without `passphrase` the environment has it: see `environment_passphrase`. Raises `NotFound` when nothing is there,
+    `StorageError` when others may read the file, the scheme is unknown or there is no passphrase, `UnknownKey` when it
+    is another one.
+    """
+    text = read_secret(uri)
+    if not is_encrypted(text):
+        return text
+    known = passphrase() if callable(passphrase) else passphrase or environment_passphrase()
+    if known is None:
+        msg = f"{uri}: is encrypted; set {VARIABLE} to its passphrase, or {VARIABLE}_FILE to a file that holds it"
+        raise StorageError(msg)
+    return _decrypted(text, known)
+
+
+def ask_once(passphrase: Passphrase | None) -> Passphrase | None:
+    """The same, but whoever has to be asked is asked once for all keys."""
+    return cache(passphrase) if callable(passphrase) else passphrase
+
+
+def environment_passphrase() -> str | None:
+    """What `PROVENANCE_PASSPHRASE` says, else the file that `PROVENANCE_PASSPHRASE_FILE` names, without its newline.
+
+    None where neither is set. Raises `NotFound`, `StorageError` for a file that cannot be read.
+    """
+    typed = os.environ.get(VARIABLE)
+    path = os.environ.get(f"{VARIABLE}_FILE")
+    if typed or not path:
+        return typed or None
+    try:
+        # Its mode is its own business: container platforms hand such files over readable inside the container.
+        return Path(path).read_text(encoding="utf-8").removesuffix("\n")
+    except FileNotFoundError:
+        msg = f"{path}: no such file, and {VARIABLE}_FILE names it"
+        raise NotFound(msg) from None
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: {error}"
+        raise StorageError(msg) from error
+
+
+def read_secret(uri: str) -> str:
+    """Return the text that `uri` names as it is stored, without surrounding white space.
 
     Raises `NotFound` when it is not there, `StorageError` when others may read the file or the scheme is unknown.
     """
@@ -113,3 +175,9 @@ def save_secret(path: str | os.PathLike[str], text: str) -> None:
         place.unlink(missing_ok=True)  # half a key would be refused for ever, and block a whole one
         msg = f"{place}: {error.strerror}"
         raise StorageError(msg) from error
+
+
+@lru_cache(maxsize=16)
+def _decrypted(text: str, passphrase: str) -> str:
+    """The same few keys are asked for again and again, and each time would cost some tenths of a second."""
+    return EncryptedKey.parse(text).decrypt(passphrase)

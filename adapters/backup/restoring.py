@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +30,7 @@ from adapters.backup.tables import (
 )
 from adapters.connect import Place, _parts, _place, keys_of, open_objects
 from adapters.key_files import key_files
-from adapters.keys import Keys, log_signer
+from adapters.keys import Keys, Passphrase, log_signer
 from adapters.recover import Lost, lost_in, rebuild_for
 from adapters.sql.errors import storage_errors
 from adapters.sql.tables import queue, refs
@@ -40,7 +41,7 @@ from ledger.errors import Conflict, MalformedError, NotFound, StorageError, Unkn
 from ledger.evidence import forked
 from ledger.log import Log
 from ledger.merkle import tree_root
-from ledger.note import VerifierKey
+from ledger.note import Signer, VerifierKey
 from ledger.policy import Policy
 from ledger.refill import extend_unsigned, refill
 from ledger.storage import Checkpoints, ReadsObjects, Row
@@ -103,6 +104,7 @@ def restore(
     subject_keys: str | SubjectKeys | None = None,
     remembered: bytes | None = None,
     keys: Keys | None = None,
+    passphrase: Passphrase | None = None,
     progress: Progress | None = None,
 ) -> Restored:
     """Put the backup in `folder` into an empty storage, and what was published since on top of it.
@@ -110,19 +112,20 @@ def restore(
     Without a folder all comes from what is published: every entry and every open event, nothing sealed. The storage
     may be of another kind than the one the backup was taken from; `connect` with the same places afterwards. Tables are
     made where there are none. `publish` is the place of all readers, a bucket given as `objects` is another; both are
-    compared first, as is `remembered`, a signed checkpoint that this log is known to have reached. The log's key comes
-    from `keys` (by default beside the database); where it is not there, the one that the backup names is believed.
+    compared first, as is `remembered`, a signed checkpoint that this log is known to have reached. `keys` and
+    `passphrase` are as in `connect`, of which only the log's key is used; where it is not there, the one that the
+    backup names is believed.
 
     A restore that was interrupted is repeated with the same call; until it is through nobody can connect. Raises
     `Conflict` when the storage is not empty, `MalformedError`, `TileMismatch` and `NotFound` for a backup that is not
     whole, `Fork` when two of the places contradict each other, `Rollback` when none has what is remembered.
     """
     parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys, make=True)
-    where = keys_of(parts.store, keys)
-    key, source = _key_and_backup(folder, where, progress)
+    signer = cache(partial(log_signer, keys_of(parts.store, keys), passphrase))
+    key, source = _key_and_backup(folder, signer, progress)
     again = _begin(parts, sha256(b"" if source is None else bytes(source.manifest)).hexdigest())
     newest, compared = _newest(key, source, _targets(parts, publish))
-    refilled = _put_log(parts, key, where, source, newest, progress)
+    refilled = _put_log(parts, key, signer, source, newest, progress)
     log = _compare(parts, key, remembered)
     erased = apply_erasures(log.rows(0, log.size), parts.sealed)  # from a vault that was there
     redact_erased(log, erased)  # from a backup or a copy that is older than the erasure
@@ -153,13 +156,13 @@ def restore(
 
 
 def _key_and_backup(
-    folder: str | os.PathLike[str] | None, where: Keys, progress: Progress | None
+    folder: str | os.PathLike[str] | None, signer: Callable[[], Signer], progress: Progress | None
 ) -> tuple[VerifierKey, Checked | None]:
     """The log's key, and the backup once all of it was found to be whole."""
     if folder is None:
-        return log_signer(where).verifier, None
+        return signer().verifier, None
     try:
-        key = log_signer(where).verifier
+        key = signer().verifier
     except NotFound:
         key = None
     checked = check_backup(folder, key=key, progress=progress)
@@ -252,7 +255,7 @@ def _newest(
 def _put_log(
     parts: Parts,
     key: VerifierKey,
-    where: Keys,
+    signer: Callable[[], Signer],
     source: Checked | None,
     newest: _Shown,
     progress: Progress | None,
@@ -270,7 +273,7 @@ def _put_log(
     end = newest.client.checkpoint.size
     if not joined and start + len(rows) > end:
         # A storage without transactions keeps nothing that is not signed.
-        log = _signing(parts, where, key)
+        log = _signing(parts, signer, key)
         held = [row.entry for row in log.rows(start, log.size)]
         if held != [row.entry for row in rows[: len(held)]]:
             msg = f"{key.name}: entries from #{start} on are not those that were sequenced when the backup was taken"
@@ -280,9 +283,9 @@ def _put_log(
     return range(min(start + len(rows), end), end)
 
 
-def _signing(parts: Parts, where: Keys, key: VerifierKey) -> Log:
+def _signing(parts: Parts, signer: Callable[[], Signer], key: VerifierKey) -> Log:
     try:
-        signing = log_signer(where)
+        signing = signer()
     except NotFound as error:
         msg = f"{error}; {key.name} has sequenced entries to be signed in this storage: put the log's key back first"
         raise UnknownKey(msg) from error

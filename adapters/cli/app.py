@@ -17,6 +17,7 @@ from adapters.cli import (
     exports,
     fsck,
     imports,
+    key,
     market,
     nouns,
     operate,
@@ -58,6 +59,7 @@ for module in (
     fsck,
     copies,
     db,
+    key,
     demo,
 ):
     module.add_to(app)

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from adapters.cli.output import ALTERED, INTACT, command, help_alone, progress, show
+from adapters.cli.passphrase import passphrase
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.doctor import Finding, examine
 from adapters.recover import rebuild_index, recover
@@ -52,7 +53,15 @@ def doctor(
     host, is_async = _load(engine) if engine else (None, False)
 
     def look() -> list[Finding]:
-        return examine(where.db, publish=where.shown, engine=host, env=alembic, production=production, **where.parts)
+        return examine(
+            where.db,
+            publish=where.shown,
+            passphrase=passphrase,
+            engine=host,
+            env=alembic,
+            production=production,
+            **where.parts,
+        )
 
     findings = asyncio.run(greenlet_spawn(look)) if is_async else look()
     value = {"checks": [finding._asdict() for finding in findings]}

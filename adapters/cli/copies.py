@@ -10,6 +10,7 @@ import typer
 from adapters.backup import Checked, Restored, backup, check_backup, restore
 from adapters.cli.given import file_given
 from adapters.cli.output import ALTERED, INTACT, command, progress, show
+from adapters.cli.passphrase import passphrase
 from adapters.cli.trust import find_log
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.files import Directory
@@ -91,6 +92,7 @@ def restore_(
             publish=where.shown,
             remembered=None if remembered is None else file_given(remembered),
             progress=bars,
+            passphrase=passphrase,
             **where.parts,
         )
     show(_value(done), as_json=as_json, text="\n".join(_lines(done, folder, where)))

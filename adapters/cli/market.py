@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from adapters.cli.given import PARTY, WORK, Ref, named
 from adapters.cli.money import format_money, parse_money
 from adapters.cli.output import command, show, working
+from adapters.cli.passphrase import new_passphrase
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.connect import create, database_url, keys_folder
 from ledger.errors import MalformedError
@@ -41,6 +42,7 @@ def init(
     *,
     where: Where,
     name: Annotated[str | None, typer.Option("--name", help="the market's name, for the vault")] = None,
+    ask: Annotated[bool, typer.Option("--passphrase", help="ask for a passphrase to encrypt the keys with")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Begin a ledger: keys, database, genesis, published folder."""
@@ -49,7 +51,10 @@ def init(
     except MalformedError as error:
         msg = f"origin: {error}"
         raise typer.BadParameter(msg) from error
-    ledger = create(where.db, origin=origin, publish=where.shown, market_name=name, **where.parts)
+    passphrase = new_passphrase if ask else None
+    ledger = create(
+        where.db, origin=origin, publish=where.shown, market_name=name, passphrase=passphrase, **where.parts
+    )
     key = ledger.log.policy.logs[0].key
     keys = str(keys_folder(make_url(database_url(where.db))))
     value = {"origin": origin, "key": str(key), "database": where.db, "publish": where.read_at, "keys": keys}

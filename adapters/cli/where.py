@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from adapters.cli.output import command
+from adapters.cli.passphrase import passphrase
 from adapters.connect import connect, database_url
 from provenance.ledger import ProvenanceLedger
 
@@ -160,7 +161,7 @@ class Where:
 
     def open(self, *, signs: bool = True) -> ProvenanceLedger:
         """The ledger."""
-        return connect(self.db, publish=self.shown, signs=signs, **self.parts)
+        return connect(self.db, publish=self.shown, signs=signs, passphrase=passphrase, **self.parts)
 
 
 def at_ledger(verb: Callable[..., Any]) -> Callable[..., Any]:

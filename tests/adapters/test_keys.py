@@ -7,10 +7,18 @@ import os
 
 import pytest
 
-from adapters.keys import load_secret, save_secret
-from ledger import Conflict, NotFound, SigningKey, StorageError
+from adapters import connect, create, open_log
+from adapters.backup import backup, restore
+from adapters.connect import keys_of
+from adapters.keys import load_secret, read_secret, save_secret
+from adapters.sql.store import SqlStore
+from ledger import Conflict, NotFound, SigningKey, StorageError, UnknownKey
+from ledger.encrypted_key import MIN_WORK, encrypt_key, is_encrypted
+from provenance import audit
+from provenance.content import Credential
 
-SECRET = str(SigningKey("market.example/log", bytes(range(32))))
+KEY = SigningKey("market.example/log", bytes(range(32)))
+SECRET, PUBLIC = str(KEY), str(KEY.verifier)
 
 
 def test_a_file_for_its_owner_alone(tmp_path):
@@ -91,3 +99,90 @@ def test_half_a_key_is_not_left_behind(tmp_path, monkeypatch):
     monkeypatch.undo()
     save_secret(path, SECRET)
     assert load_secret(f"file:{path}") == SECRET
+
+
+# Encrypted
+
+PASSPHRASE = "correct horse battery"
+
+
+@pytest.fixture
+def encrypted(tmp_path):
+    path = tmp_path / "log.key"
+    save_secret(path, str(encrypt_key(SECRET, PASSPHRASE, public=PUBLIC, work=MIN_WORK)))
+    return f"file:{path}"
+
+
+def test_an_encrypted_key_and_its_passphrase(encrypted, tmp_path, monkeypatch):
+    assert load_secret(encrypted, passphrase=PASSPHRASE) == SECRET
+    assert load_secret(encrypted, passphrase=lambda: PASSPHRASE) == SECRET
+    monkeypatch.setenv("PROVENANCE_PASSPHRASE", PASSPHRASE)
+    assert load_secret(encrypted) == SECRET
+    with pytest.raises(UnknownKey, match="does not open it"):
+        load_secret(encrypted, passphrase="another one")  # what is given counts
+    monkeypatch.delenv("PROVENANCE_PASSPHRASE")
+    (tmp_path / "passphrase").write_text(f"{PASSPHRASE}\n")
+    monkeypatch.setenv("PROVENANCE_PASSPHRASE_FILE", str(tmp_path / "passphrase"))
+    assert load_secret(encrypted) == SECRET
+    monkeypatch.setenv("OUR_KEY", read_secret(encrypted))
+    assert load_secret("env:OUR_KEY") == SECRET
+
+
+def test_an_encrypted_key_without_its_passphrase(encrypted, tmp_path, monkeypatch):
+    monkeypatch.setenv("PROVENANCE_PASSPHRASE", "")
+    with pytest.raises(
+        StorageError, match=r"log\.key: is encrypted; set PROVENANCE_PASSPHRASE to its passphrase"
+    ) as no:
+        load_secret(encrypted)
+    assert not isinstance(no.value, NotFound)  # a key that is there is never taken for one that is not
+    monkeypatch.setenv("PROVENANCE_PASSPHRASE_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(NotFound, match="PROVENANCE_PASSPHRASE_FILE names it"):
+        load_secret(encrypted)
+    (tmp_path / "nowhere").write_bytes(b"\xff")
+    with pytest.raises(StorageError, match="nowhere"):
+        load_secret(encrypted)
+
+
+def test_nobody_is_asked_about_a_key_that_is_open(tmp_path):
+    save_secret(tmp_path / "log.key", SECRET)
+    assert load_secret(f"file:{tmp_path / 'log.key'}", passphrase=pytest.fail) == SECRET
+
+
+def test_a_market_opens_its_keys_with_one_question(tmp_path, monkeypatch):
+    url, public = f"sqlite:///{tmp_path / 'market.db'}", tmp_path / "public"
+    monkeypatch.setitem(encrypt_key.__kwdefaults__, "work", MIN_WORK)
+    create(url, origin="market.example/log", publish=public, passphrase=PASSPHRASE)
+    for path in (tmp_path / "market.keys").iterdir():
+        assert is_encrypted(path.read_text())
+    asked = []
+
+    def ask():
+        asked.append(1)
+        return PASSPHRASE
+
+    ledger = connect(url, publish=public, passphrase=ask)
+    ledger.register_party("person", name="Ada")
+    ledger.publish()
+    assert not audit(open_log(public, ledger.log.policy), rules=True).findings
+    assert Credential.parse(ledger._claim()).chain
+    assert len(asked) == 1
+    for wrong, error in (("another one", UnknownKey), (None, StorageError)):
+        with pytest.raises(error):
+            connect(url, publish=public, passphrase=wrong)
+    assert connect(url, publish=public, signs=False).log.size == ledger.log.size
+
+
+def test_a_restore_opens_the_key_or_stops(tmp_path, monkeypatch):
+    monkeypatch.setitem(encrypt_key.__kwdefaults__, "work", MIN_WORK)
+    url, public = f"sqlite:///{tmp_path / 'market.db'}", tmp_path / "public"
+    size = create(url, origin="market.example/log", publish=public, passphrase=PASSPHRASE).log.size
+    backup(url, tmp_path / "backup")
+    keys = keys_of(SqlStore(url), None)
+    new = f"sqlite:///{tmp_path / 'new.db'}"
+    with pytest.raises(StorageError, match="is encrypted; set PROVENANCE_PASSPHRASE"):
+        restore(tmp_path / "backup", new, publish=public, keys=keys)
+    assert restore(tmp_path / "backup", new, publish=public, keys=keys, passphrase=PASSPHRASE).size == size
+    ledger = connect(new, publish=public, keys=keys, passphrase=PASSPHRASE)
+    ledger.register_party("person", name="Ada")
+    ledger.publish()
+    assert ledger.log.checkpoint.size > size
