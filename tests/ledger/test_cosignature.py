@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from ledger import (
     QuorumNotMet,
     SigningKey,
     UnknownKey,
+    cosignature,
     open_checkpoint,
 )
 from ledger.checkpoint import sign_checkpoint
@@ -195,6 +197,34 @@ def test_keys_are_text(key):
         __import__("pickle").dumps(key)
     with pytest.raises(MalformedError, match="key id"):
         Cosigner.parse(str(key).replace(key.verifier.key_id.hex(), "00000000"))
+
+
+class NoSuchKeys:
+    """A backend that was built without ML-DSA."""
+
+    class MLDSA44PrivateKey:
+        @staticmethod
+        def from_seed_bytes(_):
+            message = "ML-DSA is not supported by this backend"
+            raise UnsupportedAlgorithm(message)
+
+
+@pytest.mark.parametrize("backend", [None, NoSuchKeys], ids=["before 47", "built without"])
+def test_a_backend_without_ml_dsa(backend, monkeypatch):
+    line = CIVIC.sign(TREE, time=NOW)
+    monkeypatch.setattr(cosignature, "mldsa", backend)
+    cosignature._public.cache_clear()
+    assert not has_ml_dsa()
+    public = CosignerKey.parse(str(CIVIC.verifier))  # what it is can be told
+    attempts = (
+        lambda: Cosigner.generate(public.name, ML_DSA_44),
+        lambda: Cosigner.parse(str(CIVIC)),
+        lambda: public.verify(TREE, line),
+    )
+    for attempt in attempts:
+        with pytest.raises(UnknownKey, match="ML-DSA-44: the installed `cryptography` has no such keys; install 47"):
+            attempt()
+    assert NORTH.verifier.verify(TREE, NORTH.sign(TREE, time=NOW)) == NOW
 
 
 @pytest.mark.parametrize("key", [NORTH, CIVIC], ids=["ed25519", "ml-dsa-44"])
