@@ -112,7 +112,12 @@ class Staging:
             self.check([facts], [staged.event], connection)
             name = None if ref is None else Name("submit", ref, staged.event_id, submitted(staged.event, ref))
             now = milliseconds(self._clock())
-            return self.stage(connection, [staged._replace(staged_at=now)], [facts], name, ticket)
+            try:
+                return self.stage(connection, [staged._replace(staged_at=now)], [facts], name, ticket)
+            except Conflict:
+                if not self._recall.types([staged.event_id], connection):
+                    raise
+                return ticket  # another transaction was faster with the same event
 
     def check(self, facts: Sequence[Facts], events: Sequence[bytes], connection: Connection | None = None) -> None:
         """Raise `EventRejected` with every failing rule."""
@@ -177,7 +182,9 @@ class Staging:
             self._give_back(connection, places)
             msg = f"{ticket.type}: what speaks against it is being changed by others; try again"
             raise Conflict(msg)
-        self._give_back(connection, places)
+        first = None if name is None else self._queue.named(connection, name.verb, name.ref)
+        if first is None or first.event_id not in {event.event_id for event in staged}:
+            self._give_back(connection, places)  # else they are the same event's, which was staged first
         return ticket if name is None else self._first_ticket(connection, name, ticket)
 
     def _give_back(self, connection: Connection, places: Sequence[Place]) -> None:

@@ -64,23 +64,25 @@ class SqlQueue:
         name: Name | None = None,
         unless: Sequence[tuple[str, bytes]] = (),
     ) -> bool:
-        """As `Queue.stage`: one statement, but on SQLite or without a name, where a look costs little."""
+        """As `Queue.stage`: one statement where PostgreSQL stages what nobody else can; else a look costs little."""
         schema = self._store.schema
         rows = [_values(event) for event in events]
-        at_once = connection.dialect.name == "postgresql"
-        if (name is None or not at_once) and not self._keep(connection, unless):
+        # Two may stage what somebody else signed at once: then it has to be known which of them took the name.
+        own = all(event.statement is None for event in events)
+        at_once = name is not None and own and connection.dialect.name == "postgresql"
+        if not at_once and not self._keep(connection, unless):
             return False
-        if name is None:
-            staged = insert_missing(connection, queue, rows, schema=schema)
-        elif at_once:
+        if name is not None and at_once:
             staged = stage_named(connection, name, rows, unless, schema=schema)
+            if staged < len(rows) and self.named(connection, name.verb, name.ref) != name:
+                return False  # another event has it, or one of `unless` is taken
+        elif name is None or insert_missing(connection, refs, [name], schema=schema):
+            staged = insert_missing(connection, queue, rows, schema=schema)
         else:
-            staged = insert_missing(connection, queue, rows) if insert_missing(connection, refs, [name]) else 0
+            return False  # somebody has it
         if staged == len(rows):
             return True
         if name is not None:
-            if self.named(connection, name.verb, name.ref) != name:
-                return False  # another event has it, or one of `unless` is taken
             values = {"verb": name.verb, "ref": name.ref}
             connection.execute(_UNNAME, values, execution_options=self._options)
         msg = f"queue: {len(rows) - staged} of {len(rows)} events are staged already"

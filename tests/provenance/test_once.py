@@ -18,7 +18,8 @@ from adapters.recover import rebuild_index
 from adapters.sql.store import SqlStore
 from adapters.sql.upgrade import upgrade
 from ledger import Unavailable
-from provenance import EventRejected, Money, ProvenanceLedger, Ticket
+from provenance import EventRejected, Money, PartyKey, ProvenanceLedger, Ticket, sign_statement
+from provenance.events import Draft
 from provenance.once import CHAINS, ONCE, places_of
 from tests.adapters.first_release import build
 from tests.provenance.conftest import Clock, Market
@@ -421,3 +422,57 @@ def test_what_it_takes_follows_from_the_bytes_alone() -> None:
         for event in ({}, {"refs": 7}, {"refs": [{}], "body": [], "actor": 3}, {"refs": [{"role": "prev", "id": {}}]}):
             assert places_of(type_, event) == ()
     assert places_of("a.later-type", {"refs": [{"role": "prev", "id": "ab" * 32}]}) == ()
+
+
+def _signed_credit(shop: Shop) -> tuple[bytes, bytes, list[bytes]]:
+    """A credit that a creator with a key of its own has signed: it takes a place."""
+    key, desk = PartyKey.generate(), shop.ledger
+    body = {"kind": "person", "keys": [key.public.jwk()], "rotation_keys": [], "next_key_hashes": []}
+    party = desk.propose("party.register", actor="self", body=body)
+
+    def sign(draft: Draft) -> tuple[bytes, bytes, list[bytes]]:
+        origin, issuer = desk.log.origin, party.id.hex()
+        signed = sign_statement(key, issuer=issuer, type=draft.type, origin=origin, event_id=draft.id)
+        return draft.data, signed, [bytes(item) for item in draft.items]
+
+    event, statement, _ = sign(party)
+    desk.submit(event, statement)
+    shop.made += 1
+    path = shop.folder / f"work{shop.made}.bin"
+    path.write_bytes(b"%d" % shop.made)
+    work = desk.create(path, creators=[party.id.hex()])
+    refs = [{"role": "work", "id": work.id}]
+    return sign(desk.propose("attribution.set", actor=party.id.hex(), body={"mode": "anonymous"}, refs=refs))
+
+
+@pytest.mark.parametrize("refs", [("same", "same"), (None, None), ("one", "other"), (None, "other"), ("one", None)])
+@pytest.mark.parametrize("ends", ["commit", "rollback"])
+def test_the_same_event_from_two_at_once_is_accepted_once(
+    shop: Shop, refs: tuple[str | None, str | None], ends: str
+) -> None:
+    """Whoever comes second gets the ticket, and takes neither name nor place from the first."""
+    event, statement, items = _signed_credit(shop)
+    event_id = sha256(event).hexdigest()
+    names = [None if ref is None else f"{ref}:{event_id}" for ref in refs]
+
+    def submit(number: int, connection: Connection) -> Ticket:
+        return shop.ledger.submit(event, statement, items=items, ref=names[number], session=connection)
+
+    first = shop.engine.connect()
+    began = first.begin()
+    submit(0, first)
+    thread, result = _in_another(shop, lambda second: submit(1, second))
+    (began.commit if ends == "commit" else began.rollback)()
+    first.close()
+    thread.join(30)
+    assert [getattr(each, "id", each) for each in result] == [event_id]
+    kept = names[0 if ends == "commit" else 1]
+    written = shop.written()
+    assert [ref for _, ref, found, _ in written["refs"] if found.hex() == event_id] == ([kept] if kept else [])
+    assert [found.hex() for _, _, found in written["once WHERE event_id <> key"] if found.hex() == event_id] == [
+        event_id
+    ]
+    shop.ledger.publish()
+    assert shop.ledger.receipt(event_id).event == event
+    if kept is not None:
+        assert shop.ledger.find(kept).id == event_id
