@@ -14,11 +14,13 @@ from adapters.cli import (
     db,
     demo,
     disclose,
+    evidence,
     exports,
     fsck,
     imports,
     key,
     market,
+    monitor,
     nouns,
     operate,
     parties,
@@ -27,7 +29,7 @@ from adapters.cli import (
     receipts,
 )
 from adapters.cli.output import CANNOT_CHECK, WRONG_USE, fail, flush, help_alone, status_of
-from ledger.errors import LedgerError
+from ledger.errors import Fork, LedgerError
 
 __all__ = ["app", "run"]
 
@@ -46,6 +48,8 @@ for module in (
     market,
     operate,
     reader,
+    monitor,
+    evidence,
     receipts,
     nouns,
     parties,
@@ -87,6 +91,8 @@ def run(arguments: list[str]) -> int:
         return WRONG_USE
     except LedgerError as error:
         fail(str(error))
+        if isinstance(error, Fork):
+            evidence.tell_evidence(error, arguments)
         return status_of(error)
     except OSError as error:
         # What the library reads and writes raises errors of its own: this is a file the user asked us to write.

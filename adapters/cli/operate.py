@@ -23,7 +23,7 @@ from ledger.rounds import Report
 from provenance.health import Check, Health, Standing, Status
 from provenance.reconcile import Reconciliation, reconcile
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "signals"]
 
 MARKS: dict[Status, str] = {"ok": "■", "degraded": "□", "bad": "✕"}
 _COLORS = {"■": "green", "□": "yellow", "✕": "red"}
@@ -89,7 +89,7 @@ def worker(
 ) -> int:
     """Sequence and publish until SIGTERM or SIGINT; then publish what was accepted, and end."""
     ledger = where.open()
-    with _signals() as came:
+    with signals() as came:
         running = ledger.worker(window=window).start()
         fail(f"{ledger.origin}: sequencing and publishing every {window:g} s; end with SIGTERM or Ctrl-C")
         while not came and not running.wait(_LOOK):
@@ -258,7 +258,7 @@ def _refs(url: str, query: str) -> Iterator[Iterator[Any]]:
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def signals() -> Iterator[list[int]]:
     """The signals that asked us to end, as they come; the handlers of before are put back."""
     came: list[int] = []
     asked = (signal.SIGTERM, signal.SIGINT)
