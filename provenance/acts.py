@@ -9,7 +9,7 @@ from typing import Any
 from provenance.assent import Agreement, Group, judge, refs_of
 from provenance.before import Before
 from provenance.offers import offers_of
-from provenance.shares import majorities, owners_of, split_groups
+from provenance.shares import division_of, majorities, owners_of, split_groups
 
 __all__ = ["agreement", "groups_of", "needs_assent"]
 
@@ -30,7 +30,13 @@ def agreement(event_id: bytes, before: Before) -> Agreement | None:
     if entry is None or event is None:
         return None
     then = before.at(entry.idx)
-    return judge(event_id, event, groups_of(event, then), before)
+    found = judge(event_id, event, groups_of(event, then), before)
+    if found.state == "effective" and entry.type in {"split.declare", "split.transfer"}:
+        for work in refs_of(event, "work"):
+            reason = division_of(work, before).void.get(event_id)
+            if reason is not None:
+                return found._replace(state="void", reason=reason)
+    return found
 
 
 def needs_assent() -> tuple[str, ...]:

@@ -22,8 +22,9 @@ __all__ = ["PATIENCE", "Agreement", "Group", "is_custodial_of", "judge", "refs_o
 PATIENCE = timedelta(days=30)
 """How long, in log time, an act waits for the words that it lacks."""
 
-State = Literal["effective", "pending", "refused", "expired"]
-"""All words are there · some are lacking · so many said no that it can never be · they did not come in time."""
+State = Literal["effective", "pending", "refused", "expired", "void"]
+"""All words are there · some are lacking · so many said no that it can never be · they did not come in time · all words
+are there, but by then there was nothing left that could be done."""
 
 
 class Group(NamedTuple):
@@ -43,7 +44,8 @@ class Group(NamedTuple):
 class Agreement(NamedTuple):
     """Where an act stands. Parties and events are ids in 64 hex digits; `until` is log time, "" when it lacks nothing.
 
-    `events` are the act and every answer to it that counted, in log order: what the answer rests on.
+    `events` are the act and every answer to it that counted, in log order: what the answer rests on. `reason` says why
+    it is void, and is "" for every other state.
     """
 
     state: State
@@ -52,6 +54,7 @@ class Agreement(NamedTuple):
     missing: tuple[str, ...]
     until: str
     events: tuple[str, ...]
+    reason: str = ""
 
 
 def judge(event_id: bytes, event: Mapping[str, Any], groups: Sequence[Group], before: Before) -> Agreement:

@@ -88,6 +88,7 @@ def standing(
     lines = [
         f"act       {event}",
         f"state     {found.state}{f', until {found.until}' if found.until else ''}",
+        *([f"because   {found.reason}"] if found.reason else []),
         *(f"yes       {party}" for party in found.yes),
         *(f"no        {party}" for party in found.no),
         *(f"lacks     {party}" for party in found.missing),

@@ -40,8 +40,9 @@ class HolderRef(Model):
 class SplitDeclare(Event):
     """Who has which share of a work; the order is signed. It counts once all who gain or lose have assented.
 
-    Sealed by default. The units of all holders are 100,000,000; `prev` is the split or transfer before. Maps to royalty
-    tokens of Story, shares of CWR. For example::
+    It is void when by then a later one counts, or somebody who was not asked has a share. Sealed by default. The units
+    of all holders are 100,000,000; `prev` is the split or transfer before. Maps to royalty tokens of Story, shares of
+    CWR. For example::
 
         {"body": {},
          "refs": [{"role": "work", "id": "dbc1b4c900ffe48d575b5da5c638040125f65db0fe3e24494b76ea986457d986"},
@@ -77,7 +78,8 @@ class _Transfer(Model):
 class SplitTransfer(Event):
     """Units of a work pass from one party to another, of 100,000,000. Sealed by default.
 
-    Money that came in before stays with who had them. `prev` is the split or transfer before. For example::
+    It counts once both have assented, and is void when the giver has not enough by then. Money that came in before
+    stays with who had them. `prev` is the split or transfer before. For example::
 
         {"body": {"units": "5000000"},
          "refs": [{"role": "work", "id": "dbc1b4c900ffe48d575b5da5c638040125f65db0fe3e24494b76ea986457d986"},

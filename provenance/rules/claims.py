@@ -34,7 +34,7 @@ def _is_asked(act: Act, before: Before) -> Iterator[Reason]:
         yield Reason("assent.asked", text, (act.id, of.hex()))
         return
     found = agreement(of, before)
-    if found is not None and found.state in {"expired", "refused"}:
+    if found is not None and found.state in {"expired", "refused", "void"}:
         text = f"the {event['type']} {of.hex()} is {found.state}: an answer comes too late"
         yield Reason("assent.pending", text, (act.id, *found.events))
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from provenance import EventRejected, Ticket
+from adapters import open_log
+from adapters.recover import rebuild_index
+from provenance import EventRejected, History, Ticket
 from provenance.acts import needs_assent
 from provenance.assent import Group
 from tests.provenance.conftest import Market
@@ -299,20 +301,95 @@ def test_nobody_gives_more_than_they_have(cast: Cast) -> None:
     assert cast.desk.shares_of(work) == {cast.bo.id: 100_000_000}
 
 
-def test_two_transfers_of_the_same_share_move_it_once(cast: Cast) -> None:
+def _gift(cast: Cast, work: Ticket, giver: Signer | Ticket, taker: Signer | Ticket, units: int = HALF) -> Ticket:
+    """Units on their way, for giver and taker to agree to."""
+    refs = [{"role": "work", "id": work.id}, {"role": "from", "id": giver.id}, {"role": "to", "id": taker.id}]
+    prev = cast.desk.before().newest("split", bytes.fromhex(work.id))
+    refs.append({"role": "prev", "id": prev.hex() if prev else ""})
+    return cast.desk.record_many([cast.desk.draft("split.transfer", body={"units": str(units)}, refs=refs)])[0]
+
+
+def _same_everywhere(cast: Cast, work: Ticket, *acts: Ticket) -> None:
+    """At every size: the operator, an auditor who was given everything, and an index that was made again agree."""
+    market = cast.market
+    cast.desk.publish()
+    disclosed = cast.desk.disclosures()
+    history = History.read(open_log(market.public, cast.desk.log.policy), disclosed=disclosed)
+    sizes = range(1, cast.desk.log.size + 1)
+
+    def seen(asked: Any) -> list[Any]:
+        return [(asked.shares_of(work, at=n), *(asked.agreement(act, at=n) for act in acts)) for n in sizes]
+
+    before = seen(cast.desk)
+    assert seen(history) == before
+    rebuild_index(market.url)
+    assert seen(market.reopen()) == before
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_transfers_of_the_same_share_move_it_once(cast: Cast, first: int) -> None:
+    """To whoever agreed first; the other one is void, and says that there was nothing left."""
     work = cast.shared()
     fay = Signer(cast.market)
-    gifts = []
-    for taker in (cast.dan, fay):
-        refs = [{"role": "work", "id": work.id}, {"role": "from", "id": cast.eve.id}, {"role": "to", "id": taker.id}]
-        prev = cast.desk.before().newest("split", bytes.fromhex(work.id))
-        refs.append({"role": "prev", "id": prev.hex() if prev else ""})
-        draft = cast.desk.draft("split.transfer", body={"units": str(HALF)}, refs=refs)
-        gifts += cast.desk.record_many([draft])
-    for gift, taker in zip(gifts, (cast.dan, fay), strict=True):
+    takers = (cast.dan, fay)
+    gifts = [_gift(cast, work, cast.eve, taker) for taker in takers]
+    for number in (first, 1 - first):
+        cast.answers(cast.eve, gifts[number])
+        cast.answers(takers[number], gifts[number])
+    want = {cast.dan.id: HALF}
+    want[takers[first].id] = want.get(takers[first].id, 0) + HALF
+    assert cast.desk.shares_of(work) == want
+    assert [cast.state(gift) for gift in gifts] == ["void" if number != first else "effective" for number in (0, 1)]
+    void = cast.desk.agreement(gifts[1 - first])
+    assert void is not None
+    assert (void.missing, void.until) == ((), "")
+    assert void.reason == f"{cast.eve.id} had 0 units left, and would give {HALF}"
+    assert len(void.events) == 3
+    assert {row.id for row in cast.desk.pending().rows}.isdisjoint(gift.id for gift in gifts)
+    _same_everywhere(cast, work, *gifts)
+
+
+def test_what_is_left_is_passed_on_in_any_order(cast: Cast) -> None:
+    work = cast.shared()
+    fay = Signer(cast.market)
+    gifts = [_gift(cast, work, cast.eve, taker, HALF // 2) for taker in (cast.dan, fay)]
+    for gift, taker in reversed(list(zip(gifts, (cast.dan, fay), strict=True))):
         cast.answers(cast.eve, gift)
         cast.answers(taker, gift)
-    assert cast.desk.shares_of(work) == {cast.dan.id: 100_000_000}
+    assert cast.desk.shares_of(work) == {cast.dan.id: 75_000_000, fay.id: 25_000_000}
+    assert [cast.state(gift) for gift in gifts] == ["effective", "effective"]
+    _same_everywhere(cast, work, *gifts)
+
+
+def test_a_split_that_was_overtaken_is_void(cast: Cast) -> None:
+    """What everybody agreed to later in the chain stays, although the earlier one lacked a word until now."""
+    work = cast.work(cast.ada)
+    old = cast.desk.split(work, {cast.ada.id: HALF, cast.eve.id: HALF})
+    new = cast.desk.split(work, {cast.ada.id: HALF, cast.dan.id: HALF})
+    cast.answers(cast.dan, new)
+    cast.answers(cast.eve, old)
+    assert cast.desk.shares_of(work) == {cast.ada.id: HALF, cast.dan.id: HALF}
+    assert (cast.state(old), cast.state(new)) == ("void", "effective")
+    found = cast.desk.agreement(old)
+    assert found is not None
+    assert "was agreed to before it" in found.reason
+    _same_everywhere(cast, work, old, new)
+
+
+def test_a_split_takes_nothing_from_who_was_not_asked(cast: Cast) -> None:
+    work = cast.shared()
+    fay = Signer(cast.market)
+    gift = _gift(cast, work, cast.eve, fay, 1)
+    split = cast.desk.split(work, {cast.eve.id: 1, cast.dan.id: 99_999_999})
+    for party in (cast.eve, fay):
+        cast.answers(party, gift)
+    for party in (cast.eve, cast.dan):
+        cast.answers(party, split)
+    assert cast.desk.shares_of(work) == {cast.eve.id: HALF - 1, cast.dan.id: HALF, fay.id: 1}
+    found = cast.desk.agreement(split)
+    assert found is not None
+    assert (found.state, found.reason) == ("void", f"{fay.id} came to own a part meanwhile, and was not asked")
+    _same_everywhere(cast, work, gift, split)
 
 
 def test_an_offer_of_shares_takes_more_than_half(cast: Cast) -> None:

@@ -43,6 +43,20 @@ STATES = ("active", "deactivated", "suspended", "takendown", "deleted")
 
 
 @dataclass
+class Split:
+    """A division of a work, or with `giver` units that go to the one in `shares`, and where it stands."""
+
+    number: int
+    work: str
+    shares: dict[str, int]
+    asked: set[str]
+    lacking: set[str]
+    until: str = ""
+    giver: str = ""
+    state: str = "pending"
+
+
+@dataclass
 class Model:
     """Everything that is said, as a dictionary would hold it."""
 
@@ -55,11 +69,8 @@ class Model:
     offers: dict[str, list[str]] = field(default_factory=dict)  # by work, those that stand
     offered: dict[str, str] = field(default_factory=dict)  # work of an offer
     shares: dict[str, dict[str, int]] = field(default_factory=dict)
-    pending: dict[str, tuple[str, dict[str, int], set[str]]] = field(
-        default_factory=dict
-    )  # split: work, shares, lacking
-    until: dict[str, str] = field(default_factory=dict)  # of a pending split, log time
-    split_of: dict[str, str] = field(default_factory=dict)  # newest link of the chain by work
+    splits: dict[str, Split] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)  # by work: the newest number among the splits that count
     grants: dict[str, dict[str, Any]] = field(default_factory=dict)
     disputes: dict[str, list[str]] = field(default_factory=dict)  # states in their order
     judged: dict[str, bool] = field(default_factory=dict)  # by dispute or appeal
@@ -299,51 +310,90 @@ class MarketMachine(RuleBasedStateMachine):
 
     @rule(target=divisions, work=works, party=parties, other=keyed, units=st.integers(1, WHOLE - 1))
     def splits_with_one_who_signs(self, work: str, party: str, other: str, units: int) -> str:
-        shares = {party: units, other: WHOLE - units}
-        split = self.say(self.ledger.split, work, shares)
-        self.model.pending[split] = (work, shares, {other})
+        return self.splits(work, {party: units, other: WHOLE - units})
+
+    @rule(target=divisions, work=works, party=parties)
+    def splits_at_once(self, work: str, party: str) -> str:
+        return self.splits(work, {party: WHOLE})
+
+    def splits(self, work: str, shares: dict[str, int]) -> str:
         self.sync()
-        self.model.until[split] = format_time(
-            parse_time(self.ledger.index.time_of(self.ledger.index.find(bytes.fromhex(split)).idx))  # type: ignore[union-attr]
-            + timedelta(days=30)
-        )
+        owners = self.model.shares.get(work) or self.model.creators[work]
+        split = self.say(self.ledger.split, work, shares)
+        self.waits_for(split, Split(self.number, work, shares, {*owners, *shares}, set()))
         return split
 
-    @rule(work=works, party=parties)
-    def splits_at_once(self, work: str, party: str) -> None:
+    @precondition(lambda self: any(self.model.shares.values()))
+    @rule(target=divisions, data=st.data(), other=keyed, units=st.integers(1, WHOLE))
+    def gives(self, data: st.DataObject, other: str, units: int) -> str:
+        """One without a key, for whom the market speaks, gives to one who has to sign."""
         self.sync()
-        # Whoever loses by it has to agree, and the market speaks for those it keeps.
-        owners = self.model.shares.get(work) or dict.fromkeys(self.model.creators[work], WHOLE)
-        lacking = {owner for owner in owners if owner in self.model.keys}
-        split = self.say(self.ledger.split, work, {party: WHOLE})
-        if lacking:
-            self.model.pending[split] = (work, {party: WHOLE}, lacking)
-            self.model.until[split] = "9999"
-        else:
-            self.model.shares[work] = {party: WHOLE}
+        owned = [(w, p) for w, shares in self.model.shares.items() for p in shares if p not in self.model.keys]
+        if not owned:
+            return ""
+        work, giver = data.draw(st.sampled_from(owned))
+        if self.model.shares[work][giver] < units:
+            refused = self.refused(self.ledger.transfer_share, work, units, giver=giver, to=other)
+            assert refused == ("split.transfer.units",)
+            return ""
+        gift = self.say(self.ledger.transfer_share, work, units, giver=giver, to=other)
+        self.waits_for(gift, Split(self.number, work, {other: units}, {giver, other}, set(), giver=giver))
+        return gift
 
-    @rule(split=divisions, yes=st.booleans())
-    def answers(self, split: str, yes: bool) -> None:
-        work, shares, lacking = self.model.pending.get(split, ("", {}, set()))
-        if not lacking or self.now() > self.model.until[split] or len(lacking) != 1:
+    def waits_for(self, act: str, split: Split) -> None:
+        """Whoever gains or loses by it has to agree, and the market speaks for those it keeps."""
+        self.number += 1
+        self.sync()
+        entry = self.ledger.index.find(bytes.fromhex(act))
+        assert entry is not None
+        split.number = self.number
+        split.lacking = {party for party in split.asked if party in self.model.keys}
+        split.until = format_time(parse_time(self.ledger.index.time_of(entry.idx)) + timedelta(days=30))
+        self.model.splits[act] = split
+        if not split.lacking:
+            self.counts(split)
+        self.sync()
+
+    def counts(self, split: Split) -> None:
+        """Everybody agreed to it: it counts, unless nothing is left of what it was about."""
+        shares = dict(self.model.shares.get(split.work, {}))
+        if split.giver:
+            ((taker, units),) = split.shares.items()
+            if shares.get(split.giver, 0) < units:
+                split.state = "void"
+                return
+            shares[split.giver] -= units
+            shares[taker] = shares.get(taker, 0) + units
+            shares = {party: left for party, left in shares.items() if left}
+        else:
+            owners = shares or dict.fromkeys(self.model.creators[split.work], 0)
+            if self.model.counted.get(split.work, 0) > split.number or owners.keys() - split.asked:
+                split.state = "void"
+                return
+            shares = split.shares
+        split.state = "effective"
+        self.model.shares[split.work] = shares
+        self.model.counted[split.work] = max(split.number, self.model.counted.get(split.work, 0))
+
+    @rule(act=divisions.filter(bool), data=st.data(), yes=st.booleans())
+    def answers(self, act: str, data: st.DataObject, yes: bool) -> None:
+        split = self.model.splits[act]
+        if split.state != "pending" or self.now() > split.until:
             return
-        (party,) = lacking
+        party = data.draw(st.sampled_from(sorted(split.lacking)))
         draft = self.ledger.propose(
             "assent.answer",
             actor=party,
             body={"answer": "yes" if yes else "no"},
-            refs=[{"role": "of", "id": split}],
+            refs=[{"role": "of", "id": act}],
         )
-        # A split that counts takes the place of what was agreed before it, in the order in which they were declared.
         self.submit(draft, party, PartyKey.from_seed(self.model.keys[party][-1]))
+        split.lacking.discard(party)
+        if not yes:
+            split.state = "refused"
+        elif not split.lacking:
+            self.counts(split)
         self.sync()
-        self.model.pending[split] = (work, shares, set())
-        self.model.shares[work] = self.ledger.shares_of(work)
-        self.sync()
-        if yes:
-            assert self.ledger.agreement(split).state == "effective"  # type: ignore[union-attr]
-        else:
-            assert self.ledger.agreement(split).state == "refused"  # type: ignore[union-attr]
 
     @rule(target=disputes, work=works)
     def opens_a_dispute(self, work: str) -> str:
@@ -480,6 +530,7 @@ class MarketMachine(RuleBasedStateMachine):
             assert ledger.work_status(work, at=at).state == model.status[work]
             assert [offer.id for offer in ledger.offers_of(work, at=at)] == model.offers[work]
             assert ledger.shares_of(work, at=at) == model.shares.get(work, {})
+            assert sum(model.shares.get(work, {}).values()) in {0, WHOLE}
             near = {row.id for row in ledger.ancestors(work, depth=1, at=at).rows}
             assert near == set(parents)
             assert {row.id for row in ledger.ancestors(work, at=at).rows} == model.ancestors(work)
@@ -488,6 +539,9 @@ class MarketMachine(RuleBasedStateMachine):
             trained = ledger.trained_on(work, at=at)
             assert [(row.training, row.reserved) for row in trained.rows] == model.trained.get(work, [])
             assert set(trained.events) >= {row.training for row in trained.rows}
+        for act, split in model.splits.items():
+            state = "expired" if split.state == "pending" and time > split.until else split.state
+            assert ledger.agreement(act, at=at).state == state
         for grant, known in model.grants.items():
             found = ledger.grant_status(grant, at=at)
             assert (found.state, found.holder, found.left) == (
