@@ -19,7 +19,7 @@ from ledger.errors import Unavailable
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Exchange", "check_url"]
+__all__ = ["Exchange", "TimedReader", "check_url"]
 
 _STALE = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError, http.client.RemoteDisconnected)
 
@@ -91,30 +91,29 @@ class Exchange:
             return answer.status, data
 
 
-def _response(sock: socket.socket, *, until: float, **options: Any) -> http.client.HTTPResponse:
-    response = http.client.HTTPResponse(sock, **options)
-    response.fp.close()
-    response.fp = io.BufferedReader(_Reading(sock, until))
-    return response
+class TimedReader(io.RawIOBase):
+    """What comes from a socket until a moment, a reading of `time.monotonic()`, that may be put off: `until`.
 
-
-class _Reading(io.RawIOBase):
-    """What comes from a socket until a moment; each read may take what is left until then."""
+    A read that is not over by then raises `TimeoutError`.
+    """
 
     def __init__(self, sock: socket.socket, until: float) -> None:
         super().__init__()
+        self.until = until
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)  # keeps the socket open until it is closed itself
-        self._until = until
 
     def readable(self) -> bool:
+        """True: it is there to be read."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
-        self._sock.settimeout(_left(self._until))
+        """Read what has come, at least a byte, up to the length of `buffer`; 0 at the end."""
+        self._sock.settimeout(_left(self.until))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
+        """Let go of the socket."""
         self._raw.close()
         super().close()
 
@@ -131,6 +130,13 @@ def check_url(url: str) -> SplitResult:
         msg = f"{url[:80]}: want a URL that begins with http:// or https://"
         raise Unavailable(msg)
     return parts
+
+
+def _response(sock: socket.socket, *, until: float, **options: Any) -> http.client.HTTPResponse:
+    response = http.client.HTTPResponse(sock, **options)
+    response.fp.close()
+    response.fp = io.BufferedReader(TimedReader(sock, until))
+    return response
 
 
 def _left(until: float) -> float:

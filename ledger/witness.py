@@ -10,6 +10,14 @@ What it does between a request and its answer, without a network and without a c
     409  `20852163\n`, the size that it has seen · 422 the proof does not show that the log grew
 
 What it has seen is stored by compare-and-swap before it answers: two requests at once cannot make it sign two trees.
+
+`sign-subtree` is about a part of a tree whose checkpoint it cosigned before, and needs no memory::
+
+    POST sign-subtree              subtree 8 13\n
+                                   mbsQCg+dEIMGlpqeGgk94JutQwKKS2Lo5IuDhKmDjiU=\n   the root of the part
+                                   CD82D2LDm0phY0+xKbHyZfq3Hw21lVkuV7Zis5EFg0k=\n   up to 63 hashes: its proof
+                                   \n
+                                   …the checkpoint, with a cosignature of this witness
 """
 
 from __future__ import annotations
@@ -22,14 +30,15 @@ from hashlib import sha256
 from typing import Protocol
 
 from ledger.checkpoint import Checkpoint, parse_decimal
-from ledger.cosignature import CosignerKey, Signs
+from ledger.cosignature import ML_DSA_44, Cosigner, CosignerKey, Signs
 from ledger.errors import Conflict, InvalidSignature, MalformedError, NotFound, ProofMismatch, UnknownKey
 from ledger.merkle import EMPTY_ROOT, HASH_SIZE, verify_consistency
 from ledger.note import MAX_NOTE, Note, Signature, VerifierKey, decode_base64, shown
 from ledger.proof import MAX_HASHES
 from ledger.storage import Checkpoints
+from ledger.subtree import check_part, verify_part
 
-__all__ = ["MAX_REQUEST", "SIZE_TYPE", "Answer", "Collects", "Request", "Witness", "read_answer"]
+__all__ = ["MAX_REQUEST", "SIZE_TYPE", "Answer", "Collects", "Request", "SubtreeRequest", "Witness", "read_answer"]
 
 MAX_REQUEST = MAX_NOTE + 64 * 64
 """Bytes of the longest request that is read."""
@@ -61,27 +70,42 @@ class Request:
     @classmethod
     def parse(cls, data: bytes) -> Request:
         """Read a request; `bytes(Request.parse(data)) == data`. Raises `MalformedError`. Verifies nothing."""
-        if len(data) > MAX_REQUEST:
-            msg = f"add-checkpoint: {len(data)} bytes, want at most {MAX_REQUEST}"
-            raise MalformedError(msg)
-        head, separator, checkpoint = data.partition(b"\n\n")
-        try:
-            first, *hashes = head.decode("ascii").split("\n")
-        except UnicodeDecodeError as error:
-            msg = f"add-checkpoint: not ASCII at byte {error.start}"
-            raise MalformedError(msg) from None
-        if not separator or not first.startswith("old ") or len(hashes) > MAX_HASHES:
+        first, hashes, checkpoint = _lines(data, "add-checkpoint")
+        if not first.startswith("old ") or len(hashes) > MAX_HASHES:
             msg = f"add-checkpoint: want 'old SIZE', at most {MAX_HASHES} hashes, an empty line and a checkpoint"
             raise MalformedError(msg)
-        proof = tuple(decode_base64(each, f"add-checkpoint: hash {at}") for at, each in enumerate(hashes))
-        if any(len(each) != HASH_SIZE for each in proof):
-            msg = f"add-checkpoint: want hashes of {HASH_SIZE} bytes"
-            raise MalformedError(msg)
-        return cls(parse_decimal(first.removeprefix("old "), "add-checkpoint: old size"), proof, checkpoint)
+        return cls(parse_decimal(first.removeprefix("old "), "add-checkpoint: old size"), hashes, checkpoint)
 
     def __bytes__(self) -> bytes:
-        lines = [f"old {self.old}", *(base64.b64encode(each).decode() for each in self.proof)]
-        return ("\n".join(lines) + "\n\n").encode() + self.checkpoint
+        return _joined(f"old {self.old}", self.proof, self.checkpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class SubtreeRequest:
+    """That the part `[start, end)` with the root `hash` is in the tree of `checkpoint`, which the witness cosigned."""
+
+    start: int
+    end: int
+    hash: bytes
+    proof: tuple[bytes, ...]
+    checkpoint: bytes
+
+    @classmethod
+    def parse(cls, data: bytes) -> SubtreeRequest:
+        """As `Request.parse`."""
+        first, hashes, checkpoint = _lines(data, "sign-subtree")
+        words = first.split(" ")
+        if len(words) != 3 or words[0] != "subtree" or not 1 <= len(hashes) <= MAX_HASHES + 1:
+            msg = (
+                f"sign-subtree: want 'subtree START END', a hash, at most {MAX_HASHES} hashes of its proof, an empty "
+                "line and a checkpoint"
+            )
+            raise MalformedError(msg)
+        start, end = (parse_decimal(word, "sign-subtree: range") for word in words[1:])
+        return cls(start, end, hashes[0], hashes[1:], checkpoint)
+
+    def __bytes__(self) -> bytes:
+        return _joined(f"subtree {self.start} {self.end}", (self.hash, *self.proof), self.checkpoint)
 
 
 class Collects(Protocol):
@@ -115,6 +139,7 @@ class Witness:
         self._logs = {origin: tuple(keys) for origin, keys in logs.items()}
         self._cosigners = tuple(cosigners)
         self._seen = seen
+        self._origins = {sha256(origin.encode()).hexdigest(): origin for origin in logs}
 
     def add_checkpoint(self, data: bytes, *, time: int) -> Answer:
         """Answer one request at `time` (seconds since 1970). What it signs was stored, durably, before.
@@ -160,13 +185,43 @@ class Witness:
             return Answer(200, text.encode())
         return Answer(409, f"{self._size(tree.origin)}\n".encode(), SIZE_TYPE)
 
+    def sign_subtree(self, data: bytes) -> Answer:
+        """Answer one request to sign a part of a tree that it cosigned: with its ML-DSA-44 `Cosigner`s, without a time.
+
+        One that has none answers 404, as one that does not know the request.
+        """
+        signers = [c for c in self._cosigners if isinstance(c, Cosigner) and c.verifier.type == ML_DSA_44]
+        if not signers:
+            return _refused(404, "sign-subtree: this witness has no key that signs parts of trees")
+        try:
+            request = SubtreeRequest.parse(data)
+            tree = _tree(request.checkpoint)
+            check_part(request.start, request.end, tree.size)
+        except (MalformedError, ProofMismatch) as error:
+            return _refused(400, str(error))
+        if tree.origin not in self._logs:
+            return _refused(404, f"log {shown(tree.origin, 200)}: not watched here")
+        try:
+            _verified(Note.parse(request.checkpoint), tree, [each.verifier for each in self._cosigners])
+        except (MalformedError, UnknownKey, InvalidSignature) as error:
+            return _refused(403, str(error))
+        part = {"start": request.start, "end": request.end}
+        try:
+            verify_part(request.proof, **part, size=tree.size, part_root=request.hash, root=tree.root)
+        except ProofMismatch as error:
+            return _refused(422, str(error))
+        lines = []
+        for each in signers:
+            value = each.sign_subtree(tree.origin, **part, hash=request.hash)
+            lines.append(Signature(each.verifier.name, each.verifier.key_id, value))
+        return Answer(200, "".join(f"{line}\n" for line in lines).encode())
+
     def checkpoint(self, origin_hash: str) -> Answer:
         """The newest checkpoint that it cosigned, of the log whose origin has this SHA-256 (hex): what monitors ask."""
-        for origin in self._logs:
-            if sha256(origin.encode()).hexdigest() == origin_hash:
-                stored = self._load(origin)
-                if stored is not None:
-                    return Answer(200, stored[0])
+        origin = self._origins.get(origin_hash)
+        stored = None if origin is None else self._load(origin)
+        if stored is not None:
+            return Answer(200, stored[0])
         return _refused(404, "no checkpoint of such a log was cosigned here")
 
     def _load(self, origin: str) -> tuple[bytes, Checkpoint] | None:
@@ -213,6 +268,32 @@ def read_answer(status: int, body: bytes) -> tuple[Signature, ...] | int:
     raise MalformedError(msg)
 
 
+def _lines(data: bytes, what: str) -> tuple[str, tuple[bytes, ...], bytes]:
+    """First line, hashes and checkpoint of a request."""
+    if len(data) > MAX_REQUEST:
+        msg = f"{what}: {len(data)} bytes, want at most {MAX_REQUEST}"
+        raise MalformedError(msg)
+    head, separator, checkpoint = data.partition(b"\n\n")
+    try:
+        first, *lines = head.decode("ascii").split("\n")
+    except UnicodeDecodeError as error:
+        msg = f"{what}: not ASCII at byte {error.start}"
+        raise MalformedError(msg) from None
+    if not separator or len(lines) > MAX_HASHES + 1:
+        msg = f"{what}: want at most {MAX_HASHES} hashes of a proof, an empty line and a checkpoint"
+        raise MalformedError(msg)
+    hashes = tuple(decode_base64(line, f"{what}: hash {at}") for at, line in enumerate(lines))
+    if any(len(each) != HASH_SIZE for each in hashes):
+        msg = f"{what}: want hashes of {HASH_SIZE} bytes"
+        raise MalformedError(msg)
+    return first, hashes, checkpoint
+
+
+def _joined(first: str, hashes: Iterable[bytes], checkpoint: bytes) -> bytes:
+    lines = [first, *(base64.b64encode(each).decode() for each in hashes)]
+    return ("\n".join(lines) + "\n\n").encode() + checkpoint
+
+
 def _tree(signed: bytes) -> Checkpoint:
     """The checkpoint of a note, also one of size 0 with a wrong root: that is for the proof to refuse."""
     try:
@@ -234,7 +315,7 @@ def _tree(signed: bytes) -> Checkpoint:
 
 
 def _verified(note: Note, tree: Checkpoint, keys: Sequence[VerifierKey | CosignerKey]) -> tuple[Signature, ...]:
-    """The lines by the log's own keys; at least one, and none that does not hold."""
+    """The lines by `keys`; at least one, and none that does not hold."""
     lines: list[Signature] = []
     for line in dict.fromkeys(note.signatures):
         for key in keys:
@@ -246,7 +327,7 @@ def _verified(note: Note, tree: Checkpoint, keys: Sequence[VerifierKey | Cosigne
                 lines.append(line)
     if not lines:
         names = ", ".join(sorted({f"{s.name} {s.key_id.hex()}" for s in note.signatures}))
-        msg = f"checkpoint of {shown(tree.origin, 200)}: signed by {shown(names, 200)}, none of the log's keys"
+        msg = f"checkpoint of {shown(tree.origin, 200)}: signed by {shown(names, 200)}, by no key that counts here"
         raise UnknownKey(msg)
     return tuple(lines)
 
