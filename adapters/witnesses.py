@@ -23,6 +23,7 @@ from queue import Empty, SimpleQueue
 from adapters.exchange import Exchange
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.errors import Fork, LedgerError, MalformedError, ProofMismatch, Rollback, Unavailable, UnknownKey
+from ledger.evidence import forked
 from ledger.merkle import verify_consistency
 from ledger.note import MAX_NOTE, Signature, shown
 from ledger.policy import Policy
@@ -262,5 +263,6 @@ def _judged(name: str, theirs: Checkpoint, ours: Checkpoint, prove: Callable[[in
             f"storage, at size {ours.size}, does not extend it; publish nothing, keep both notes, and find out which "
             "storage signed the other"
         )
-        raise Fork(msg, theirs, ours) from error
+        # Of two sizes, only the storage itself shows what the evidence needs: the root that it has at the smaller one.
+        raise (forked(msg, theirs, ours) if theirs.size == ours.size else Fork(msg, theirs, ours)) from error
     return f"does not cosign at size {ours.size}, which extends what it holds, size {theirs.size}"

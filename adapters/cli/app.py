@@ -27,6 +27,7 @@ from adapters.cli import (
     privacy,
     reader,
     receipts,
+    witness,
 )
 from adapters.cli.output import CANNOT_CHECK, WRONG_USE, fail, flush, help_alone, status_of
 from ledger.errors import Fork, LedgerError
@@ -62,6 +63,7 @@ for module in (
     care,
     fsck,
     copies,
+    witness,
     db,
     key,
     demo,

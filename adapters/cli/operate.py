@@ -15,7 +15,7 @@ from rich.text import Text
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from adapters.cli.output import ALTERED, INTACT, command, echo, fail, show, working
+from adapters.cli.output import ALTERED, INTACT, aged, command, echo, fail, grouped, show, working
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.connect import database_url
 from ledger.errors import LedgerError, Unavailable
@@ -65,7 +65,7 @@ def status(*, where: Where, as_json: AsJson = False) -> int:
     }
     lines = [
         *([] if stands is None else [_first(ledger.origin, stands, health)]),
-        f" today      {'   '.join(f'{kind} {_number(count)}' for kind, count in today.items()) or 'nothing yet'}",
+        f" today      {'   '.join(f'{kind} {grouped(count)}' for kind, count in today.items()) or 'nothing yet'}",
         f" fsck       {_progress(report, health, 0 if stands is None else stands.size)}",
         *(
             [f" scrub      {due} erasures since the last one □ bytes may lie on in files · `provenance scrub`"]
@@ -121,14 +121,14 @@ def reconcile_(
         shown = _shown(found, first)
     value = {"equal": counts.equal, **asdict(counts), **shown}
     mark = MARKS["ok" if counts.equal else "bad"]
-    rows = f"{_number(counts.rows)} rows" + (f" with {_number(counts.refs)} refs" if counts.refs != counts.rows else "")
-    waiting = f" ({_number(counts.waiting)} still waiting)" if counts.waiting else ""
+    rows = f"{grouped(counts.rows)} rows" + (f" with {grouped(counts.refs)} refs" if counts.refs != counts.rows else "")
+    waiting = f" ({grouped(counts.waiting)} still waiting)" if counts.waiting else ""
     lines = [
-        f"{rows} {'=' if counts.equal else '≠'} {_number(counts.events)} events{waiting} {mark}",
-        f"rows without an event {_number(counts.rows_without_event)}",
+        f"{rows} {'=' if counts.equal else '≠'} {grouped(counts.events)} events{waiting} {mark}",
+        f"rows without an event {grouped(counts.rows_without_event)}",
         *(f" ✕ {ref}" for ref in shown["no_event"]),
         *_more(counts.rows_without_event, first),
-        f"events without a row  {_number(counts.events_without_row)}",
+        f"events without a row  {grouped(counts.events_without_row)}",
         *(f" ✕ {e['ref']}   {e['verb']} {e['event']}{'   waits' if e['waits'] else ''}" for e in shown["no_row"]),
         *_more(counts.events_without_row, first),
     ]
@@ -144,12 +144,12 @@ def reconcile_(
 
 
 def _first(origin: str, stands: Standing, health: Health) -> str:
-    age = "never" if stands.published is None else f"{_age(stands.published)} old"
-    oldest = f" (oldest {_age(stands.oldest)})" if stands.oldest is not None else ""
+    age = "never" if stands.published is None else f"{aged(stands.published)} old"
+    oldest = f" (oldest {aged(stands.oldest)})" if stands.oldest is not None else ""
     return (
-        f" {origin}   size {_number(stands.size)}   checkpoint {age} {_mark(health, 'checkpoint', 'published')}   "
-        f"queue {_number(stands.waiting)}{oldest} {_mark(health, 'queue', 'oldest event', 'worker')}   "
-        f"index −{_number(stands.index_behind)} {_mark(health, 'index')}"
+        f" {origin}   size {grouped(stands.size)}   checkpoint {age} {_mark(health, 'checkpoint', 'published')}   "
+        f"queue {grouped(stands.waiting)}{oldest} {_mark(health, 'queue', 'oldest event', 'worker')}   "
+        f"index −{grouped(stands.index_behind)} {_mark(health, 'index')}"
     )
 
 
@@ -162,7 +162,7 @@ def _progress(report: Report | None, health: Health, size: int) -> str:
         done = min(1.0, at / size) if size else 0.0
         full = round(done * _BAR)
         parts.append(
-            f"{'█' * full}{'░' * (_BAR - full)} {done * 100:.0f} % of {_number(size)}, step {report.step or 'head'}"
+            f"{'█' * full}{'░' * (_BAR - full)} {done * 100:.0f} % of {grouped(size)}, step {report.step or 'head'}"
         )
     parts.append(f"last full pass {report.last.ended}" if report.last else "no full pass yet")
     found = max(report.now.found, report.last.found if report.last else 0)
@@ -196,18 +196,6 @@ def _is_one(check: Check, names: tuple[str, ...]) -> bool:
     return check.name in names or check.name.rpartition(" ")[0] in names
 
 
-def _number(value: int) -> str:
-    return f"{value:,}".replace(",", " ")
-
-
-def _age(seconds: float) -> str:
-    seconds = max(0.0, seconds)
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
 def _colored(lines: str) -> None:
     """Shapes say it; where there are colors, they say it again."""
     console = Console()
@@ -228,7 +216,7 @@ def _shown(found: Reconciliation, first: int) -> dict[str, list[Any]]:
 
 
 def _more(number: int, first: int) -> list[str]:
-    return [f" … and {_number(number - first)} more: --first {number}"] if number > first else []
+    return [f" … and {grouped(number - first)} more: --first {number}"] if number > first else []
 
 
 @contextmanager

@@ -32,10 +32,12 @@ __all__ = [
     "INTACT",
     "WRONG_USE",
     "NoPolicy",
+    "aged",
     "command",
     "echo",
     "fail",
     "flush",
+    "grouped",
     "help_alone",
     "progress",
     "show",
@@ -125,6 +127,20 @@ def working(what: str) -> Iterator[None]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         bars.add_task(safe_text(what, limit=60).replace("[", r"\["), total=None)
         yield
+
+
+def grouped(value: int) -> str:
+    """`120 884`."""
+    return f"{value:,}".replace(",", " ")
+
+
+def aged(seconds: float) -> str:
+    """`4.0 s`, `12 min`, `3 d`."""
+    seconds = max(0.0, seconds)
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def _write_nowhere() -> None:

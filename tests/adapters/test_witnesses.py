@@ -14,25 +14,12 @@ import pytest
 
 from adapters.witnesses import Witnesses
 from ledger import Checkpoint, Fork, Policy, Rollback, SigningKey, Unavailable, UnknownKey
-from ledger.checkpoint import sign_checkpoint
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
-from ledger.merkle import prove_consistency, subtree_root, tree_root
+from ledger.merkle import prove_consistency
 from ledger.note import Note
 from ledger.testing import MemoryStore
 from ledger.witness import Answer, Request, Witness
-
-ORIGIN = "market.example/log"
-KEY = SigningKey(ORIGIN, bytes(range(32)))
-LEAVES = [bytes([number] * 32) for number in range(20)]
-NOW = 1_790_000_000
-
-
-def read(nodes):
-    return [subtree_root(LEAVES[index << level : (index + 1) << level]) for level, index in nodes]
-
-
-def signed(size: int, root: bytes | None = None, key: SigningKey = KEY) -> Checkpoint:
-    return sign_checkpoint(Checkpoint(ORIGIN, size, root or tree_root(size, read)), key)
+from tests.ledger.test_witness import KEY, NOW, ORIGIN, read, tree
 
 
 @dataclass
@@ -141,18 +128,18 @@ def collecting(policy: Policy, **options):
     witnesses.close()
 
 
-def cosigned(lines, tree: Checkpoint, policy: Policy) -> tuple[str, ...]:
+def cosigned(lines, shown: Checkpoint, policy: Policy) -> tuple[str, ...]:
     """The names of those who signed; the policy has verified every line."""
-    note = Note.parse(tree.signed)
-    return policy.verify(Note(note.text, (*note.signatures, *lines)), tree)
+    note = Note.parse(shown.signed)
+    return policy.verify(Note(note.text, (*note.signatures, *lines)), shown)
 
 
 def test_one_round_trip_once_the_size_is_known(peers):
     asks = policy(peers, "all")
     with collecting(asks) as witnesses:
         for size in (3, 3, 8, 20):
-            lines = witnesses.collect(signed(size), Prover(size))
-            assert cosigned(lines, signed(size), asks) == ("north", "harbour", "civic")
+            lines = witnesses.collect(tree(size), Prover(size))
+            assert cosigned(lines, tree(size), asks) == ("north", "harbour", "civic")
     for peer in peers:
         assert peer.requests == [("POST", "/below/add-checkpoint")] * 4
         assert peer.connections == 1
@@ -161,10 +148,10 @@ def test_one_round_trip_once_the_size_is_known(peers):
 def test_it_learns_a_size_from_a_conflict(peers):
     asks = policy(peers, "all")
     with collecting(asks) as before:
-        before.collect(signed(8), Prover(8))
+        before.collect(tree(8), Prover(8))
     prove = Prover(20)
     with collecting(asks) as witnesses:
-        assert cosigned(witnesses.collect(signed(20), prove), signed(20), asks) == ("north", "harbour", "civic")
+        assert cosigned(witnesses.collect(tree(20), prove), tree(20), asks) == ("north", "harbour", "civic")
     assert prove.asked == [0, 8]
     assert [len(peer.requests) for peer in peers] == [3, 3, 3]
 
@@ -175,7 +162,7 @@ def test_two_keys_of_one_witness_cost_one_request(peers):
         f"log {KEY.verifier}\n{north.lines(both=True)}group both all north north-pq\nquorum both\n",
     )
     with collecting(asks) as witnesses:
-        assert cosigned(witnesses.collect(signed(3), Prover(3)), signed(3), asks) == ("north", "north-pq")
+        assert cosigned(witnesses.collect(tree(3), Prover(3)), tree(3), asks) == ("north", "north-pq")
     assert len(north.requests) == 1
 
 
@@ -185,13 +172,13 @@ def test_a_quorum_is_not_kept_waiting_by_the_slow(peers):
     slow.act = slow.slow
     with collecting(asks, deadline=20) as witnesses:
         begun = time.monotonic()
-        lines = witnesses.collect(signed(3), Prover(3))
+        lines = witnesses.collect(tree(3), Prover(3))
         assert time.monotonic() - begun < 15
-        assert cosigned(lines, signed(3), asks) == ("north", "civic")
+        assert cosigned(lines, tree(3), asks) == ("north", "civic")
         slow.released.set()
         while not witnesses._peers[1].seen:  # it answers after all: what it has seen is known now
             time.sleep(0.001)
-        assert len(witnesses.collect(signed(8), Prover(8))) >= 2
+        assert len(witnesses.collect(tree(8), Prover(8))) >= 2
         assert witnesses._peers[1].seen[ORIGIN] >= 3
 
 
@@ -203,7 +190,7 @@ def test_some_are_down(peers, down, caplog):
         peer.server.server_close()
     with collecting(asks) as witnesses:
         for size in (3, 8):
-            names = [line.name for line in witnesses.collect(signed(size), Prover(size))]
+            names = [line.name for line in witnesses.collect(tree(size), Prover(size))]
             assert len(names) >= min(2, 3 - down)
             assert set(names) <= {f"{peer.name}.example/w" for peer in peers[down:]}
     warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
@@ -213,7 +200,7 @@ def test_some_are_down(peers, down, caplog):
 
 def forged(peer):
     """Lines that name the right key and do not verify."""
-    line = peer.keys[0].sign(signed(9), time=NOW)
+    line = peer.keys[0].sign(tree(9), time=NOW)
     return Answer(200, f"{line}\n".encode())
 
 
@@ -243,10 +230,10 @@ def test_a_bad_answer_is_no_answer(peers, kind, caplog):
     liar = peers[2]
     liar.act = lambda *_: BAD[kind](liar)
     with collecting(asks) as witnesses:
-        assert cosigned(witnesses.collect(signed(3), Prover(3)), signed(3), asks) == ("north", "harbour")
+        assert cosigned(witnesses.collect(tree(3), Prover(3)), tree(3), asks) == ("north", "harbour")
     with collecting(policy(peers, "all")) as witnesses:
         for size in (3, 8):
-            assert len(witnesses.collect(signed(size), Prover(size))) == 2
+            assert len(witnesses.collect(tree(size), Prover(size))) == 2
     mine = [record for record in caplog.records if record.witness == "civic"]
     assert mine
     assert all("absent" in record.getMessage() for record in mine)
@@ -264,8 +251,8 @@ def test_a_witness_that_drips_is_over_in_time(peers):
 
     peers[2].act = drip
     with collecting(asks, deadline=0.3) as witnesses:
-        lines = witnesses.collect(signed(3), Prover(3))
-        assert cosigned(lines, signed(3), policy(peers, 2)) == ("north", "harbour")
+        lines = witnesses.collect(tree(3), Prover(3))
+        assert cosigned(lines, tree(3), policy(peers, 2)) == ("north", "harbour")
         assert witnesses._peers[2]._free.acquire(timeout=10)  # its thread has let go
         witnesses._peers[2]._free.release()
     stop.set()
@@ -277,7 +264,7 @@ def test_its_absence_is_logged_when_it_begins_and_ends(peers, caplog):
     with collecting(asks) as witnesses:
         for act, size in ((None, 1), ("down", 2), ("down", 3), (None, 4), (None, 5)):
             peers[0].act = act and (lambda *_: Answer(503, b"maintenance\n"))
-            assert len(witnesses.collect(signed(size), Prover(size))) == (2 if act else 3)
+            assert len(witnesses.collect(tree(size), Prover(size))) == (2 if act else 3)
     assert [record.getMessage() for record in caplog.records] == [
         "witness north: absent: witness: status 503, 'maintenance'",
         "witness north: cosigns again",
@@ -294,86 +281,86 @@ def test_a_connection_that_was_closed_is_made_again(peers):
     peers[0].act = once  # closes after each answer, and does not say so
     with collecting(asks) as witnesses:
         for size in (1, 2, 3):
-            assert len(witnesses.collect(signed(size), Prover(size))) == 3
+            assert len(witnesses.collect(tree(size), Prover(size))) == 3
     assert peers[0].connections == 3
 
 
-def ahead(peer, tree: Checkpoint):
+def ahead(peer, seen: Checkpoint):
     """Let it say what it would say had it cosigned this tree."""
     kept = Witness({ORIGIN: [KEY.verifier]}, peer.keys, MemoryStore())
-    assert kept.add_checkpoint(bytes(Request(0, (), tree.signed)), time=NOW).status == 200
+    assert kept.add_checkpoint(bytes(Request(0, (), seen.signed)), time=NOW).status == 200
     peer.witness = kept
 
 
 def test_a_storage_that_is_behind_is_a_stop(peers):
-    ahead(peers[1], signed(20))
+    ahead(peers[1], tree(20))
     with collecting(policy(peers, "all")) as witnesses:
         with pytest.raises(Rollback, match=r"witness harbour holds .* size 20 .* storage is at 8") as caught:
-            witnesses.collect(signed(8), Prover(8))
-        assert caught.value.newest == signed(20)
+            witnesses.collect(tree(8), Prover(8))
+        assert caught.value.newest == tree(20)
         assert KEY.verifier.public
         Policy.of(KEY.verifier).verify(Note.parse(caught.value.newest.signed), caught.value.newest)
         # Another process was ahead, and now we are where it was.
-        assert len(witnesses.collect(signed(20), Prover(20))) == 3
+        assert len(witnesses.collect(tree(20), Prover(20))) == 3
 
 
 @pytest.mark.parametrize("size", [8, 5])
 def test_another_tree_of_ours_is_a_fork(peers, size):
-    other = signed(size, bytes([7] * 32))
+    other = tree(size, bytes([7] * 32))
     ahead(peers[0], other)
     with (
         collecting(policy(peers, "all")) as witnesses,
         pytest.raises(Fork, match=f"witness north holds a checkpoint of size {size}") as caught,
     ):
-        witnesses.collect(signed(8), Prover(8))
-    assert (caught.value.old, caught.value.new) == (other, signed(8))
+        witnesses.collect(tree(8), Prover(8))
+    assert (caught.value.old, caught.value.new) == (other, tree(8))
     assert Note.parse(caught.value.old.signed).text == str(other)
-    assert Note.parse(caught.value.new.signed).text == str(signed(8))
+    assert Note.parse(caught.value.new.signed).text == str(tree(8))
 
 
 def test_a_fork_answered_with_the_size_is_one_too(peers):
     """As transparency-dev/witness answers to another root at the same size."""
-    ahead(peers[0], signed(8, bytes([7] * 32)))
+    ahead(peers[0], tree(8, bytes([7] * 32)))
     honest = peers[0].honest
     peers[0].act = lambda *request: Answer(409, b"8\n") if request[0] == "POST" else honest(*request)
     with collecting(policy(peers, "all")) as witnesses, pytest.raises(Fork):
-        witnesses.collect(signed(8), Prover(8))
+        witnesses.collect(tree(8), Prover(8))
 
 
 @pytest.mark.parametrize("status", [409, 422])
 def test_nobody_else_can_stop_us(peers, status):
     """What a witness shows stops us only with our own signature under it."""
     stranger = SigningKey(ORIGIN, bytes(32))
-    for shown in (signed(20, key=stranger), signed(8, bytes(32), stranger), signed(8)):
+    for shown in (tree(20, key=stranger), tree(8, bytes(32), stranger), tree(8)):
         body = shown.signed
         peers[0].act = lambda *request, body=body: (
             Answer(status, b"20\n") if request[0] == "POST" else Answer(200, body)
         )
         asks = policy(peers, 2)
         with collecting(asks) as witnesses:
-            assert cosigned(witnesses.collect(signed(8), Prover(8)), signed(8), asks) == ("harbour", "civic")
+            assert cosigned(witnesses.collect(tree(8), Prover(8)), tree(8), asks) == ("harbour", "civic")
         with collecting(policy(peers, "all")) as witnesses:
-            assert len(witnesses.collect(signed(8), Prover(8))) == 2
+            assert len(witnesses.collect(tree(8), Prover(8))) == 2
 
 
 def test_late_evidence_stops_the_next_call(peers):
-    ahead(peers[0], signed(20))
+    ahead(peers[0], tree(20))
     slow = peers[0]
     slow.act = slow.slow
     asks = policy(peers, 2)
     with collecting(asks, deadline=20) as witnesses:
-        assert cosigned(witnesses.collect(signed(8), Prover(8)), signed(8), asks) == ("harbour", "civic")
+        assert cosigned(witnesses.collect(tree(8), Prover(8)), tree(8), asks) == ("harbour", "civic")
         slow.released.set()
         while not witnesses._peers[0]._shown:
             time.sleep(0.001)
         with pytest.raises(Rollback):
-            witnesses.collect(signed(8), Prover(8))
+            witnesses.collect(tree(8), Prover(8))
 
 
 def test_without_a_quorum_witnesses_are_told_and_not_waited_for(peers):
     asks = Policy.parse(f"log {KEY.verifier}\n{peers[0].lines()}quorum none\n")
     with collecting(asks) as witnesses:
-        assert witnesses.collect(signed(3), Prover(3)) == () or peers[0].requests
+        assert witnesses.collect(tree(3), Prover(3)) == () or peers[0].requests
         while not witnesses._peers[0].seen:
             time.sleep(0.001)
 
@@ -381,11 +368,11 @@ def test_without_a_quorum_witnesses_are_told_and_not_waited_for(peers):
 def test_who_has_no_address_is_not_asked(peers):
     text = f"log {KEY.verifier}\nwitness north {peers[0].keys[0].verifier}\nquorum north\n"
     with collecting(Policy.parse(text)) as witnesses:
-        assert witnesses.collect(signed(3), Prover(3)) == ()
+        assert witnesses.collect(tree(3), Prover(3)) == ()
 
 
 def test_wrong_use(peers):
     with pytest.raises(Unavailable, match="want a URL"):
         Witnesses(policy(peers, "all", url="ftp://x.example"))
     with collecting(Policy.parse(f"{peers[0].lines()}quorum north\n")) as witnesses, pytest.raises(UnknownKey):
-        witnesses.collect(signed(3), Prover(3))
+        witnesses.collect(tree(3), Prover(3))

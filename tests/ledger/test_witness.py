@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -15,8 +17,9 @@ from ledger.checkpoint import sign_checkpoint
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
 from ledger.merkle import prove_consistency, subtree_root, tree_root
 from ledger.note import Note, Signature
+from ledger.subtree import part_root, prove_part
 from ledger.testing import MemoryStore
-from ledger.witness import SIZE_TYPE, Answer, Request, Witness, read_answer
+from ledger.witness import SIZE_TYPE, Answer, Request, SubtreeRequest, Witness, read_answer
 
 ORIGIN = "market.example/log"
 KEY = SigningKey(ORIGIN, bytes(range(32)))
@@ -30,8 +33,12 @@ def read(nodes):
     return [subtree_root(LEAVES[index << level : (index + 1) << level]) for level, index in nodes]
 
 
+def tree(size: int, root: bytes | None = None, key: SigningKey = KEY) -> Checkpoint:
+    return sign_checkpoint(Checkpoint(ORIGIN, size, root or tree_root(size, read)), key)
+
+
 def signed(size: int, key: SigningKey = KEY) -> bytes:
-    return sign_checkpoint(Checkpoint(ORIGIN, size, tree_root(size, read)), key).signed
+    return tree(size, key=key).signed
 
 
 def grown(old: int, new: int) -> bytes:
@@ -118,10 +125,7 @@ def test_it_follows_a_log():
         answer = at.add_checkpoint(grown(old, new), time=NOW)
         lines = read_answer(answer.status, answer.body)
         assert [line.key_id for line in lines] == [NORTH.verifier.key_id, LATER.verifier.key_id]
-        tree = Checkpoint(ORIGIN, new, tree_root(new, read))
-        assert NORTH.verifier.verify(tree, lines[0]) == LATER.verifier.verify(tree, lines[1]) == NOW
-    from hashlib import sha256
-
+        assert NORTH.verifier.verify(tree(new), lines[0]) == LATER.verifier.verify(tree(new), lines[1]) == NOW
     shown = at.checkpoint(sha256(ORIGIN.encode()).hexdigest())
     assert shown.status == 200
     assert len(Note.parse(shown.body).signatures) == 3
@@ -178,6 +182,63 @@ def test_answers_that_say_nothing():
     line = NORTH.sign(Checkpoint(ORIGIN, 3, bytes(32)), time=NOW)
     assert read_answer(200, f"{line}\n".encode()) == (line,)
     assert isinstance(line, Signature)
+
+
+def part(start: int, end: int, size: int, *cosigners: Cosigner) -> SubtreeRequest:
+    """A request to sign a part of a tree that these cosigned."""
+    note = Note.parse(signed(size))
+    lines = tuple(each.sign(tree(size), time=NOW) for each in cosigners)
+    proof = prove_part(start, end, size, read)
+    checkpoint = bytes(Note(note.text, lines or note.signatures))
+    return SubtreeRequest(start, end, part_root(start, end, read), proof, checkpoint)
+
+
+@pytest.mark.parametrize("signers", [(NORTH,), (LATER,), (NORTH, LATER)])
+def test_it_signs_parts_of_what_it_cosigned(signers):
+    for start, end in ((8, 13), (0, 8), (12, 13), (0, 20)):
+        request = part(start, end, 20, *signers)
+        assert SubtreeRequest.parse(bytes(request)) == request
+        (line,) = read_answer(200, witness().sign_subtree(bytes(request)).body)
+        assert (line.name, line.key_id) == (LATER.verifier.name, LATER.verifier.key_id)
+        LATER.verifier.verify_subtree(ORIGIN, start=start, end=end, hash=request.hash, signature=line.value)
+        assert line.value[:8] == bytes(8)
+
+
+def test_parts_that_it_does_not_sign():
+    good = part(8, 13, 20, NORTH)
+    stranger = Cosigner("north.example/w", ML_DSA_44, bytes(32))
+    forged = Note.parse(signed(20))
+    forged_line = Signature(NORTH.verifier.name, NORTH.verifier.key_id, bytes(72))
+    cases = {
+        422: [
+            replace(good, hash=bytes(32)),
+            replace(good, proof=good.proof[:-1]),
+            replace(good, proof=(*good.proof, bytes(32))),
+            replace(good, start=8, end=12),
+        ],
+        400: [replace(good, start=9), replace(good, end=8), replace(good, start=16, end=24)],
+        403: [
+            part(8, 13, 20),
+            part(8, 13, 20, stranger),
+            replace(good, checkpoint=bytes(Note(forged.text, (forged_line,)))),
+        ],
+    }
+    for status, requests in cases.items():
+        for request in requests:
+            assert witness().sign_subtree(bytes(request)).status == status, request
+    other = Witness({"other.example/log": [KEY.verifier]}, [NORTH, LATER], MemoryStore())
+    assert other.sign_subtree(bytes(good)).status == 404
+    without = Witness({ORIGIN: [KEY.verifier]}, [NORTH], MemoryStore())
+    assert without.sign_subtree(bytes(good)).status == 404
+    wrong = [bytes(good).replace(b"subtree 8", b"subtree 08"), bytes(good).replace(b" 13\n", b" 13 \n")]
+    for data in (
+        *wrong,
+        b"",
+        b"x" * 2_000_000,
+        bytes(replace(good, proof=(bytes(32),) * 64)),
+        b"subtree 0 1\n\n" + signed(20),
+    ):
+        assert witness().sign_subtree(data).status == 400
 
 
 @given(st.data())
