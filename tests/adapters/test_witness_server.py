@@ -254,11 +254,6 @@ def test_slow_clients_are_let_go(seen):
 def test_more_connections_than_it_takes(seen, monkeypatch):
     monkeypatch.setattr(server_module, "CONNECTIONS", 2)
     with serving(Witness({ORIGIN: [KEY.verifier]}, [NORTH], seen)) as server:
-        held = [connection(server) for _ in range(2)]
-        for each in held:
-            each.request("GET", "/x")
-            each.getresponse().read()
-            assert each.sock is None  # refused, and so closed
         held = []
         for _ in range(2):
             each = connection(server)
