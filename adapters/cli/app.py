@@ -32,7 +32,7 @@ from adapters.cli import (
 from adapters.cli.output import CANNOT_CHECK, WRONG_USE, fail, flush, help_alone, status_of
 from ledger.errors import Fork, LedgerError
 
-__all__ = ["app", "run"]
+__all__ = ["app", "program", "run"]
 
 _INTERRUPTED = 130
 # The library's base of "called wrongly"; it exports only classes below it.
@@ -83,7 +83,7 @@ def _begin(context: typer.Context) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status; errors are one line that says what to do."""
     try:
-        status = typer.main.get_command(app)(args=arguments, prog_name="provenance", standalone_mode=False)
+        status = program()(args=arguments, prog_name="provenance", standalone_mode=False)
         flush()
     except typer.Abort:
         fail("interrupted; nothing half done is left: run the same command again")
@@ -101,3 +101,17 @@ def run(arguments: list[str]) -> int:
         fail(f"{error.filename or 'output'}: {error.strerror or error}; make it writable, or name another place")
         return CANNOT_CHECK
     return status if isinstance(status, int) else 0
+
+
+def program() -> Any:
+    """All commands, as they are run. In their help a value is named after its option, not after a type of Python."""
+    root = typer.main.get_command(app)
+    ahead: list[Any] = [root]
+    while ahead:
+        command = ahead.pop()
+        ahead += getattr(command, "commands", {}).values()
+        for option in command.params:
+            chosen = getattr(getattr(option, "type_descriptor", None), "is_choice", False)  # these name themselves
+            if option.param_type_name == "option" and option.metavar is None and not option.is_flag and not chosen:
+                option.metavar = option.name.upper()
+    return root

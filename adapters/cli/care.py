@@ -49,7 +49,7 @@ def doctor(
     where: Where,
     as_json: AsJson = False,
 ) -> int:
-    """One line for each check, each with its fix; 1 if one must be mended."""
+    """Say what is wrong, each with its fix; 1 if one must be mended."""
     host, is_async = _load(engine) if engine else (None, False)
 
     def look() -> list[Finding]:
@@ -81,7 +81,7 @@ def rebuild(
     where: Where,
     as_json: AsJson = False,
 ) -> int:
-    """Derive the index again from log and vault, beside the old one, while the market runs."""
+    """Derive the index again from log and vault. The market runs on beside it."""
     with progress() as bars:
         size = rebuild_index(
             where.db,

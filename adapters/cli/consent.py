@@ -158,7 +158,7 @@ def reserve(
     where: Where,
     as_json: AsJson = False,
 ) -> None:
-    """Record what is reserved of a work from programs that learn: `reserve photo:7 train=disallow search=allow`.
+    """Record what is reserved of a work. For example: reserve photo:7 train=disallow search=allow.
 
     Uses are train, train_generative, inference_input, index, mining, search. Not retroactive.
     """

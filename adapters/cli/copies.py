@@ -45,7 +45,7 @@ def backup_(
     where: Where,
     as_json: AsJson = False,
 ) -> int:
-    """Back up a ledger while its market runs, and check what was written.
+    """Back up a ledger while its market runs. What was written is checked.
 
     Log, queue, names and vault, from any kind of storage into one folder. Keys are never in it: keep them apart.
     """
@@ -79,7 +79,7 @@ def restore_(
     where: Where,
     as_json: AsJson = False,
 ) -> int:
-    """Put a backup into an empty storage of any kind, and what was published since on top.
+    """Put a backup into an empty storage. What was published since comes on top.
 
     What is published is compared before anything could be signed, and what the log says is erased is left out.
     """
@@ -105,7 +105,7 @@ def copy_(
     policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Copy a published log to a folder or bucket, every byte verified on the way.
+    """Copy a published log, verified, to a folder or bucket.
 
     What TO shows already is compared first and not copied again; a copy that was interrupted goes on. What the log
     says is erased is taken out of TO as well.

@@ -40,7 +40,7 @@ def upgrade_(
     schema: Schema = None,
     as_json: AsJson = False,
 ) -> int:
-    """Bring the tables to this release; every step is done whole or not at all."""
+    """Bring the tables to this release. Every step is done whole or not at all."""
     store = SqlStore(database_url(db), schema=schema)
     planned = plan(store)
     if only_plan:
@@ -61,7 +61,7 @@ def downgrade_(
     schema: Schema = None,
     as_json: AsJson = False,
 ) -> int:
-    """Undo what is newer than a revision, before going back to an older release."""
+    """Undo what is newer than a revision. Before going back to an older release."""
     store = SqlStore(database_url(db), schema=schema)
     done = downgrade(store, revision)
     said = f"undone: {', '.join(done)}" if done else f"nothing is newer than {revision}"
@@ -70,7 +70,7 @@ def downgrade_(
 
 
 def version(db: Database = _DB, schema: Schema = None, as_json: AsJson = False) -> int:
-    """Which revision the tables are and which this release wants; 1 where they differ."""
+    """Show the revision of the tables. 1 where this release wants another."""
     store = SqlStore(database_url(db), schema=schema)
     found = read_version(store.reading)
     if found is None:

@@ -40,7 +40,7 @@ def disclose(
     where: Where,
     as_json: AsJson = False,
 ) -> None:
-    """Write a disclosure package: sealed events, what it claims to be complete for, and a proof of each."""
+    """Write a disclosure package. Sealed events, a proof of each, and what it claims to be complete for."""
     if not types and not events:
         msg = "want something to disclose: --type TYPE or --event EVENT"
         raise typer.BadParameter(msg)
@@ -76,7 +76,10 @@ def disclosed(
     offline: Annotated[bool, typer.Option("--offline", help="by its proofs and your policy alone")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Check a disclosure package against the published log: every item, and whether it is as complete as it claims."""
+    """Check a disclosure package against the published log.
+
+    Every item, and whether it is as complete as it claims. --offline leaves the log out, and what only that can tell.
+    """
     package = read_package(file)
     if offline:
         checked = verify_offline(package, Policy.parse(find_place("", policy, package.origin)[1]))

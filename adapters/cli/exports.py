@@ -41,7 +41,10 @@ def prov(
     where: Where,
     as_json: AsJson = False,
 ) -> None:
-    """The lineage of a work, all about a party, or the whole log as PROV-JSON; nothing personal, nothing sealed."""
+    """Write the lineage of a work as PROV-JSON.
+
+    Or all about a party, or the whole log. Nothing personal and nothing sealed is in it.
+    """
     *works, out = names
     if len(works) + (party is not None) + everything != 1:
         msg = "want one of WORK OUT.json, --party PARTY OUT.json, --all OUT.json"

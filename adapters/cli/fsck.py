@@ -49,7 +49,7 @@ def fsck(
     where: Where,
     as_json: AsJson = False,
 ) -> int:
-    """Check every byte that an operator stores, or with FOLDER|URL a published log.
+    """Check every byte that is stored. With FOLDER|URL those of a published log.
 
     Tiles, bundles, rows, vault, index, queue and names, and the log where it is published. --repair writes again what
     is wrong and can be derived; it signs nothing, and what is good it leaves alone.

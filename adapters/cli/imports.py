@@ -48,7 +48,7 @@ def table(
     where: Where,
     as_json: AsJson = False,
 ) -> int:
-    """Backfill an existing market: parties, works, offers and sales, as observed; old dates are only claimed."""
+    """Take in the rows of an existing market. All as observed; old dates are only claimed."""
     if (file is None) == (query is None):
         msg = "want a CSV file, or --query with --from"
         raise typer.BadParameter(msg)
@@ -72,7 +72,7 @@ def collection(
     where: Where,
     as_json: AsJson = False,
 ) -> int:
-    """Datasets of the Data Provenance Collection, with licenses, parents and models."""
+    """Take in the Data Provenance Collection. Datasets with licenses, parents and models."""
     ledger = where.open(signs=not dry_run)
     with progress() as bars:
         report = ledger.import_collection(
@@ -88,7 +88,7 @@ def croissant(
     where: Where,
     as_json: AsJson = False,
 ) -> int:
-    """Datasets that Croissant files describe."""
+    """Take in datasets that Croissant files describe."""
     ledger = where.open(signs=not dry_run)
     found = [each for path in files for each in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
     report = ledger.import_croissant({str(path): file_given(path) for path in found}, dry_run=dry_run)

@@ -50,7 +50,7 @@ def new(
     ask: Annotated[bool, typer.Option("--passphrase", help="ask for a passphrase to encrypt it with")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key in a file of mode 0600, encrypted when there is a passphrase, here or in the environment."""
+    """Make a key in a file of mode 0600. Encrypted when there is a passphrase, here or in the environment."""
     if (type_ != "market") != (name is not None):
         msg = f"--name: a {type_} key has {'none' if type_ == 'market' else 'one; give --name'}"
         raise typer.BadParameter(msg)

@@ -171,7 +171,7 @@ def license_(
     to: Annotated[str, typer.Option("--to", help="id or ref of the licensee")],
     offer: Annotated[str, typer.Option("--offer", help="id or ref of the offer")],
     price: Price = None,
-    quantity: Annotated[int, typer.Option("--quantity", min=1)] = 1,
+    quantity: Annotated[int, typer.Option("--quantity", min=1, help="how many of it")] = 1,
     ref: Ref = None,
     *,
     where: Where,

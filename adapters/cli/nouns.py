@@ -40,9 +40,9 @@ _TYPES: dict[str, tuple[str, ...]] = {
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     for noun, about in (
-        ("work", "Works: what they were made from, what became of them, under which terms they are on offer."),
+        ("work", "Works: what they were made from, and what became of them."),
         ("model", "Models: who made them, from what they learned."),
-        ("dataset", "Datasets: who put them together, and which models learned from them."),
+        ("dataset", "Datasets: who made them, and which models learned from them."),
         ("event", "Any event of the log."),
     ):
         group = typer.Typer()

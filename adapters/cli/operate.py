@@ -87,7 +87,7 @@ def worker(
     *,
     where: Where,
 ) -> int:
-    """Sequence and publish until SIGTERM or SIGINT; then publish what was accepted, and end."""
+    """Sequence and publish until SIGTERM or Ctrl-C. Then publish what was accepted, and end."""
     ledger = where.open()
     with signals() as came:
         running = ledger.worker(window=window).start()
@@ -110,7 +110,7 @@ def reconcile_(
     where: Where,
     as_json: AsJson = False,
 ) -> int:
-    """Find rows without an event and events without a row; 1 if there are any. Reads only."""
+    """Find rows without event and events without row. Reads only; 1 if there are any."""
     ledger = where.open(signs=False)
     with (
         working("comparing"),

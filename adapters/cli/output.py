@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ __all__ = [
     "progress",
     "show",
     "status_of",
+    "width",
     "working",
 ]
 
@@ -49,6 +51,7 @@ INTACT, ALTERED, CANNOT_CHECK, WRONG_USE = 0, 1, 2, 3
 
 _RECORDS: dict[Record, int] = {"intact": INTACT, "altered": ALTERED, "cannot check": CANNOT_CHECK}
 _UNCHECKED = (NotFound, Unavailable, Overloaded, QuorumNotMet, MissingExtra)
+_WIDEST = 100
 
 ShowProgress = Callable[[str, int, int], None]
 
@@ -96,6 +99,11 @@ def help_alone(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(WRONG_USE)
+
+
+def width() -> int:
+    """Columns that a report may take: those of the terminal, at most 100; 100 too where output is no terminal."""
+    return min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
 
 
 def command(*words: str) -> str:

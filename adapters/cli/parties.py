@@ -77,7 +77,7 @@ def show_(
     where: Where,
     as_json: AsJson = False,
 ) -> None:
-    """Show a party: kind, keys and when each was valid, custody, mandates, links. Nothing personal by itself."""
+    """Show a party, with keys, custody, mandates and links. Nothing personal without --disclose."""
     ledger = where.open(signs=False)
     who = str(named(ledger, party, PARTY))
     found = ledger.party(who, at=moment(at))
@@ -156,7 +156,7 @@ def mandates(
     where: Where,
     as_json: AsJson = False,
 ) -> None:
-    """List the mandates that a party granted and those that it holds, with those that ended."""
+    """List what a party granted and what it holds, also what ended."""
     ledger = where.open(signs=False)
     who = str(named(ledger, party, PARTY))
     granted, held = ledger.mandates_of(who, at=moment(at)), ledger.mandates_of(agent=who, at=moment(at))

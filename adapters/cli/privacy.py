@@ -41,7 +41,7 @@ def erase(
     where: Where,
     as_json: AsJson = False,
 ) -> None:
-    """Erase personal fields and whole events, for good; what stays says why."""
+    """Erase personal fields and whole events, for good. What stays says why."""
     if not targets and subject is None:
         msg = "want something to erase: events, vault items, or --subject PARTY"
         raise typer.BadParameter(msg)
@@ -67,7 +67,7 @@ def takedown(
     where: Where,
     as_json: AsJson = False,
 ) -> None:
-    """Take a work down: no more licenses, and its personal fields are erased."""
+    """Take a work down. No more licenses of it; its personal fields are erased."""
     ledger = where.open()
     done = ledger.takedown(named(ledger, work, WORK), reason=reason, ref=ref)
     lines = [
@@ -80,7 +80,7 @@ def takedown(
 
 
 def scrub_(*, where: Where, as_json: AsJson = False) -> None:
-    """Rewrite the databases, so that the bytes of what was erased leave their files."""
+    """Rewrite the files that still hold bytes of what was erased."""
     with working("rewriting"):
         done = scrub(where.db, publish=where.shown, **where.parts)
     lines = [

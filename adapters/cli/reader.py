@@ -13,7 +13,7 @@ from cryptography.x509 import load_pem_x509_certificates
 
 from adapters.cli.copies import copy_
 from adapters.cli.given import file_given, named
-from adapters.cli.output import INTACT, command, echo, fail, help_alone, progress, show, status_of
+from adapters.cli.output import INTACT, command, echo, fail, help_alone, progress, show, status_of, width
 from adapters.cli.receipts import is_receipt, receipt_verdict
 from adapters.cli.trust import accept, accepted_key, find_log, may_ask, offered
 from adapters.cli.where import AsJson, Where, at_own_ledger
@@ -101,7 +101,7 @@ def trace(
     html: Html = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show what a work was made from, and what from it; `--html` draws it."""
+    """Show what a work was made from, and what from it. `--html` draws it."""
     path = Path(work)
     if is_event_id(work) and not path.exists():
         verdict = verify_work(work, read_history(find_log(log, policy), _given(disclosed)))
@@ -118,7 +118,7 @@ def proof(
     where: Where | None,
     as_json: AsJson = False,
 ) -> int:
-    """Write a proof to keep: proof, entry, event, and those of the signer.
+    """Write a proof to keep. It is proof, entry and event, and those of the signer.
 
     An operator who gives --db also gets the event of a sealed entry, which only he can hand to those entitled.
     """
@@ -150,7 +150,7 @@ def trust(
     yes: Annotated[bool, typer.Option("--yes", help="accept without asking")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Accept a log's key once, after comparing it with what the market says elsewhere."""
+    """Accept a log's key, once. Compare it before with what the market says elsewhere."""
     key = offered(location)
     client = open_log(location, Policy.of(key))
     genesis = Statement.parse(client.entry(0)).event_id.hex()
@@ -266,7 +266,7 @@ def _answer(verdict: Verdict, html: Path | None, as_json: bool) -> int:
     if html is not None:
         html.write_text(render_html(verdict), encoding="utf-8")
         fail(f"page written to {html}")
-    echo(verdict_json(verdict) if as_json else render_text(verdict, color=_color()))
+    echo(verdict_json(verdict) if as_json else render_text(verdict, width=width(), color=_color()))
     return status_of(verdict.record)
 
 

@@ -48,7 +48,7 @@ def receipt(
     where: Where,
     as_json: AsJson = False,
 ) -> None:
-    """Write the proof of an event: a .tlog-proof, or with the log's key a COSE receipt or transparent statement."""
+    """Write the proof of an event. A .tlog-proof, or with the log's key a COSE receipt or transparent statement."""
     if (event is None) == (since is None) or (cose and transparent) or (since is not None and transparent):
         msg = "want an EVENT, with --cose, --transparent or neither; or --since SIZE alone"
         raise typer.BadParameter(msg)
