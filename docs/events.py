@@ -57,10 +57,16 @@ _PLACES = {
     "dispute.evidence": "no two disputes or appeals rest on the same `evidence`",
     "grant.consume": "each `number` of a grant once",
     "party.keys": "one successor of each `prev`, but for a recovery",
-    "revenue.period": "one report of a work for each `source_key` and `from`",
     "vocabulary": "each `version` of a `vocabulary` once",
 }
 """What taking a place means, where it is not one event for each ref of a role."""
+
+_FIRST = {
+    "consent.record": "`subject` with each `controller`",
+    "payout.confirm": "`settlement` with each `payee`",
+    "revenue.report": "`work` with each `source_key`",
+}
+"""What a chain is of, where it is not one ref."""
 
 _INTRO = """\
 # Events
@@ -204,9 +210,8 @@ def _places(type_: str) -> Iterator[str]:
     if type_ in CHAINS:
         family, start = CHAINS[type_]
         role = inspect.getclosurevars(start).nonlocals.get("role")
-        first = f", and one first event for each `{role}`" if role else ""
-        if type_ == "consent.record":
-            first = ", and one first event for each `subject` with each `controller`"
+        of = _FIRST.get(type_) or (f"`{role}`" if role else "")
+        first = f", and one first event for each {of}" if of else ""
         chained = "prev" in MODELS[type_].roles
         yield f"`{family}`, " + (f"one event behind each `prev`{first}" if chained else f"one event for each `{role}`")
     if type_ in ONCE:

@@ -16,7 +16,17 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-__all__ = ["CHAINS", "ONCE", "Place", "consent_start", "consume_place", "places_of", "start_of"]
+__all__ = [
+    "CHAINS",
+    "ONCE",
+    "Place",
+    "consent_start",
+    "consume_place",
+    "payout_start",
+    "places_of",
+    "revenue_start",
+    "start_of",
+]
 
 _EVENT_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -63,6 +73,16 @@ def consume_place(grant: str, number: int) -> bytes:
     return _key("grant.consume", grant, str(number))
 
 
+def payout_start(settlement: str, payee: str) -> bytes:
+    """Where the chain of what a payee (party id, 64 hex digits) is paid of a settlement (event id) begins."""
+    return _key("payout", settlement, payee)
+
+
+def revenue_start(work: str, source_key: str) -> bytes:
+    """Where the chain of what one source reports about a work (event id, 64 hex digits) begins."""
+    return _key("revenue", work, source_key)
+
+
 def _ref(event: dict[str, Any], role: str) -> bytes | None:
     for ref in event["refs"]:
         if ref["role"] == role and isinstance(ref["id"], str) and _EVENT_ID.fullmatch(ref["id"]):
@@ -81,6 +101,16 @@ def _at(role: str) -> Callable[[dict[str, Any]], bytes | None]:
 def _consent(event: dict[str, Any]) -> bytes | None:
     subject, controller = _ref(event, "subject"), _ref(event, "controller")
     return consent_start(subject.hex(), controller.hex()) if subject and controller else None
+
+
+def _payout(event: dict[str, Any]) -> bytes | None:
+    settlement, payee = _ref(event, "settlement"), _ref(event, "payee")
+    return payout_start(settlement.hex(), payee.hex()) if settlement and payee else None
+
+
+def _revenue(event: dict[str, Any]) -> bytes | None:
+    work = _ref(event, "work")
+    return None if work is None else revenue_start(work.hex(), event["body"]["source_key"])
 
 
 def _nowhere(_: dict[str, Any]) -> bytes | None:
@@ -112,12 +142,6 @@ def _answered(event: dict[str, Any]) -> Iterator[bytes]:
         yield _key("assent", of.hex(), event["actor"])
 
 
-def _period(event: dict[str, Any]) -> Iterator[bytes]:
-    work = _ref(event, "work")
-    if work is not None:
-        yield _key("revenue", work.hex(), event["body"]["source_key"], event["body"]["from"])
-
-
 def _succession(event: dict[str, Any]) -> Iterator[bytes]:
     prev = _ref(event, "prev")
     if prev is not None and event["body"]["reason"] != "recover":  # that goes back to an event with a successor
@@ -139,7 +163,9 @@ CHAINS: Mapping[str, tuple[str, Start]] = MappingProxyType(
         "generation.run": ("generation", _nowhere),
         "grant.transfer": ("grant.holder", _at("grant")),
         "log.keys": ("log.keys", _nowhere),
+        "payout.confirm": ("payout", _payout),
         "reservation.declare": ("reservation", _nowhere),
+        "revenue.report": ("revenue", _revenue),
         "split.declare": ("split", _at("work")),
         "split.transfer": ("split", _at("work")),
         "work.status": ("work.status", _at("work")),
@@ -164,7 +190,6 @@ ONCE: Mapping[str, tuple[str, Keys]] = MappingProxyType(
         "offer.detach": ("offer.detach", _one("offer")),
         "party.keys": ("party.keys", _succession),
         "party.unlink": ("party.unlink", _one("link")),
-        "revenue.report": ("revenue.period", _period),
         "syndicate.withdraw": ("syndicate.withdraw", _one("placement")),
         "vocab.adopt": ("vocabulary", _table),
         "vocab.retire": ("vocabulary", _table),

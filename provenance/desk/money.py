@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from provenance.desk.base import Desk
+from provenance.before import Before
+from provenance.desk.base import Desk, follows
 from provenance.drafts import Money, Named
 from provenance.moments import format_time
+from provenance.once import payout_start, revenue_start
 from provenance.session import joins_async
 from provenance.staging import Request
 from provenance.ticket import Ticket
@@ -47,8 +49,13 @@ class MoneyVerbs(Desk):
             "source": source,
             "source_key": source_key,
         }
-        draft = self.draft("revenue.report", body=body, refs=[{"role": "work", "id": str(work)}], personal={"ref": ref})
-        return self._record(Request("report_revenue", [draft], ref), session)
+
+        def make(before: Before) -> Request:
+            refs = [{"role": "work", "id": str(work)}, *_after_reports(before, str(work), source_key)]
+            draft = self.draft("revenue.report", body=body, refs=refs, personal={"ref": ref})
+            return Request("report_revenue", [draft], ref)
+
+        return self._record(make, session)
 
     @joins_async
     def settle(
@@ -92,10 +99,18 @@ class MoneyVerbs(Desk):
         ref: str | None = None,
         session: Any = None,
     ) -> Ticket:
-        """Record a payment to one payee of a settlement; `payment`, the bank's own reference, is personal."""
-        refs = [{"role": "settlement", "id": str(settlement)}, {"role": "payee", "id": str(to)}]
-        draft = self.draft("payout.confirm", body=paid.body(), refs=refs, personal={"payment": payment, "ref": ref})
-        return self._record(Request("confirm_payout", [draft], ref), session)
+        """Record a payment to one payee of a settlement; `payment`, the bank's own reference, is personal.
+
+        What is due may be paid in parts, and never more of it: who pays the same payee at the same moment waits.
+        """
+
+        def make(before: Before) -> Request:
+            refs = [{"role": "settlement", "id": str(settlement)}, {"role": "payee", "id": str(to)}]
+            refs += follows(before, "payout", payout_start(str(settlement), str(to)))
+            draft = self.draft("payout.confirm", body=paid.body(), refs=refs, personal={"payment": payment, "ref": ref})
+            return Request("confirm_payout", [draft], ref)
+
+        return self._record(make, session)
 
     @joins_async
     def quote(
@@ -121,3 +136,15 @@ class MoneyVerbs(Desk):
         }
         draft = self.draft("fx.quote", body=body, personal={"ref": ref})
         return self._record(Request("quote", [draft], ref), session)
+
+
+def _after_reports(before: Before, work: str, source_key: str) -> list[dict[str, str]]:
+    """The ref `prev` of the next report of a source: what is logged is not walked through, years of it may be there."""
+    last = revenue_start(work, source_key)
+    for event_id in reversed(list(before.pointing(bytes.fromhex(work), "work", "revenue.report"))):
+        event = before.event(event_id)
+        if event is not None and event["body"]["source_key"] == source_key:
+            last = event_id
+            break
+    found = follows(before, "revenue", last)
+    return found or ([] if last == revenue_start(work, source_key) else [{"role": "prev", "id": last.hex()}])

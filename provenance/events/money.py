@@ -8,7 +8,19 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Discriminator, Field
 
 from provenance.errors import Reason
-from provenance.events.envelope import MANY, ONE, SOME, Event, EventRef, Model, OnlyRef, Roles, Rules, repeated
+from provenance.events.envelope import (
+    MANY,
+    ONE,
+    OPTIONAL,
+    SOME,
+    Event,
+    EventRef,
+    Model,
+    OnlyRef,
+    Roles,
+    Rules,
+    repeated,
+)
 from provenance.events.fields import Amount, Count, Currency, Hex, Number, SignedAmount, Term, Time, Token
 
 __all__ = ["FxQuote", "PayeeRef", "PayoutConfirm", "RevenueReport", "SettlementCompute"]
@@ -33,8 +45,9 @@ class RevenueReport(Event):
     """What a work earned in a period, as one source reported it. Sealed by default.
 
     From `from` on, up to and without `to`. `gross` and the `deductions` from it in minor units of `currency`; a refund
-    is a negative gross. `source` is the SHA-256 of the report it is taken from; periods with the same `source_key`
-    never overlap. Maps to DDEX sales reports. For example::
+    is a negative gross. `source` is the SHA-256 of the report it is taken from; periods of a work with the same
+    `source_key` never overlap. `prev` is the last report of that work and key, of whatever period. Maps to DDEX sales
+    reports. For example::
 
         {"body": {"currency": "EUR",
                   "deductions": [{"amount": "1900", "kind": "vat"}],
@@ -47,7 +60,7 @@ class RevenueReport(Event):
     """
 
     signed_by = "the market that was paid"
-    roles: ClassVar[Roles] = {"work": ONE}
+    roles: ClassVar[Roles] = {"work": ONE, "prev": OPTIONAL}
     rules: ClassVar[Rules] = {
         "period": "`from` is before `to`",
         "deductions": "no kind of deduction stands there twice",
@@ -56,7 +69,7 @@ class RevenueReport(Event):
     type: Literal["revenue.report"]
     actor: Hex
     body: _Revenue
-    refs: tuple[EventRef[Literal["work"]], ...]
+    refs: tuple[Annotated[EventRef[Literal["work"]] | EventRef[Literal["prev"]], Discriminator("role")], ...]
     commits: OnlyRef
 
     def _breaks(self) -> Iterator[Reason]:
@@ -128,7 +141,8 @@ class _Payout(Model):
 class PayoutConfirm(Event):
     """A payee of a settlement was paid, in minor units of `currency`. Sealed by default.
 
-    Personal: `payment` (the bank's own reference), `ref`. Maps to Open Payments, references of ISO 20022. For example::
+    What is due may be paid in parts; `prev` is the payment to this payee before. Personal: `payment` (the bank's own
+    reference), `ref`. Maps to Open Payments, references of ISO 20022. For example::
 
         {"body": {"amount": "9499", "currency": "EUR"},
          "refs": [{"role": "settlement", "id": "daab3ed795d0ded273dca4764cec723d893a5883f1d491b0d18825952dfbd140"},
@@ -137,13 +151,19 @@ class PayoutConfirm(Event):
     """
 
     signed_by = "the market that paid"
-    roles: ClassVar[Roles] = {"settlement": ONE, "payee": ONE}
+    roles: ClassVar[Roles] = {"settlement": ONE, "payee": ONE, "prev": OPTIONAL}
     rules: ClassVar[Rules] = {"amount": "`amount` is more than nothing"}
 
     type: Literal["payout.confirm"]
     actor: Hex
     body: _Payout
-    refs: tuple[Annotated[EventRef[Literal["settlement"]] | EventRef[Literal["payee"]], Discriminator("role")], ...]
+    refs: tuple[
+        Annotated[
+            EventRef[Literal["settlement"]] | EventRef[Literal["payee"]] | EventRef[Literal["prev"]],
+            Discriminator("role"),
+        ],
+        ...,
+    ]
     commits: dict[Literal["payment", "ref"], Hex]
 
     def _breaks(self) -> Iterator[Reason]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provenance.assent import refs_of
 from provenance.before import Act, Before
@@ -43,19 +43,32 @@ def _by_the_market(act: Act, before: Before) -> Iterator[Reason]:
         yield Reason("money.actor", text, (act.id,))
 
 
+def _waiting(act: Act, before: Before) -> Iterator[Mapping[str, Any]]:
+    """What the act comes behind in its chain (`provenance.once`) and is not in the log yet, the last first."""
+    at = act.ref("prev")
+    while at is not None and before.index.find(at) is None and (event := before.event(at, act.type)) is not None:
+        yield event
+        at = next(refs_of(event, "prev"), None)
+
+
+def _logged(at: bytes, role: str, act: Act, before: Before) -> Iterator[Mapping[str, Any]]:
+    for event_id in before.pointing(at, role, act.type):
+        event = before.event(event_id)
+        if event is not None:
+            yield event
+
+
 def _no_overlap(act: Act, before: Before) -> Iterator[Reason]:
     """`revenue.report.period`: periods of one source of one work do not overlap, or money would count twice."""
     work = act.ref("work")
     if work is None:
         return
     body = act.body
-    for other_id in before.pointing(work, "work", "revenue.report"):
-        other = before.event(other_id)
-        if other is None or other["body"]["source_key"] != body["source_key"]:
-            continue
-        if other["body"]["from"] < body["to"] and body["from"] < other["body"]["to"]:
-            text = f"{body['from']} to {body['to']} overlaps {other['body']['from']} to {other['body']['to']}"
-            yield Reason("revenue.report.period", f"{text} of the same source", (act.id, other_id.hex()))
+    for event in (*_logged(work, "work", act, before), *_waiting(act, before)):
+        other = event["body"]
+        if other["source_key"] == body["source_key"] and other["from"] < body["to"] and body["from"] < other["to"]:
+            text = f"{body['from']} to {body['to']} overlaps {other['from']} to {other['to']} of the same source"
+            yield Reason("revenue.report.period", text, (act.id, work.hex()))
 
 
 def _same_money(act: Act, before: Before) -> Iterator[Reason]:
@@ -77,10 +90,7 @@ def _same_money(act: Act, before: Before) -> Iterator[Reason]:
 
 
 def _is_due(act: Act, before: Before) -> Iterator[Reason]:
-    """`payout.confirm.due`: nobody is paid more than their line of the settlement, in its currency.
-
-    Payouts that wait are not seen: two at once are found by an audit, not refused.
-    """
+    """`payout.confirm.due`, `payout.confirm.currency`: nobody is paid more than their line of the settlement."""
     settlement, payee = act.ref("settlement"), act.ref("payee")
     event = None if settlement is None else before.event(settlement, "settlement.compute")
     if settlement is None or payee is None or event is None:
@@ -90,9 +100,8 @@ def _is_due(act: Act, before: Before) -> Iterator[Reason]:
         yield Reason("payout.confirm.currency", text, (act.id, settlement.hex()))
     due = sum(int(ref["amount"]) for ref in event["refs"] if ref["role"] == "payee" and ref["id"] == payee.hex())
     paid = 0
-    for other_id in before.pointing(settlement, "settlement", "payout.confirm"):
-        other = before.event(other_id)
-        if other is not None and next(refs_of(other, "payee"), None) == payee:
+    for other in (*_logged(settlement, "settlement", act, before), *_waiting(act, before)):
+        if next(refs_of(other, "payee"), None) == payee:
             paid += int(other["body"]["amount"])
     if paid + int(act.body["amount"]) > due:
         text = f"{payee.hex()} is due {due}, was paid {paid}, and would get {act.body['amount']} more"

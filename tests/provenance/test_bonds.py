@@ -268,7 +268,4 @@ def test_types_that_take_something_back_are_all_known() -> None:
     assert _LIMITS.keys() <= MODELS.keys()
     narrowing = {"attribution.answer", "dispute.cancel", "dispute.resolve", "generation.run", "revenue.report"}
     kept = {type_ for type_ in (*CHAINS, *ONCE) if type_.startswith(("log.", "party.keys", "vocab.", "hold."))}
-    assert {*CHAINS, *ONCE} - kept - narrowing == {*_LIMITS, "consent.record"} - {
-        "derive.amend",
-        "payout.confirm",
-    }
+    assert {*CHAINS, *ONCE} - kept - narrowing == {*_LIMITS, "consent.record"} - {"derive.amend"}

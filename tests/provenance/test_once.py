@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -295,6 +296,103 @@ def test_sales_of_one_offer_do_not_wait_for_each_other(shops: dict[str, Shop]) -
         _sell(shop, work, offer, two, ref=f"two:{work}")
         second.commit()
         first.commit()
+
+
+# Money
+
+
+def _earned(
+    shop: Shop, work: Ticket, days: tuple[int, int], connection: Connection | None = None, **more: Any
+) -> Ticket:
+    start, end = (datetime(2026, 10, day, tzinfo=UTC) for day in days)
+    return shop.ledger.report_revenue(
+        work, EUR, start=start, end=end, source="ab" * 32, source_key="shop", session=connection, **more
+    )
+
+
+def _settled(shop: Shop) -> Ticket:
+    """Ten of a hundred cents stay undistributed; Ada gets the rest."""
+    revenue = [_earned(shop, shop.work(), (1, 2))]
+    lines = {shop.ada.id: 90}
+    return shop.ledger.settle(
+        revenue=revenue, lines=lines, input=EUR, undistributed=10, size=1, root="ab" * 32, algorithm="a"
+    )
+
+
+def _pay(shop: Shop, settlement: Ticket, cents: int, connection: Connection | None = None, **more: Any) -> Ticket:
+    return shop.ledger.confirm_payout(settlement, to=shop.ada, paid=Money(cents, "EUR"), session=connection, **more)
+
+
+def _two_at_once(
+    shop: Shop, first: Callable[[Connection], Ticket], second: Callable[[Connection], Ticket], *, ends: str
+) -> object:
+    """What comes of the second, which began while the first was under way."""
+    one = shop.engine.connect()
+    began = one.begin()
+    first(one)
+    thread, result = _in_another(shop, second)
+    (began.commit if ends == "commit" else began.rollback)()
+    one.close()
+    thread.join(30)
+    [got] = result
+    return got
+
+
+@pytest.mark.parametrize("ends", ["commit", "rollback"])
+def test_two_payouts_at_once_pay_no_more_than_is_due(shop: Shop, ends: str) -> None:
+    settlement = _settled(shop)
+    got = _two_at_once(
+        shop, lambda c: _pay(shop, settlement, 60, c), lambda c: _pay(shop, settlement, 50, c), ends=ends
+    )
+    assert isinstance(got, Ticket if ends == "rollback" else EventRejected)
+    shop.ledger.publish()
+    assert audited(shop.ledger, shop.folder / "public").against_rules == ()
+
+
+def test_what_is_due_is_paid_in_parts_also_before_any_is_in_the_log(shop: Shop) -> None:
+    settlement = _settled(shop)
+    with shop.engine.begin() as connection:
+        first = _pay(shop, settlement, 60, connection, ref=f"part:{settlement}")
+        with pytest.raises(EventRejected) as caught:
+            _pay(shop, settlement, 31, connection)
+        assert rules(caught) == {"payout.confirm.due"}
+        _pay(shop, settlement, 20, connection)
+    assert _pay(shop, settlement, 60, ref=f"part:{settlement}") == first
+    _pay(shop, settlement, 10)
+    with pytest.raises(EventRejected) as caught:
+        _pay(shop, settlement, 1)
+    assert rules(caught) == {"payout.confirm.due"}
+    assert audited(shop.ledger, shop.folder / "public").against_rules == ()
+
+
+@pytest.mark.parametrize("ends", ["commit", "rollback"])
+@pytest.mark.parametrize("earlier", [True, False], ids=["after others", "the first ones"])
+def test_two_reports_at_once_do_not_overlap(shop: Shop, ends: str, earlier: bool) -> None:
+    work = shop.work()
+    if earlier:
+        _earned(shop, work, (1, 2))
+        _earned(shop, work, (2, 3))
+    got = _two_at_once(
+        shop, lambda c: _earned(shop, work, (10, 20), c), lambda c: _earned(shop, work, (15, 25), c), ends=ends
+    )
+    assert isinstance(got, Ticket if ends == "rollback" else EventRejected)
+    shop.ledger.publish()
+    assert audited(shop.ledger, shop.folder / "public").against_rules == ()
+
+
+def test_reports_come_in_any_order_and_what_waits_is_seen(shop: Shop) -> None:
+    work = shop.work()
+    _earned(shop, work, (20, 21))
+    with shop.engine.begin() as connection:
+        first = _earned(shop, work, (5, 10), connection, ref=f"report:{work}")
+        _earned(shop, work, (1, 5), connection)
+        for overlaps in ((9, 11), (4, 6), (1, 2)):
+            with pytest.raises(EventRejected) as caught:
+                _earned(shop, work, overlaps, connection)
+            assert rules(caught) == {"revenue.report.period"}
+    assert _earned(shop, work, (5, 10), ref=f"report:{work}") == first
+    _earned(shop, work, (10, 20))
+    assert audited(shop.ledger, shop.folder / "public").against_rules == ()
 
 
 def _status(ledger: ProvenanceLedger, work: Ticket, state: str) -> Any:

@@ -419,8 +419,9 @@ def _(s: Stage) -> tuple[Said, Said]:
 @case("revenue.report.period")
 def _(s: Stage) -> tuple[Said, Said]:
     work = s.work()
-    s.put(_earned(work, 1, 10))
-    return _earned(work, 9, 20), _earned(work, 10, 20)
+    prev = ref("prev", s.put(_earned(work, 1, 10)))
+    bad, good = (_earned(work, start, 20) for start in (9, 10))
+    return bad._replace(refs=[*bad.refs, prev]), good._replace(refs=[*good.refs, prev])
 
 
 def _divided(s: Stage, **more: Any) -> Said:
