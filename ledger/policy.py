@@ -14,7 +14,7 @@ Everything that verifies takes a policy. Nothing that is verified brings its own
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -145,15 +145,11 @@ class Policy:
 
     def satisfied(self, names: AbstractSet[str]) -> bool:
         """Whether the witnesses of these names are a quorum."""
-        groups = {group.name: group for group in self.groups}
-
-        def holds(name: str) -> bool:
-            group = groups.get(name)
-            if group is None:
-                return name in names
-            return sum(map(holds, group.members)) >= group.needed
-
-        return self.quorum == NONE or holds(self.quorum)
+        holds = set(names)
+        for group in self.groups:  # members stand before their group: no need to go down into each
+            if sum(member in holds for member in group.members) >= group.needed:
+                holds.add(group.name)
+        return self.quorum == NONE or self.quorum in holds
 
     def verify(self, note: Note, checkpoint: Checkpoint) -> tuple[str, ...]:
         """The witnesses, by the names they have here, that saw the checkpoint which `note` carries.
@@ -204,16 +200,11 @@ class Policy:
 
     def wanted(self) -> tuple[Witness, ...]:
         """The witnesses that can count for the quorum, in the order of the policy."""
-        reached = set(self._below(self.quorum))
+        reached = {self.quorum}
+        for group in reversed(self.groups):  # members stand before their group
+            if group.name in reached:
+                reached.update(group.members)
         return tuple(witness for witness in self.witnesses if witness.name in reached)
-
-    def _below(self, name: str) -> Iterator[str]:
-        group = next((group for group in self.groups if group.name == name), None)
-        if group is None:
-            yield name
-        else:
-            for member in group.members:
-                yield from self._below(member)
 
 
 class _Reading:

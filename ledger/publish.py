@@ -71,7 +71,10 @@ def pack_batch(puts: Written, opens: Written) -> bytes:
 
 
 def parse_batch(data: bytes) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
-    """(objects to put, objects to replace) of a batch file. Raises `MalformedError` for a cut or foreign file."""
+    """(objects to put, objects to replace) of a batch file; `pack_batch(*parse_batch(data)) == data`.
+
+    Raises `MalformedError` for a cut or foreign file.
+    """
     written: tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]] = ([], [])
     at = 0
     while at < len(data):
@@ -80,7 +83,7 @@ def parse_batch(data: bytes) -> tuple[list[tuple[str, bytes]], list[tuple[str, b
         begin = stop + 4
         end = begin + int.from_bytes(data[stop:begin], "big")
         name = data[start:stop]
-        if kind > 1 or end > len(data) or not name.isascii():
+        if kind > 1 or (written[1] and not kind) or end > len(data) or not name.isascii():
             msg = f"batch file: broken at byte {at}"
             raise MalformedError(msg)
         written[kind].append((name.decode("ascii"), data[begin:end]))

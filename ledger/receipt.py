@@ -2,10 +2,15 @@
 
 ::
 
-    18([<<{1: -8, 4: h'…kid', 15: {1: "market.example/log", 2: "…subject"}, 395: 1}>>,  protected: alg, kid, claims, vds
-        {396: {-1: [<<[5, 3, [h'…32 bytes', …]]>>]}},                                     size, index, path
-        nil,                                                                             the payload is the tree's root
+    18([<<{1: -8, 4: h'…kid', 395: 1,                                                        alg, kid, vds
+           15: {1: "market.example/log", 2: "…subject", "numbers": [5, 3]}}>>,               claims
+        {396: {-1: [<<[5, 3, [h'…32 bytes', …]]>>]}},                                        size, index, path
+        nil,                                                                                 the tree's root
         h'…64 bytes signature'])
+
+RFC 9942 signs the root alone, and one path can lead to it from several sizes and indexes: leaf 2 of 3 is also leaf 1 of
+2. So our receipts repeat the two numbers among the claims, which are signed. Those of others may not: then only a
+checkpoint can tell the numbers.
 
 A receipt for consistency carries `-2: [<<[old size, new size, path]>>]`, and its payload is the newer root. The leaf is
 the whole entry, as everywhere in this log; for a signed statement that is the statement with an empty unprotected
@@ -58,13 +63,24 @@ Kind = Literal["inclusion", "consistency"]
 
 _EDDSA = -8
 _ALG, _KID, _CLAIMS, _VDS, _PROOFS, _RECEIPTS = 1, 4, 15, 395, 396, 394
-_ISS, _SUB = 1, 2
+_ISS, _SUB, _NUMBERS = 1, 2, "numbers"
 _RFC9162 = 1
 _LABELS: dict[Kind, int] = {"inclusion": -1, "consistency": -2}
 _SIGN1 = 18
 _SIGNATURE = 64
 _MOST_STATEMENT = 65_535 + MAX_RECEIPT * MAX_RECEIPTS
 _MOST_KEYS = 1_000
+# What decoding hostile bytes raises: cbor2 makes dates, fractions and the like of tags, and lets their errors through.
+_LEAKS = (
+    cbor2.CBORError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +88,7 @@ class Receipt:
     """One receipt, to be believed only after `verify_inclusion` or `verify_consistency`.
 
     `numbers` are (tree size, 0-based index) for inclusion, (old size, new size) for consistency. `issuer` is the log's
-    origin, `subject` what it is about, "" when it says nothing.
+    origin, `subject` what it is about, "" when it says nothing. `bound` is whether the signature covers the numbers.
     """
 
     kind: Kind
@@ -82,6 +98,7 @@ class Receipt:
     issuer: str
     subject: str
     signature: bytes
+    bound: bool = True
 
     def __post_init__(self) -> None:
         small, large = self.numbers if self.kind == "consistency" else (self.numbers[1] + 1, self.numbers[0])
@@ -115,10 +132,10 @@ class Receipt:
             msg = f"receipt: proofs under {label!r:.40}, want one, as bytes, under -1 or -2"
             raise MalformedError(msg)
         proof = _decode(found[0], "receipt: proof")
-        issuer, subject, kid = _head(head)
+        issuer, subject, kid, bound = _head(head)
         match proof:
             case [first, second, [*path]] if _are(int, first, second) and _are(bytes, *path):
-                receipt = cls(kind, (first, second), tuple(path), kid, issuer, subject, signature)
+                receipt = cls(kind, (first, second), tuple(path), kid, issuer, subject, signature, bound)
             case _:
                 msg = "receipt: proof, want two sizes and a list of hashes"
                 raise MalformedError(msg)
@@ -136,8 +153,9 @@ class Receipt:
         """The root of the tree of `numbers[0]` entries, in which exactly these bytes stand at `numbers[1]`.
 
         The log and its keys come from `policy`, the leaf from `entry`. `checkpoint` is one that the verifier opened
-        under this policy: it has to be of this tree, and is needed where the policy asks for witnesses. Raises
-        `ProofMismatch`, `UnknownKey`, `InvalidSignature`, `QuorumNotMet`.
+        under this policy: it has to be of this tree, and is needed where the policy asks for witnesses, or to rely on
+        the numbers where they are not `bound`. Raises `ProofMismatch`, `UnknownKey`, `InvalidSignature`,
+        `QuorumNotMet`.
         """
         self._want("inclusion")
         size, index = self.numbers
@@ -163,7 +181,11 @@ class Receipt:
             raise InvalidSignature(msg)
 
     def _protected(self) -> bytes:
-        claims = {_ISS: self.issuer, **({_SUB: self.subject} if self.subject else {})}
+        claims: dict[Any, Any] = {_ISS: self.issuer}
+        if self.subject:
+            claims[_SUB] = self.subject
+        if self.bound:
+            claims[_NUMBERS] = list(self.numbers)
         return _encode({_ALG: _EDDSA, _KID: self.kid, _CLAIMS: claims, _VDS: _RFC9162})
 
     def _verify(self, size: int, root: bytes, policy: Policy, checkpoint: Checkpoint | None) -> None:
@@ -306,8 +328,8 @@ def parse_key_set(data: bytes, name: str) -> tuple[VerifierKey, ...]:
     return tuple(keys)
 
 
-def _head(head: Any) -> tuple[str, str, bytes]:
-    """Issuer, subject and key id of a protected header that says all it has to, and nothing else."""
+def _head(head: Any) -> tuple[str, str, bytes, bool]:
+    """Issuer, subject, key id and whether there are numbers, of a header that says all it has to, and nothing else."""
     if not isinstance(head, dict) or set(head) != {_ALG, _KID, _CLAIMS, _VDS}:
         msg = "receipt: protected header, want alg, kid, claims and 395"
         raise MalformedError(msg)
@@ -315,14 +337,14 @@ def _head(head: Any) -> tuple[str, str, bytes]:
     if head[_ALG] != _EDDSA or type(head[_VDS]) is not int or head[_VDS] != _RFC9162:
         msg = f"receipt: algorithm {head[_ALG]!r:.20} over structure {head[_VDS]!r:.20}, want {_EDDSA} over {_RFC9162}"
         raise MalformedError(msg)
-    if not isinstance(claims, dict) or not {_ISS} <= set(claims) <= {_ISS, _SUB} or type(kid) is not bytes:
-        msg = "receipt: want a key id as bytes, and claims of an issuer and perhaps a subject"
+    if not isinstance(claims, dict) or not {_ISS} <= set(claims) <= {_ISS, _SUB, _NUMBERS} or type(kid) is not bytes:
+        msg = "receipt: want a key id as bytes, and claims of an issuer, perhaps of a subject and numbers"
         raise MalformedError(msg)
     issuer, subject = claims[_ISS], claims.get(_SUB, "")
     if type(issuer) is not str or type(subject) is not str or not issuer:
         msg = "receipt: issuer and subject, want text"
         raise MalformedError(msg)
-    return issuer, subject, kid
+    return issuer, subject, kid, _NUMBERS in claims
 
 
 def _sign1(data: bytes, what: str) -> tuple[bytes, dict[Any, Any], bytes | None, bytes]:
@@ -343,7 +365,7 @@ def _decode(data: bytes, what: str) -> Any:
     try:
         value = cbor2.CBORDecoder(stream).decode()
         again = _encode(value)
-    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError, MemoryError, LookupError) as error:
+    except _LEAKS as error:
         msg = f"{what}: not CBOR as it should be ({type(error).__name__})"
         raise MalformedError(msg) from None
     if again != data:

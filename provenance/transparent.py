@@ -71,14 +71,15 @@ def _check(
         text = f"issued by {receipt.issuer}: the policy knows {', '.join(sorted(policy.origins)) or 'no log'}"
         return Check(name, "unknown", _NO_POLICY, text)
     seen = known(size)
+    unsure = "" if receipt.bound or seen is not None else "; the numbers are said, not signed: a checkpoint has them"
     try:
         if receipt.kind == "inclusion":
             if entry is None:
                 text = f"is about entry #{second} of {receipt.issuer}, which is not in it: give the entry as well"
                 return Check(name, "unknown", "no entry", text)
             root = receipt.verify_inclusion(entry, policy, checkpoint=seen)
-            said = f"entry #{second} of {receipt.issuer}: {len(receipt.path)} hashes lead to root {root.hex()[:16]}…"
-            found = Check(name, "ok", "included", f"{said} of size {size}, which its key signed")
+            text = f"entry #{second} of {receipt.issuer}: {len(receipt.path)} hashes lead to root {root.hex()[:16]}…"
+            found = Check(name, "ok", "included", f"{text} of size {size}, which its key signed{unsure}")
         else:
             older = known(first)
             old_root = roots.get((receipt.issuer, first)) or (older.root if older else None)
@@ -86,8 +87,8 @@ def _check(
                 text = f"says that {receipt.issuer} grew from {first} to {second} entries: give a checkpoint of {first}"
                 return Check(name, "unknown", "no older tree", text)
             root = receipt.verify_consistency(old_root, policy, checkpoint=seen)
-            said = f"{receipt.issuer} at size {second}, root {root.hex()[:16]}…"
-            found = Check(name, "ok", "grown", f"{said}, begins with the {first} entries of the older tree")
+            text = f"{receipt.issuer} at size {second}, root {root.hex()[:16]}…, begins with the older tree's {first}"
+            found = Check(name, "ok", "grown", f"{text} entries{unsure}")
     except QuorumNotMet as error:
         return Check(name, "unknown", "no quorum", str(error))
     except ProofMismatch as error:

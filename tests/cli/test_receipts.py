@@ -75,9 +75,9 @@ def test_others_verify_it_with_what_is_published(shop, capsys):
     assert detached is None
     assert cbor2.loads(head)[395] == 1
     claims, statement = cbor2.loads(head)[15], cbor2.loads(protected)[15]
-    assert claims == {1: ORIGIN, 2: statement[2]}
     (proof,) = proofs[396][-1]
     size, index, path = cbor2.loads(proof)
+    assert claims == {1: ORIGIN, 2: statement[2], "numbers": [size, index]}
     entry = cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload, signature]))
     root = root_of(sha256(b"\x00" + entry).digest(), index, size, path)
     keys = [cwt.COSEKey.new(key) for key in cbor2.loads((shop / "public" / KEY_SET).read_bytes())]

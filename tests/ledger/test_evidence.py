@@ -32,7 +32,7 @@ from ledger.merkle import ReadNodes, leaf_hash, prove_consistency, subtree_root,
 from ledger.note import Note
 from ledger.policy import Witness
 from ledger.testing import MemoryStore
-from tests.ledger.test_formats import altered
+from tests.ledger.altering import altered
 
 KEY = SigningKey("market.example/log", bytes(range(32)))
 NEXT = SigningKey("market.example/log", bytes(32))
