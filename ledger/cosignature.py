@@ -97,7 +97,7 @@ class CosignerKey:
     @property
     def key_id(self) -> bytes:
         """First 4 bytes of SHA-256(name ‖ 0x0A ‖ type ‖ public key)."""
-        return hashlib.sha256(self.name.encode() + b"\n" + bytes((self.type,)) + self.public).digest()[:4]
+        return _key_id(self.name, self.type, self.public)
 
     def __str__(self) -> str:
         return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(bytes((self.type,)) + self.public).decode()}"
@@ -293,6 +293,11 @@ def _private(type_: int, seed: bytes) -> Any:
         return ed25519.Ed25519PrivateKey.from_private_bytes(seed)
     _need_ml_dsa()
     return mldsa.MLDSA44PrivateKey.from_seed_bytes(seed)
+
+
+@lru_cache(maxsize=256)
+def _key_id(name: str, type_: int, public: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + bytes((type_,)) + public).digest()[:4]
 
 
 @lru_cache(maxsize=256)

@@ -45,6 +45,7 @@ MAX_SIGNATURES = 100
 _ED25519 = b"\x01"
 _PREFIX = "— "
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_CONTROLS = bytes(set(range(0x20)) - {0x0A})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Note:
         except UnicodeDecodeError as error:
             msg = f"note: not UTF-8 at byte {error.start}"
             raise MalformedError(msg) from error
-        _check_characters(decoded)
+        _check_characters(decoded, data)
         # The text may hold empty lines itself: the last one separates it from the signatures.
         text, separator, rest = decoded.rpartition("\n\n")
         if not separator or not rest.endswith("\n"):
@@ -268,7 +269,7 @@ def sign_note(text: str, *keys: Signer, others: Iterable[Signature] = ()) -> byt
     if not text.endswith("\n"):
         msg = "note text: want a newline at its end"
         raise MalformedError(msg)
-    _check_characters(text)
+    _check_characters(text, text.encode())
     new = [key.sign(text) for key in keys]
     replaced = {(s.name, s.key_id) for s in new}
     kept = [s for s in others if (s.name, s.key_id) not in replaced]
@@ -310,7 +311,7 @@ def open_note(data: bytes, verifiers: Sequence[VerifierKey]) -> tuple[Note, tupl
 def check_name(name: str) -> str:
     """Return `name`, or raise `MalformedError` unless it can name a key: not empty, no space, no plus sign."""
     # Python counts U+001C to U+001F as space too. Other controls than these stand in no note (`_CONTROL`).
-    if not name or "+" in name or any(c.isspace() or c < " " for c in name):
+    if name.split() != [name] or "+" in name or _CONTROL.search(name):
         msg = f"key name {name[:80]!r}: want text without spaces, plus signs and control characters"
         raise MalformedError(msg)
     try:
@@ -340,8 +341,9 @@ def shown(text: str, most: int = 80) -> str:
     return cut if cut.isprintable() else ascii(cut)[1:-1]
 
 
-def _check_characters(text: str) -> None:
-    if found := _CONTROL.search(text):
+def _check_characters(text: str, raw: bytes) -> None:
+    # In UTF-8 no other character has such bytes; to look for them takes a tenth of the time of the pattern.
+    if len(raw.translate(None, _CONTROLS)) != len(raw) and (found := _CONTROL.search(text)):
         line = text.count("\n", 0, found.start()) + 1
         msg = f"note: control character in line {line}"
         raise MalformedError(msg)
