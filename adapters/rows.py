@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -21,10 +22,11 @@ from ledger.errors import LedgerError, MalformedError, NotFound
 from ledger.fsck import Fault
 from ledger.tile import WIDTH
 from provenance.drafts import fingerprint_of, submitted
+from provenance.erasures import ERASURE, targets_of
 from provenance.foreign import open_foreign
 from provenance.identity import Parties, Party
 from provenance.index import Index
-from provenance.index.compare import find_exactly, sources_exactly
+from provenance.index.compare import find_exactly, of_type_exactly, sources_exactly
 from provenance.index.exact import read_exactly
 from provenance.item import Item
 from provenance.once import places_of
@@ -276,6 +278,10 @@ class Rows:
             if fingerprint != submitted(event, ref):
                 yield Fault(place, f"{place}: its fingerprint is not that of the event under this name")
             return
+        address = orjson.loads(event)["commits"].get("ref")
+        if address is not None and bytes.fromhex(address) in self._erased:
+            yield Fault(place, f"{place}: is erased, and stands here still; restore from a backup, which leaves it out")
+            return
         values = self._values(event_id, event)
         if values is None:
             return  # an item is missing or changed: said where it is
@@ -305,6 +311,12 @@ class Rows:
             return waiting[0]
         entry = find_exactly(self._index, event_id)
         return None if entry is None else self._event_at(entry[0])
+
+    @cached_property
+    def _erased(self) -> set[bytes]:
+        """What the log says is erased."""
+        erasures = map(self._event_at, of_type_exactly(self._index, ERASURE))
+        return {target for event in erasures if event is not None for target in targets_of(event)}
 
     def _waiting(self, event_id: bytes) -> tuple[bytes, bytes] | None:
         """(event, items) of a row of the queue whose event is what its id says."""

@@ -23,6 +23,10 @@ Holder = Callable[[str, bytes], bytes | None]
 """Id of the event that took a place which can be taken once (`provenance.once`), None while it is free."""
 
 
+Waiting = Callable[[str], Iterable[bytes]]
+"""Ids of the events of a type that are accepted and have no place in the log yet."""
+
+
 class Act:
     """One event to be judged: what the index keeps of it, and what it says."""
 
@@ -76,8 +80,8 @@ class Before:
     """Everything before an act: the index at the place where it is judged, and the bytes of earlier events.
 
     `market` is the id of the market's party. `acts` are what is accepted with it, all or none. `time` is the log time
-    that windows are measured by (RFC 3339, "" before the first); None takes the index's last. At staging `holder` also
-    knows what waits; without it the index answers.
+    that windows are measured by (RFC 3339, "" before the first); None takes the index's last. At staging `holder` and
+    `waiting` know what waits; without them the index answers, and nothing does.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Before:
         acts: Sequence[Act] = (),
         time: str | None = None,
         holder: Holder | None = None,
+        waiting: Waiting = lambda _: (),
         parties: Callable[[bytes], Party | None] | None = None,
         settled: set[bytes] | None = None,
     ) -> None:
@@ -98,6 +103,7 @@ class Before:
         self._acts = {act.fact.event_id: act for act in acts}
         self._time = time
         self._holder = holder
+        self.waiting = waiting
         self._parties = parties
         self._settled = set() if settled is None else settled
 

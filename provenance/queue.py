@@ -99,6 +99,15 @@ class Queue(Protocol):
     def waiting(self, connection: Connection, event_ids: Iterable[bytes]) -> dict[bytes, Staged]:
         """Those of `event_ids` that are staged and not yet sequenced."""
 
+    def of_type(self, connection: Connection, type: str) -> list[bytes]:  # noqa: A002 - the field's name
+        """Ids of the events of this type that are staged and not yet sequenced, oldest first."""
+
+    def forget_names(self, connection: Connection, names: Sequence[tuple[str, str]]) -> None:
+        """Drop these names, as (verb, ref); those that are not there are no error."""
+
+    def forget_files(self, connection: Connection, event_ids: Iterable[bytes]) -> None:
+        """Drop what `see_file` was told of these events."""
+
     def see_file(self, connection: Connection, event_id: bytes, path: str) -> None:
         """Remember where a work's file was last seen on this machine."""
 

@@ -77,7 +77,7 @@ class RunningLedger:
             genesis=Statement.parse(genesis.entry).event_id,
             clock=clock,
         )
-        self._sequencer.forget = self._recall.forget
+        self._sequencer.forget, self._sequencer.read = self._recall.forget, self._recall.read
         self._sequencer.follow()  # also finishes what a crash interrupted
         self.market = self._find_market(signers().market.public.thumbprint[:8] if signers else None)
         self._sequencer.market = self.market

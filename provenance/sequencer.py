@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -34,13 +34,17 @@ from provenance.index.facts import facts_left
 from provenance.index.rebuild import read_rows
 from provenance.keys import PartySigner
 from provenance.moments import format_time, parse_time
+from provenance.names import forget_names
 from provenance.observe import UNOBSERVED, Observer
 from provenance.once import Place
 from provenance.queue import Queue, Staged
 from provenance.session import connection_of
 from provenance.statement import Headers, Statement, sign_statement
 from provenance.subjects import Owned, keep
-from provenance.vault import Vault, holds
+from provenance.vault import Vault, holds, read_many
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 __all__ = [
     "BATCH",
@@ -102,6 +106,8 @@ class Sequencer:
         """Of statements that were just logged: the events whose key was retired at their place, and since when."""
         self.forget: Callable[[Collection[bytes]], None] = lambda _: None
         """Told the addresses that are erased, for whoever remembers what lay there."""
+        self.read: Callable[[bytes], bytes | None] = lambda _: None
+        """Bytes of an earlier event, None when it cannot be read here."""
 
     def sequence_once(self, limit: int = BATCH) -> int:
         """Sequence at most `limit` waiting events and return how many; durable when this returns.
@@ -251,6 +257,7 @@ class Sequencer:
             if first != began and index.known(fresh):
                 msg = "events: another process recorded some of them"
                 raise Conflict(msg)
+            self._forget_names(connection, erased, items)
             if self._vault.joins:
                 keep(self._vault, items, connection=connection)
                 self._vault.erase(erased, connection=connection)
@@ -312,6 +319,9 @@ class Sequencer:
             erased = list(erased_addresses(rows))
             named = named_in(rows)
             gone = self._gone(named, first, facts)
+            if erased:
+                with self._queue.joining(None) as connection:
+                    self._forget_names(connection, erased)
             self._log.redact(gone)
             self.forget(erased)
             if not self._vault.joins:
@@ -328,6 +338,17 @@ class Sequencer:
                     self._queue.take(connection, [place])  # of what waited it is; of a refilled log it is made again
                 # The index first, should they not commit together: staging asks the queue, then the index.
                 self._queue.forget(connection, [fact.event_id for fact in facts])
+
+    def _forget_names(self, connection: Connection, erased: Sequence[bytes], items: Sequence[Owned] = ()) -> None:
+        """Drop what the market calls what is about to be erased, from the vault or from these items of the batch."""
+        if not erased:
+            return
+        index = self._index.on()
+        whole = index.entries_of(erased).items()
+        foreign = {event_id for event_id, entry in whole if index.issuer_of(entry.idx) != self.market}
+        fresh = {item.address: item.data for item in items if item.address in erased}
+        held = dict.fromkeys(erased) | read_many(self._vault, erased) | fresh
+        forget_names(self._queue, connection, held, foreign, self.read)
 
     def _gone(self, named: Mapping[bytes, bytes | None], first: int, facts: Sequence[Facts]) -> dict[int, bytes]:
         """Entries, with their event ids, whose open events are among these: before `first`, and in these `facts`."""

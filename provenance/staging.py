@@ -146,6 +146,7 @@ class Staging:
             acts=acts,
             parties=self._parties,
             holder=lambda rule, key: self._queue.holder(connection or self._queue.reading, rule, key),
+            waiting=lambda type_: self._queue.of_type(connection or self._queue.reading, type_),
             settled=self._settled,
         )
 

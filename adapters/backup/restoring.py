@@ -6,7 +6,7 @@ What was published is compared before anything could be signed, and what the log
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from hashlib import sha256
@@ -47,7 +47,9 @@ from ledger.refill import extend_unsigned, refill
 from ledger.storage import Checkpoints, ReadsObjects, Row
 from ledger.tile import CHECKPOINT
 from provenance.erasures import apply_erasures, redact_erased
+from provenance.names import Named, erased_names
 from provenance.queue import retake
+from provenance.recall import Recall
 from provenance.sequencer import contents_of, facts_of_staged
 from provenance.statement import Headers
 from provenance.subjects import Owned, SubjectKeys, WrappingVault, is_wrapped, keep
@@ -67,7 +69,8 @@ class Restored:
     `refilled` are the entries that came from what is published, `lost` the sealed ones among all that cannot be read
     any more. `erased` counts the addresses that the log says are erased. Of the backup's queue `waiting` events wait
     again and `sequenced` were in the log by now; of its names `names` are back and `nameless` belong to events that it
-    does not have. `locked` counts the vault items that are encrypted under a subject's key that is not there.
+    does not have, or are erased. `locked` counts the vault items that are encrypted under a subject's key that is not
+    there.
     """
 
     checkpoint: Checkpoint
@@ -131,7 +134,7 @@ def restore(
     redact_erased(log, erased)  # from a backup or a copy that is older than the erasure
     locked = 0 if source is None else _put_vault(parts, source, log, erased, again=again, progress=progress)
     rebuild_for(parts, key, progress=None if progress is None else lambda done, total: progress("index", done, total))
-    waiting, sequenced, names, nameless = _put_names(parts, source) if source is not None else (0, 0, 0, 0)
+    waiting, sequenced, names, nameless = _put_names(parts, source, log, erased) if source is not None else (0, 0, 0, 0)
     whole = source is not None and source.manifest.parts.vault is not None
     lost = lost_in(log, refilled if whole else range(log.size), parts.sealed, erased)
     for path, data in key_files(key).items() if parts.objects is not None else ():
@@ -346,12 +349,18 @@ def _locked(parts: Parts, items: Sequence[tuple[bytes, bytes]]) -> int:
     return len(wrapped) - sum(1 for _ in vault.opened(wrapped))
 
 
-def _put_names(parts: Parts, source: Checked) -> tuple[int, int, int, int]:
+def _put_names(parts: Parts, source: Checked, log: Log, erased: Collection[bytes]) -> tuple[int, int, int, int]:
     """Queue, names and file hints. How many events wait, and were logged; how many names are back, and left out."""
     root, held, index = source.folder, source.manifest.parts, parts.index.on()
     waiting, sequenced = put_queue(parts.store, read_lines(root, held.queue), lambda ids: set(index.known(ids)))
-    names, nameless = put_names(parts.store, read_lines(root, held.names), waiting_or_logged(parts.store, index))
-    put_files(parts.store, read_lines(root, held.files))
+    recall = Recall(log=log, queue=parts.queue, vault=parts.sealed, index=parts.index)
+
+    def gone(names: list[Named]) -> set[tuple[str, str]]:
+        return erased_names(names, set(erased).intersection, recall.read) if erased else set()
+
+    there = waiting_or_logged(parts.store, index)
+    names, nameless = put_names(parts.store, read_lines(root, held.names), there, gone)
+    put_files(parts.store, read_lines(root, held.files), erased)
     for lines in portions(read_lines(root, held.queue)):
         staged = [parse_line(Waiting, line).staged for line in lines]
         retake(parts.queue, [facts_of_staged(event, market=b"") for event in staged])

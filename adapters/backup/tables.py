@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from hashlib import sha256
 from itertools import islice
 from typing import Annotated, Any, TypeVar
@@ -21,6 +21,7 @@ from ledger.errors import MalformedError
 from ledger.storage import Row
 from provenance.index import Index
 from provenance.index.bulk import among, insert_missing
+from provenance.names import Named
 from provenance.queue import Staged
 from provenance.subjects import is_wrapped
 
@@ -208,28 +209,32 @@ def put_queue(store: SqlStore, lines: Iterable[bytes], logged: There) -> tuple[i
         return int(store.reading.execute(select(func.count()).select_from(queue)).scalar_one()), left_out
 
 
-def put_names(store: SqlStore, lines: Iterable[bytes], there: There) -> tuple[int, int]:
+def put_names(
+    store: SqlStore, lines: Iterable[bytes], there: There, gone: Callable[[list[Named]], set[tuple[str, str]]]
+) -> tuple[int, int]:
     """Put back the names of events that are `there`; return how many, and how many were left out. May be repeated.
 
-    A name without its event would answer a retry with a ticket for something that is nowhere.
+    A name without its event would answer a retry with a ticket for something that is nowhere; one that is `gone` is
+    erased.
     """
     kept = left_out = 0
     for portion in portions(lines):
         names = [parse_line(Name, line) for line in portion]
         rows = [(n.verb, n.ref, bytes.fromhex(n.event), bytes.fromhex(n.fingerprint)) for n in names]
         found = there([row[2] for row in rows])
-        rows = [row for row in rows if row[2] in found]
+        erased = gone([row[:3] for row in rows if row[2] in found])
+        rows = [row for row in rows if row[2] in found and row[:2] not in erased]
         kept += len(rows)
         left_out += len(names) - len(rows)
         _insert(store, refs, rows)
     return kept, left_out
 
 
-def put_files(store: SqlStore, lines: Iterable[bytes]) -> None:
-    """Put back where files were last seen. May be repeated."""
+def put_files(store: SqlStore, lines: Iterable[bytes], gone: Container[bytes]) -> None:
+    """Put back where files were last seen, but for those of events that are `gone`. May be repeated."""
     for portion in portions(lines):
-        seen = [parse_line(File, line) for line in portion]
-        _insert(store, files, [(bytes.fromhex(one.event), one.path) for one in seen])
+        seen = [(bytes.fromhex(one.event), one.path) for one in (parse_line(File, line) for line in portion)]
+        _insert(store, files, [row for row in seen if row[0] not in gone])
 
 
 def waiting_or_logged(store: SqlStore, index: Index) -> There:

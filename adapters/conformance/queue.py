@@ -89,6 +89,11 @@ def staged_once(place: Place) -> None:
     same("len", len(queue), 2)
     same("named of nothing", queue.named(queue.reading, "offer", "order:2"), None)
     same("names", sorted(queue.names(queue.reading, "order:1")), [(v, blob(v, 32)) for v in ("license", "offer")])
+    with queue.joining(None) as connection:
+        queue.forget_names(connection, [("license", "order:1"), ("license", "order:9")])
+    same("names of what is left", queue.names(queue.reading, "order:1"), [("offer", blob("offer", 32))])
+    same("of a type", queue.of_type(queue.reading, "work.create"), [blob(v, 32) for v in ("offer", "license")])
+    same("of another type", queue.of_type(queue.reading, "hold.set"), [])
 
 
 @check("queue", "none")
@@ -100,6 +105,9 @@ def files(place: Place) -> None:
         queue.see_file(connection, blob("work", 32), "new.jpg")
     same("file_of", queue.file_of(queue.reading, blob("work", 32)), "new.jpg")
     same("file_of nothing", queue.file_of(queue.reading, blob("nothing", 32)), None)
+    with queue.joining(None) as connection:
+        queue.forget_files(connection, [blob("work", 32), blob("nothing", 32)])
+    same("file_of what was forgotten", queue.file_of(queue.reading, blob("work", 32)), None)
 
 
 # Opened again, two handles, threads, processes

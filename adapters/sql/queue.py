@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, Connection, and_, bindparam, delete, false, func, select, tuple_, update
+from sqlalchemy import Column, Connection, Select, and_, bindparam, delete, false, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from adapters.sql.doctor import SAVEPOINT_LINES, savepoints_hold
@@ -148,6 +148,21 @@ class SqlQueue:
                 found[bytes(row.event_id)] = _staged(row)
         return found
 
+    def of_type(self, connection: Connection, type: str) -> list[bytes]:  # noqa: A002 - the field's name
+        """As `Queue.of_type`."""
+        found = connection.execute(_OF_TYPE, {"type": type}, execution_options=self._options).scalars()
+        return [bytes(event_id) for event_id in found]
+
+    def forget_names(self, connection: Connection, names: Sequence[tuple[str, str]]) -> None:
+        """As `Queue.forget_names`."""
+        for verb, ref in names:
+            connection.execute(_UNNAME, {"verb": verb, "ref": ref}, execution_options=self._options)
+
+    def forget_files(self, connection: Connection, event_ids: Iterable[bytes]) -> None:
+        """As `Queue.forget_files`."""
+        for where in among(connection, files.c.event_id, list(event_ids)):
+            connection.execute(delete(files).where(where), execution_options=self._options)
+
     def see_file(self, connection: Connection, event_id: bytes, path: str) -> None:
         """As `Queue.see_file`."""
         connection.execute(self._see_file, {"event_id": event_id, "path": path}, execution_options=self._options)
@@ -276,5 +291,17 @@ _TAKE_OVER = (
     .values(event_id=bindparam("by"))
 )
 _FREE_ONE = delete(once).where(_THIS_PLACE, once.c.event_id == bindparam("event_id"))
-_NAMES = select(refs.c.verb, refs.c.event_id).where(refs.c.ref == bindparam("ref")).order_by(refs.c.verb)
+_OF_TYPE = select(queue.c.event_id).where(queue.c.type == bindparam("type")).order_by(queue.c.id)
 _FILE_OF = select(files.c.path).where(files.c.event_id == bindparam("event_id"))
+
+
+def _names() -> Select[Any]:
+    """What a ref stands for: one look for each verb that is there, and not one at every name."""
+    verbs = select(func.min(refs.c.verb).label("verb")).cte("verbs", recursive=True)
+    after = select(func.min(refs.c.verb)).where(refs.c.verb > verbs.c.verb).scalar_subquery()
+    verbs = verbs.union_all(select(after).where(verbs.c.verb.is_not(None)))
+    this = and_(refs.c.verb == verbs.c.verb, refs.c.ref == bindparam("ref"))
+    return select(refs.c.verb, refs.c.event_id).select_from(verbs.join(refs, this)).order_by(refs.c.verb)
+
+
+_NAMES = _names()

@@ -15,7 +15,7 @@ from provenance.desk.base import Desk, follows
 from provenance.drafts import Named
 from provenance.events import Draft
 from provenance.events.vocabulary import ALWAYS_OPEN
-from provenance.holds import held
+from provenance.holds import held, holds_on
 from provenance.index import Entry
 from provenance.moments import Moment, format_time
 from provenance.scrubs import Forgotten, scrub_due, scrubbed_through
@@ -100,8 +100,8 @@ class PrivacyVerbs(Desk):
             self.publish()  # what waited
             return Erased(None, (), tuple(chosen.before), tuple(chosen.kept), ())
         drafts = [
-            self._erasure(some, chosen.stones, chosen.notices, basis, request)
-            for some in _portions(chosen.targets, chosen.stones)
+            self._erasure(some, chosen.stones, chosen.notices, basis, request, None if number else ref)
+            for number, some in enumerate(_portions(chosen.targets, chosen.stones))
         ]
         ticket = self._record(Request("erase", drafts, ref), None)
         erased = tuple(each.hex() for each in chosen.targets)
@@ -199,7 +199,7 @@ class PrivacyVerbs(Desk):
         along = [each for event_id in whole for each in _commits(before.event(event_id))]
         known.update(along)
         asked = list(dict.fromkeys([*asked, *along]))
-        gone, on_hold = before.index.erased(asked), held(before)
+        gone, on_hold = before.index.erased(asked), holds_on(asked, before)
         chosen = _Chosen()
         unknown = []
         for each in asked:
@@ -242,6 +242,7 @@ class PrivacyVerbs(Desk):
         notices: Mapping[str, int],
         basis: str,
         request: Named | None,
+        ref: str | None = None,
     ) -> Draft:
         body: dict[str, Any] = {
             "targets": [target.hex() for target in targets],
@@ -254,7 +255,7 @@ class PrivacyVerbs(Desk):
         if notices:
             body["notices"] = [{"to": kind, "count": count} for kind, count in notices.items()]
         refs = [] if request is None else [{"role": "request", "id": str(request)}]
-        return self.draft("erasure.execute", body=body, refs=refs)
+        return self.draft("erasure.execute", body=body, refs=refs, personal={"ref": ref})
 
 
 class _Chosen:

@@ -11,7 +11,10 @@ import orjson
 
 from provenance.once import places_of
 
-__all__ = ["Facts", "facts_left", "facts_of", "key_of"]
+__all__ = ["HELD", "Facts", "facts_left", "facts_of", "key_of"]
+
+HELD = "held"
+"""Kind of the digests that a hold names: addresses of vault items and ids of events."""
 
 _DIGESTS = {"file_digest": "file", "store_digest": "store", "description": "description"}
 _DETAILS = ("relation", "as", "basis")  # what a ref says of itself in one word, the first that is there
@@ -117,6 +120,8 @@ def _digests(type_: str, body: dict[str, Any]) -> Iterator[tuple[bytes, str]]:
     content = body.get("digests")
     if isinstance(content, dict) and (digest := _digest(content.get("sha-256"))) is not None:
         yield digest, "content"
+    if type_ == "hold.set":
+        yield from ((target, HELD) for target in _targets(body))
     if type_ == "terms.publish" and body:
         yield sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest(), "terms"
 

@@ -28,7 +28,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from provenance.erasures import can_be_erased
 from provenance.index.bulk import among, insert_many, schema_options
-from provenance.index.facts import Facts, key_of, outside_key
+from provenance.index.facts import HELD, Facts, key_of, outside_key
 from provenance.index.tables import BIG, digests, entries, erased, kin, links, metadata, places, times
 
 __all__ = ["Entry", "Index", "Kin", "Link", "forget_in", "leave_in", "rows_of"]
@@ -260,6 +260,16 @@ class Index:
             rows = self._run(self._then(query, erased.c.idx))
             found.update({bytes(address): int(idx) for address, idx in rows if bytes(address) in wanted})
         return found
+
+    def holds_on(self, addresses: Iterable[bytes]) -> list[tuple[bytes, Entry]]:
+        """Those of these addresses that a hold names, each with every hold that does, earliest first."""
+        wanted = set(addresses)
+        found: list[tuple[bytes, Entry]] = []
+        for where in among(self._connection, digests.c.key, [key_of(address) for address in wanted]):
+            query = select(*_COLUMNS, digests.c.digest).join(digests, digests.c.idx == entries.c.idx)
+            rows = self._run(self._then(query.where(where, digests.c.kind == HELD), entries.c.idx))
+            found += [(bytes(row.digest), _entry(row)) for row in rows if bytes(row.digest) in wanted]
+        return sorted(found, key=lambda each: each[1].idx)
 
     def newest_erasure(self) -> int:
         """The last entry that erases something, -1 when there is none."""

@@ -10,13 +10,13 @@ written in one transaction.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from sqlalchemy import Column, Connection, MetaData, Table, delete, func, inspect, select, text
 from sqlalchemy import Index as Key
 
-from ledger.errors import Conflict, MalformedError, NotFound, Unavailable
+from ledger.errors import Conflict, MalformedError, Unavailable
 from ledger.storage import Row
 from provenance.canonical import address
 from provenance.erasures import can_be_erased, named_in
@@ -27,7 +27,7 @@ from provenance.index.queries import Index, forget_in, leave_in, rows_of
 from provenance.index.tables import digests, entries, kin, links, metadata, places
 from provenance.signatures import Signatures
 from provenance.statement import Headers, Statement
-from provenance.vault import ReadsMany, Vault
+from provenance.vault import Vault, read_many
 
 __all__ = ["SPARE", "Writes", "read_rows", "rebuild"]
 
@@ -74,7 +74,7 @@ def read_rows(
     read = _whole if signatures is not None else Headers().read
     statements = [_statement(row.entry, read) for row in rows]
     named = [event_id for row, (_, event_id) in zip(rows, statements, strict=True) if event_id and not row.opened]
-    kept = _events(named, vault)
+    kept = read_many(vault, named)
     facts = []
     for idx, (row, (statement, event_id)) in enumerate(zip(rows, statements, strict=True), first):
         event: bytes | None = row.opened or kept.get(event_id)
@@ -105,17 +105,6 @@ def _facts(statement: Statement, event_id: bytes, event: bytes | None) -> Facts:
     return facts_of(
         event_id=event_id, type=statement.type, issuer=statement.issuer, sealed=statement.sealed, event=event
     )
-
-
-def _events(addresses: Sequence[bytes], vault: Vault) -> dict[bytes, bytes]:
-    """Those that the vault has."""
-    if isinstance(vault, ReadsMany):
-        return vault.many(addresses)
-    found = {}
-    for each in addresses:
-        with suppress(NotFound):
-            found[each] = vault.get(each)
-    return found
 
 
 def rebuild(

@@ -10,7 +10,7 @@ from provenance.before import Act, Before
 from provenance.bonds import bonds_of
 from provenance.errors import Reason
 from provenance.events.vocabulary import ALWAYS_OPEN
-from provenance.holds import held
+from provenance.holds import holds_on
 
 if TYPE_CHECKING:
     from provenance.rules import Rule
@@ -29,11 +29,9 @@ def _by_the_market(act: Act, before: Before) -> Iterator[Reason]:
 
 def _not_held(act: Act, before: Before) -> Iterator[Reason]:
     """`hold.active`: what is under a hold is not erased."""
-    holds = held(before)
-    for target in act.fact.erased:
-        if target in holds:
-            text = f"{target.hex()} is under the hold {holds[target].hex()}; release that first"
-            yield Reason("hold.active", text, (act.id, holds[target].hex()))
+    for target, hold in holds_on(act.fact.erased, before).items():
+        text = f"{target.hex()} is under the hold {hold.hex()}; release that first"
+        yield Reason("hold.active", text, (act.id, hold.hex()))
 
 
 def _not_for_ever(act: Act, before: Before) -> Iterator[Reason]:

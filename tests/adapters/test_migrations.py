@@ -255,6 +255,28 @@ def revisions() -> list[str]:
     return sorted(script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions())
 
 
+def test_holds_of_an_earlier_revision_are_found(sold: Market) -> None:
+    """The index did not have what they name; one without any hold stays as it is."""
+    desk = sold.ledger
+    with opened(sold.url) as store:
+        downgrade(store, "0003")
+        upgrade(store)
+        with store.engine.connect() as connection:
+            indexed = connection.execute(text("SELECT count(*) FROM provenance_index_entries")).scalar_one()
+        assert indexed == desk.log.size
+    address = bytes.fromhex(json.loads(desk.event(sold.ada))["commits"]["name"])
+    hold = desk.hold(address, ground="dispute")
+    with opened(sold.url) as store:
+        downgrade(store, "0003")
+        with store.engine.connect() as connection:
+            held = "SELECT count(*) FROM provenance_index_digests WHERE kind = 'held'"
+            assert connection.execute(text(held)).scalar_one() == 0
+        upgrade(store)
+    ledger = connect(sold.url, publish=sold.public, clock=sold.clock)
+    [kept] = ledger.erase(address).kept
+    assert (kept.address, kept.because) == (address.hex(), hold.id)
+
+
 # What a ledger is created with is what the scripts make
 
 

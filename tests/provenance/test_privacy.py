@@ -10,9 +10,11 @@ from string import ascii_lowercase
 import orjson
 import pytest
 
+from adapters.keys import load_secret
 from ledger import NotFound, Proof
-from provenance import EventRejected
+from provenance import EventRejected, PartyKey, Ticket, sign_statement
 from provenance.canonical import dumps
+from provenance.holds import holds_on
 from provenance.questions import Kinship
 from tests.provenance.conftest import Market
 from tests.provenance.test_index import audited
@@ -122,6 +124,49 @@ def test_a_hold_is_released(market: Market) -> None:
     with pytest.raises(EventRejected, match=r"once\.hold\.release"):
         desk.release_hold(hold)
     assert desk.erase(address).erased == (address.hex(),)
+
+
+def test_a_hold_that_waits_counts(market: Market) -> None:
+    """Also for an erasure that does not come through the verb, which sequences first."""
+    desk = market.ledger
+    address, other = name_of(market, market.ada), name_of(market, market.bo)
+    key = PartyKey.parse(load_secret(f"file:{next(market.root.glob('**/market.key'))}"))
+
+    def submit(target: bytes) -> Ticket:
+        body = {"targets": [target.hex()], "method": "delete", "basis": "gdpr-17"}
+        draft = desk.draft("erasure.execute", body=body)
+        signed = {"issuer": desk.market.hex(), "type": draft.type, "origin": desk.origin, "event_id": draft.id}
+        return desk.submit(draft.data, sign_statement(key, **signed))  # type: ignore[arg-type]
+
+    with market.engine.begin() as connection:
+        hold = desk.hold(address, ground="dispute", session=connection)
+    assert desk.waiting == 1
+    with pytest.raises(EventRejected, match=rf"hold\.active: {address.hex()} is under the hold {hold.id}"):
+        submit(address)
+    submit(other)
+    assert desk.item(other) is None
+    with market.engine.begin() as connection:
+        desk.release_hold(hold, session=connection)
+    submit(address)
+    assert desk.item(address) is None
+
+
+def test_a_hold_is_asked_for_by_what_it_names(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an erasure costs does not grow with the holds on everything else."""
+    desk = market.ledger
+    address, other = name_of(market, market.ada), name_of(market, market.bo)
+    first = desk.hold(address, ground="dispute")
+    desk.hold(address, other, ground="tax-records")
+    for number in range(3):
+        desk.hold(sha256(b"%d" % number).digest(), ground="tax-records")
+    asked: list[bytes] = []
+    before = desk.before()
+    read = before.event
+    monkeypatch.setattr(before, "event", lambda event_id, *types: asked.append(event_id) or read(event_id, *types))
+    assert holds_on([address], before) == {address: bytes.fromhex(first.id)}
+    assert len(asked) == 1
+    assert {target.hex() for target in holds_on([address, other], before)} == {address.hex(), other.hex()}
+    assert desk.held()[address.hex()] == first.id
 
 
 def test_only_the_market_erases_and_holds(market: Market) -> None:
