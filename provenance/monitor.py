@@ -375,7 +375,9 @@ def _told(news: News) -> Alert:
     text = f"{news.name}: #{news.index} {news.type} {news.how}"
     if news.status == "mismatch":
         return Alert("news", f"{text}; what is published of it is not what was logged", "altered", news=news)
-    return Alert("news", f"{text}{'' if news.status == 'disclosed' else f', {news.status}'}", "intact", news=news)
+    # Whether what is not here was erased, later entries say: that is for an audit.
+    note = {"disclosed": "", "sealed": ", sealed"}.get(news.status, ", and its event is not here")
+    return Alert("news", text + note, "intact", news=news)
 
 
 def _log_time(client: Client) -> int | None:

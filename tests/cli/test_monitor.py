@@ -17,6 +17,9 @@ import pytest
 from adapters.cli.app import run
 from ledger import Evidence, Policy
 from ledger.cosignature import ED25519, Cosigner
+from ledger.testing import MemoryStore
+from ledger.witness import Request, Witness
+from tests.adapters.test_witnesses import NOW, Peer
 
 POLICY = ["--policy", "market.policy"]
 PROGRAM = [sys.executable, "-c", "from adapters.cli import main; main()"]
@@ -229,6 +232,27 @@ def test_silence_and_places_that_are_not_there(shop: Path, capsys: pytest.Captur
     Path("public/checkpoint").unlink()
     assert look("--json") == 2
     assert [alert["kind"] for alert in said(capsys)["alerts"]] == ["unreachable"]
+
+
+def test_a_witness_that_was_shown_another_history(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grow(there, 1)
+    for number in (2, 3):
+        grow(here, number)
+    log = Policy.parse(Path("market.policy").read_text()).logs[0]
+    peer = Peer("north")
+    try:
+        peer.witness = Witness({log.key.name: [log.key]}, peer.keys, MemoryStore())
+        request = Request(0, (), Path("other/public/checkpoint").read_bytes())
+        assert peer.witness.add_checkpoint(bytes(request), time=NOW).status == 200
+        Path("market.policy").write_text(f"{log}\n{peer.lines()}quorum none\n")
+        capsys.readouterr()
+        assert look("--checkpoint", "north") == 1
+    finally:
+        peer.close()
+    assert "(shown by north at" in capsys.readouterr().out
+    assert run(["evidence", "verify", "fork.evidence", *POLICY, "--json"]) == 0
+    proven = said(capsys)
+    assert (proven["old"]["cosigned"], proven["new"]["cosigned"]) == ({"north": NOW}, {})
 
 
 def test_a_witness_of_the_policy_is_asked_by_its_name(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ from ledger import (
     UnknownKey,
 )
 from ledger.checkpoint import sign_checkpoint
-from ledger.cosignature import ED25519, Cosigner
+from ledger.cosignature import ED25519, ML_DSA_44, Cosigner, has_ml_dsa
 from ledger.evidence import MAX_EVIDENCE, cosigned, forked
 from ledger.merkle import ReadNodes, leaf_hash, prove_consistency, subtree_root, tree_root
 from ledger.note import Note
@@ -184,6 +184,19 @@ def test_no_witness_is_needed_and_those_that_saw_it_are_named():
     proven = Evidence.of(replace(one, signed=seen), two).verify(policy)
     assert (proven.old_seen, proven.new_seen) == ({"north": NOW}, {})
     assert cosigned(proven.old, POLICY) == {}
+
+
+def test_a_log_that_signs_with_ml_dsa_is_convicted_too():
+    if not has_ml_dsa():
+        pytest.skip("the installed `cryptography` has no ML-DSA")
+    key = Cosigner(KEY.name, ML_DSA_44, bytes([4] * 32))
+    trees = [leaves_of(5), leaves_of(9, 0)]
+    one, two = (Checkpoint(KEY.name, len(tree), tree_root(len(tree), reader(tree))) for tree in trees)
+    one, two = (replace(t, signed=bytes(Note(str(t), (key.sign(t, time=NOW),)))) for t in (one, two))
+    found = Evidence.of(one, two, reader(trees[1]))
+    assert Evidence.parse(bytes(found)).verify(Policy.of(key.verifier)).old == one
+    with pytest.raises(UnknownKey):
+        found.verify(POLICY)
 
 
 # What is no evidence

@@ -387,6 +387,10 @@ def test_of_a_sealed_entry_type_and_signer_are_news(market: Market):
     alerts = watching(market, SeenFile(":memory:"), shop=market.ledger.market).look(now=NOW)
     (grant,) = [alert for alert in alerts if alert.news.type == "grant.issue"]
     assert grant.text.endswith("grant.issue is signed by it, sealed")
+    market.ledger.erase(photo)
+    alerts = watching(market, SeenFile(":memory:"), shop=market.ledger.market).look(now=NOW)
+    (create,) = [alert for alert in alerts if alert.news.type == "work.create"]
+    assert create.text.endswith("work.create is signed by it, and its event is not here")
 
 
 def test_an_event_that_is_not_published_yet_is_waited_for(market: Market):
