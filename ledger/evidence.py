@@ -136,7 +136,7 @@ class Evidence:
         root = None
         if lines and lines[0].startswith("root "):
             root = decode_base64(lines.pop(0).removeprefix("root "), "evidence root")
-        hashes = tuple(decode_base64(line, f"evidence hash {at}") for at, line in enumerate(lines[: MAX_HASHES + 1]))
+        hashes = tuple(decode_base64(line, f"evidence hash {at}") for at, line in enumerate(lines))
         text, signatures, *new = notes
         return cls(text + b"\n\n" + signatures + b"\n", b"\n\n".join(new), root, hashes)
 

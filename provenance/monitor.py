@@ -204,7 +204,6 @@ class Monitor:
         except LedgerError as error:
             alerts.append(_unproven(self._log.name, shown, error))
         else:
-            self._seen.settle(shown)
             return client
         return None
 

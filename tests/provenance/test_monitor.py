@@ -381,6 +381,35 @@ def test_news_about_a_party_its_works_and_a_file(market: Market):
     assert [t for t, _ in news(watching(market, seen, ada=ada, bo=bo).look(now=NOW + 5))] == [ERASURE]
 
 
+def test_what_is_not_watched_for_a_while_is_not_told_twice(market: Market):
+    seen = SeenFile(":memory:")
+    ada, bo = bytes.fromhex(str(market.ada)), bytes.fromhex(str(market.bo))
+    photo = market.work(b"photo")
+    for watch in ({"ada": ada}, {"bo": bo}):
+        looks = watching(market, seen, **watch)
+        assert looks.look(now=NOW) != []
+        looks.acknowledge()
+    market.ledger.offer(photo, terms="CC-BY-4.0")
+    assert news(watching(market, seen, ada=ada).look(now=NOW + 1)) == [
+        ("offer.attach", f"names its work {str(photo)[:16]}… as work")
+    ]
+
+
+def test_without_a_quorum_there_is_no_news_and_what_was_not_told_is_not_used_up(market: Market):
+    seen, now_and_then = SeenFile(":memory:"), market.ledger.log.policy
+    strict = replace(now_and_then, witnesses=(Witness("north", NORTH.verifier),), quorum="north")
+    looks = watching(market, seen, ada=bytes.fromhex(str(market.ada)))
+    assert news(looks.look(now=NOW)) == [("party.register", "is its own entry")]
+    market.work(b"photo")
+    looks._policy = strict
+    assert kinds(looks.look(now=NOW + 1)) == ["quorum"]
+    looks.acknowledge()
+    assert seen.load(market.ledger.origin).read == {}
+    assert Note.parse(seen.load(market.ledger.origin).signed).text == str(market.ledger.log.checkpoint)
+    looks._policy = now_and_then
+    assert [told for told, _ in news(looks.look(now=NOW + 2))] == ["party.register", "work.create"]
+
+
 def test_of_a_sealed_entry_type_and_signer_are_news(market: Market):
     photo = market.work(b"photo")
     market.ledger.license(photo, to=market.bo, offer=market.ledger.offer(photo, terms="CC-BY-4.0"))
