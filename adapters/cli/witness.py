@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adapters.cli.evidence import tell_evidence
 from adapters.cli.operate import signals
 from adapters.cli.output import (
     ALTERED,
@@ -33,7 +34,7 @@ from adapters.witness.explain import Explained, State, explain
 from adapters.witness.folder import begin_witness, open_witness
 from adapters.witness.server import WitnessServer
 from ledger.cosignature import ML_DSA_44
-from ledger.errors import Unavailable
+from ledger.errors import Fork, Unavailable
 from ledger.policy import Policy, Witness
 from provenance.report import safe_text
 
@@ -156,6 +157,10 @@ def explain_(
     ]
     value = {"origin": newest.origin, "size": newest.size, "witnesses": [_value(each) for each in said]}
     show(value, as_json=as_json, text="\n".join(lines))
+    for each in said:
+        if each.held is not None and each.evidence is not None:
+            fork = Fork(each.says, each.held, newest, each.evidence)
+            tell_evidence(fork, ["--policy", str(policy)] if policy else [])
     return _worst(said)
 
 

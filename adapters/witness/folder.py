@@ -13,7 +13,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from adapters.keys import load_secret, save_secret
+from adapters.keys import environment_passphrase, load_secret, save_secret
+from adapters.known_key import at_rest
 from adapters.witness.seen import Seen
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner, CosignerKey, has_ml_dsa
 from ledger.errors import Conflict, MalformedError, NotFound, StorageError
@@ -33,8 +34,9 @@ _HEAD = "# The logs that this witness watches, a line each: log VKEY [URL]\n"
 def begin_witness(folder: str | os.PathLike[str], name: str) -> tuple[CosignerKey, ...]:
     """Make a witness called `name` (a URL without its scheme, say) in a new or empty folder, and return its keys.
 
-    An Ed25519 key, and an ML-DSA-44 key where the installed `cryptography` has them. Raises `Conflict` when anything is
-    in the folder, `MalformedError` for a name that cannot be one, `StorageError`.
+    An Ed25519 key, and an ML-DSA-44 key where the installed `cryptography` has them; both encrypted where the
+    environment has a passphrase. Raises `Conflict` when anything is in the folder, `MalformedError` for a name that
+    cannot be one, `StorageError`.
     """
     place = Path(folder)
     types = (ED25519, ML_DSA_44) if has_ml_dsa() else (ED25519,)
@@ -47,8 +49,9 @@ def begin_witness(folder: str | os.PathLike[str], name: str) -> tuple[CosignerKe
     except OSError as error:
         msg = f"{place}: {error.strerror}"
         raise StorageError(msg) from error
+    passphrase = environment_passphrase()
     for each in keys:
-        save_secret(place / KEYS[each.verifier.type], str(each))
+        save_secret(place / KEYS[each.verifier.type], at_rest(str(each), passphrase))
     Seen(place / SEEN, create=True).close()
     (place / LOGS).write_text(_HEAD, encoding="utf-8")
     return tuple(each.verifier for each in keys)

@@ -169,6 +169,18 @@ def test_init_says_what_others_need(house, capsys):
     assert (house / "harbour").stat().st_mode & 0o777 == 0o700
 
 
+def test_keys_are_encrypted_where_there_is_a_passphrase(house, monkeypatch, capsys):
+    monkeypatch.setenv("PROVENANCE_PASSPHRASE", "correct horse")
+    asked(capsys, "witness", "init", "civic.example", "civic")
+    assert "PRIVATE" not in (house / "civic" / "ed25519.key").read_text()
+    (house / "civic" / "logs.policy").write_text(f"log {KEY.verifier}\n")
+    witness, seen, _ = open_witness("civic")
+    assert witness.add_checkpoint(grown(0, 3), time=NOW).status == 200
+    seen.close()
+    monkeypatch.delenv("PROVENANCE_PASSPHRASE")
+    assert "is encrypted" in told(capsys, "witness", "serve", "civic", code=1)
+
+
 def test_a_witness_never_begins_again(house, capsys):
     assert "not empty" in told(capsys, "witness", "init", "north.example/w", "north", code=1)
     (house / "north" / "seen.db").unlink()
@@ -339,6 +351,9 @@ def test_one_that_contradicts(house, capsys, count):
         )
         assert run(list(WORDS)) == 1
         assert capsys.readouterr().out.rstrip().endswith("next: provenance recover")
+        assert (house / "fork.evidence").exists() == (count > 500)
+        if count > 500:
+            assert run(["evidence", "verify", "fork.evidence", "--policy", "p.policy"]) == 0
 
 
 def test_who_is_asked(house, capsys):
