@@ -129,18 +129,6 @@ def test_consistency(vectors):
     assert accepted == 5
 
 
-@pytest.mark.parametrize(
-    "file, reason",
-    [
-        ("tlog/go_paths.json", "paths with a tile height in them belong to the Go checksum database alone"),
-        ("tlog/navigli2025h2/tile/data", "entries of static-ct-api are no entry bundles"),
-    ],
-)
-def test_left_out(vectors, file, reason):
-    assert (vectors / file).exists()
-    pytest.skip(reason)
-
-
 def test_eight_leaves(vectors):
     data = _json(vectors / "merkle" / "eight_leaf_constants.json")
     leaves = [leaf_hash(bytes.fromhex(x)) for x in data["leaf_inputs"]]
