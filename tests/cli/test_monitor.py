@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,8 @@ def test_a_witness_that_was_shown_another_history(shop: Path, capsys: pytest.Cap
         Path("market.policy").write_text(f"{log}\n{peer.lines()}quorum none\n")
         capsys.readouterr()
         assert look("--checkpoint", "north") == 1
+        below = sha256(log.key.name.encode()).hexdigest()
+        assert look("--state", "new", "--checkpoint", f"{peer.url}/{below}/checkpoint") == 1
     finally:
         peer.close()
     assert "(shown by north at" in capsys.readouterr().out

@@ -41,10 +41,10 @@ class Operator:
     def __init__(self, fork_at: int) -> None:
         self.fork_at = fork_at
         self.views = tuple(MemoryStore() for _ in range(2))
-        self._logs = [Log.create(MemoryStore(), KEY, b"genesis", publish=[view]) for view in self.views]
+        self.logs = [Log.create(MemoryStore(), KEY, b"genesis", publish=[view]) for view in self.views]
 
     def grow(self, history: int, size: int) -> MemoryStore:
-        log = self._logs[history]
+        log = self.logs[history]
         rows = [b"%d of %d" % (i, 0 if i < self.fork_at else history) for i in range(log.size, size)]
         log.extend([Row(entry, b"") for entry in rows])
         log.publish()
@@ -121,6 +121,28 @@ def test_an_honest_log_is_never_convicted_however_stale_its_places(steps):
 
 
 # Split views
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 9), st.lists(st.tuples(st.integers(0, 1), st.integers(1, 40), st.booleans()), max_size=8))
+def test_a_fork_is_found_exactly_when_both_histories_were_shown(fork_at, steps):
+    """Whatever is shown, in whichever order, with or without its tiles; what counts is the end."""
+    operator, seen, shown = Operator(fork_at), SeenFile(":memory:"), set()
+    for step, (history, more, bare) in enumerate(steps):
+        size = max(more, *(log.size for log in operator.logs)) if bare else more
+        view = operator.grow(history, size)
+        shown.add((history, operator.logs[history].size))
+        alerts = monitor(Shown(*operator.views), seen, others=[only_checkpoint(view) if bare else view]).look(now=step)
+        shown.add((0, operator.logs[0].size))
+        assert not convicts(alerts) or len(histories(shown, fork_at)) == 2
+    whole = operator.grow(0, 1 + max(log.size for log in operator.logs))
+    found = convicts(monitor(whole, seen, others=operator.views).look(now=NOW))
+    assert found == (operator.logs[1].size > fork_at)
+
+
+def histories(shown: set[tuple[int, int]], fork_at: int) -> set[int]:
+    """Those of the histories of which more was shown than what both have."""
+    return {history for history, size in shown if size > fork_at}
 
 
 @pytest.mark.parametrize("shown,theirs", [(20, 20), (20, 30), (30, 20), (300, 700), (700, 300)])
@@ -500,6 +522,52 @@ def test_every_checkpoint_is_kept_and_a_file_of_others_is_refused(tmp_path):
         SeenFile(tmp_path / "text")
     with pytest.raises(Unavailable):
         SeenFile(tmp_path / "absent" / "state")
+
+
+class Dies(BaseException):
+    """The process ends here."""
+
+
+class Mortal:
+    """A memory whose process dies at one of its writes, before or after it."""
+
+    def __init__(self, seen: SeenFile, at: int, *, after: bool) -> None:
+        self._seen, self._left, self._after = seen, at, after
+
+    def __getattr__(self, name: str):
+        act = getattr(self._seen, name)
+        return self._writes(act) if name in {"add", "settle", "convict", "save"} else act
+
+    def _writes(self, act):
+        def write(*values):
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                raise Dies
+            act(*values)
+            if self._left == 0:
+                raise Dies
+
+        return write
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("theirs", [20, 30, 40])
+def test_a_monitor_that_dies_at_any_write_misses_nothing(theirs, after):
+    operator = Operator(5)
+    first, grown, other = kept(operator.grow(0, 20)), operator.grow(0, 30), operator.grow(1, theirs)
+    for at in range(1, 20):
+        seen = SeenFile(":memory:")
+        monitor(first, seen).look(now=NOW)
+        try:
+            alerts = monitor(grown, Mortal(seen, at, after=after), others=[other]).look(now=NOW + 1)
+        except Dies:
+            alerts = monitor(grown, seen, others=[other]).look(now=NOW + 2)
+        else:
+            break  # it has fewer writes
+        assert convicts(alerts)
+        assert Note.parse(seen.load(ORIGIN).signed).text.startswith(f"{ORIGIN}\n30\n")
+    assert convicts(alerts)
+    assert 3 < at < 19
 
 
 KILLED = """
