@@ -287,6 +287,8 @@ class Rows:
             return  # an item is missing or changed: said where it is
         if values.get("ref", ref) != ref:
             yield Fault(place, f"{place}: the event {event_id.hex()} was recorded under {values['ref']!r}")
+        if verb == "disclose":
+            return  # what was asked for stands nowhere else
         if all(fingerprint != fingerprint_of(event, values, terms) for terms in self._terms(verb, event_id, event)):
             yield Fault(place, f"{place}: its fingerprint is not that of what the event asks for")
 

@@ -44,6 +44,7 @@ class Request:
     file: str | Path | None = None  # where the work's file was seen
     file_of: str | None = None  # event id of that work, when it is not the one asked about
     terms: Named | None = None  # as they were given
+    asked: bytes | None = None  # digest of what was asked for, where the draft does not say it
 
     @property
     def ticket(self) -> Ticket:
@@ -57,7 +58,7 @@ class Request:
         if self.ref is None:
             return None
         main = self.drafts[self.about]
-        return Name(self.verb, self.ref, main.id, fingerprint(main, self.terms))
+        return Name(self.verb, self.ref, main.id, self.asked or fingerprint(main, self.terms))
 
 
 class Staging:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from ledger.errors import NotFound
+from ledger.errors import Conflict, NotFound
 from provenance.desk.base import Desk
 from provenance.disclosure import Claim, Disclosed, Disclosure, pack
 from provenance.drafts import Named
@@ -42,12 +42,19 @@ class DisclosureVerbs(Desk):
         recorded (`export.made`, by its digest and how much is in it, not for whom), so that an erasure can say that
         copies are out there. Write `bytes(package)` to a file.
 
+        The same `ref` for the same question records nothing again: the package is as of when it was recorded, but for
+        what was erased since, and proven under the newest checkpoint. For another question it raises `Conflict`.
+
         Raises `NotFound` for one of `events` that is not published, erased or not readable here. An event of `types`
         that cannot be read here is left out, and lacking when somebody checks.
         """
+        asked = _asked(types, start, stop, events, fields)
         self.publish()
         checkpoint = self.log.checkpoint
         index = self.index
+        first = None if ref is None else self._recorded(ref, asked, index)
+        if first is not None and stop is None:
+            stop = first.idx
         end = checkpoint.size if stop is None else min(stop, checkpoint.size)
         claims = [Claim(tuple(types), min(start, end), end)] if types else []
         chosen = {entry.idx: entry for claim in claims for entry in index.of_type(*types, start=start)}
@@ -64,9 +71,12 @@ class DisclosureVerbs(Desk):
                 made.append(Disclosed(idx, receipt.event, receipt.entry, bytes(receipt.proof)))
                 items += self._items(receipt.event, fields)
         package = pack(checkpoint.signed, format_time(self._clock()), claims, made, items)
+        if first is not None:
+            return package
         counts = {"disclosure": 1, "events": len(made), **({"items": len(items)} if items else {})}
         body = {"bundle": sha256(bytes(package)).hexdigest(), "counts": counts}
-        self._record(Request("disclose", [self.draft("export.made", body=body, personal={"ref": ref})], ref), None)
+        draft = self.draft("export.made", body=body, personal={"ref": ref})
+        self._record(Request("disclose", [draft], ref, asked=asked), None)
         return package
 
     @joins_async
@@ -91,6 +101,15 @@ class DisclosureVerbs(Desk):
         draft = self.draft("export.made", body=body, refs=refs, personal={"ref": ref})
         return self._record(Request("record_export", [draft], ref), session)
 
+    def _recorded(self, ref: str, asked: bytes, index: Index) -> Entry | None:
+        """The entry that this question was recorded with under this name. Raises `Conflict` for another question."""
+        name = self._queue.named(self._queue.reading, "disclose", ref)
+        if name is not None and name.fingerprint != asked:
+            other = f"given before for another question (event {name.event_id.hex()})"
+            msg = f"ref {ref[:80]!r} of disclose: {other}; use another ref"
+            raise Conflict(msg)
+        return None if name is None else index.find(name.event_id)
+
     def _named(self, events: Sequence[Named], index: Index) -> dict[int, Entry]:
         found: dict[int, Entry] = {}
         for named in events:
@@ -108,6 +127,12 @@ class DisclosureVerbs(Desk):
             item = self.item(bytes.fromhex(address)) if name in fields else None
             if item is not None:
                 yield bytes(item)
+
+
+def _asked(types: Sequence[str], start: int, stop: int | None, events: Sequence[Named], fields: Sequence[str]) -> bytes:
+    """Digest of a question: the order of what is asked for is no part of it."""
+    question = [sorted(set(types)), start, stop, sorted({str(named) for named in events}), sorted(set(fields))]
+    return sha256(orjson.dumps(question)).digest()
 
 
 def _signers(chosen: Mapping[int, Entry], index: Index) -> dict[int, Entry]:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from adapters import connect, create, open_log
 from adapters.files import Directory
-from ledger import Fork, LedgerError, MalformedError, Policy, Proof, ProofMismatch
+from adapters.fsck import open_holdings
+from ledger import Conflict, Fork, LedgerError, MalformedError, Policy, Proof, ProofMismatch
 from ledger.copy import copy_log
 from provenance import History, PartyKey, sign_statement
 from provenance.audit import audit
@@ -29,8 +30,8 @@ from tests.provenance.conftest import ORIGIN, Market
 @pytest.fixture
 def sold(market: Market) -> Market:
     desk = market.ledger
-    work = market.work(title="a title")
-    offer = desk.offer(work, terms="CC0-1.0")
+    work = market.work(title="a title", ref="work:1")
+    offer = desk.offer(work, terms="CC0-1.0", ref="offer:1")
     for number in range(4):
         desk.license(work, to=market.bo, offer=offer, ref=f"order:{number}")
     return market
@@ -260,6 +261,25 @@ def test_it_is_recorded_without_saying_for_whom(sold: Market) -> None:
 
 
 # Hostile files
+
+
+def test_the_same_question_again_is_recorded_once(sold: Market) -> None:
+    desk = sold.ledger
+    asked = {"types": ["grant.issue"], "fields": ["ref"]}
+    first = desk.disclose(**asked, ref="audit:1")  # type: ignore[arg-type]
+    recorded = desk.find("audit:1")
+    desk.license(desk.find("work:1"), to=sold.bo, offer=desk.find("offer:1"), ref="order:later")
+    again = desk.disclose(**asked, ref="audit:1")  # type: ignore[arg-type]
+    assert (again.events, again.items, again.entries) == (first.events, first.items, first.entries)
+    assert check(sold, again).claims[0].complete
+    assert desk.find("audit:1") == recorded
+    assert len(desk.index.of_type("export.made")) == 1
+    for other in ({"fields": ["ref", "title"]}, {"types": ["offer.attach"]}, {"start": 1}, {"events": [recorded]}):
+        with pytest.raises(Conflict, match="ref 'audit:1' of disclose: given before for another question"):
+            desk.disclose(**(asked | other), ref="audit:1")  # type: ignore[arg-type]
+    assert len(desk.index.of_type("export.made")) == 1
+    assert len(desk.disclose(**asked, ref="audit:2").events) == len(first.events) + 1  # type: ignore[arg-type]
+    assert list(open_holdings(sold.url, published=[sold.public]).faults()) == []
 
 
 def tar(*members: tuple[str, bytes], kind: bytes = tarfile.REGTYPE, format_: int = tarfile.USTAR_FORMAT) -> bytes:
