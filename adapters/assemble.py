@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adapters.connect import Clock
 from adapters.files import Directory
-from adapters.keys import Keys, Passphrase, load_secret, market_signer
+from adapters.keys import Passphrase, load_secret
+from adapters.log_keys import keys_noted, noted_keys
 from adapters.sql.errors import storage_errors
 from adapters.sql.index import SqlIndex
 from adapters.sql.notes import SqlNotes
@@ -18,23 +19,25 @@ from adapters.sql.queue import SqlQueue
 from adapters.sql.store import SqlStore
 from adapters.sql.vault import SqlVault
 from adapters.sql.version import check_version
+from ledger.cosigning import Witnessing
 from ledger.errors import NotFound, StorageError
+from ledger.keyring import Keyring
 from ledger.log import Log
-from ledger.note import Signer, VerifierKey
+from ledger.policy import Policy
 from ledger.rounds import Rounds
 from ledger.storage import Checkpoints, Objects
 from ledger.stored import Stored
 from provenance.index import IndexStore
-from provenance.keys import RemotePartyKey
 from provenance.ledger import ProvenanceLedger
 from provenance.scrubs import Scrubbed
 from provenance.sequencer import Signers
 from provenance.subjects import SubjectKeys, WrappingVault
 from provenance.vault import Vault
 
-__all__ = ["Parts", "open_log_of", "signers_of"]
+__all__ = ["Parts", "open_log_of"]
 
 _LAYOUT = "layout"
+_WITNESSES = "witnesses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class Parts:
         self,
         log: Log,
         *,
-        signers: Signers | None,
+        signers: Callable[[], Signers] | None,
         claim: str | None,
         clock: Clock,
         passphrase: Passphrase | None = None,
@@ -113,7 +116,7 @@ class Parts:
             queue=self.queue,
             vault=self.sealed,
             index=self.index,
-            signers=None if signers is None else lambda: signers,
+            signers=signers,
             claim=None if claim is None else lambda: load_secret(claim, passphrase=passphrase),
             clock=clock,
             notes=SqlNotes(self.store),
@@ -132,11 +135,10 @@ class Parts:
         """Slices of a check of everything that is stored."""
         from adapters.fsck import Holdings
 
-        key = log.policy.keys(log.origin)[0]
-        return Holdings(self, key, published=[place for place in log.places if place is not self.tiles]).rounds()
+        return Holdings(self, log.keys, published=[place for place in log.places if place is not self.tiles]).rounds()
 
-    def read_layout(self) -> VerifierKey:
-        """The log's key, as noted when the ledger was begun.
+    def read_layout(self) -> Keyring:
+        """The log's keys without their secrets, as noted when the ledger was begun or they were handed over last.
 
         Raises `StorageError` unless it was laid out like this (the index alone may have moved since), with tables of
         this release.
@@ -161,11 +163,21 @@ class Parts:
             used = "are encrypted" if made.get("subject_keys") else "are not encrypted"
             msg = f"{self.store.name}: vault items of this ledger {used} under keys of subjects; connect {how}"
             raise StorageError(msg)
-        return VerifierKey.parse(str(made.get("key", "")))
+        return keys_noted(made)
 
-    def note_layout(self, key: VerifierKey) -> None:
-        """Note in the database what lies elsewhere, so that nobody connects without it."""
-        self._note({"key": str(key), **self.layout})
+    def note_layout(self, keys: Keyring) -> None:
+        """Note in the database what lies elsewhere, so that nobody connects without it, and who signs."""
+        self._note({**noted_keys(keys), **self.layout})
+
+    def witnesses(self) -> Policy | None:
+        """The policy whose witnesses every process asks, as noted; None where no witness is asked."""
+        found = SqlNotes(self.store).load(_WITNESSES)
+        policy = None if found is None else Policy.parse(found.decode())
+        return policy if policy is not None and policy.witnesses else None
+
+    def note_witnesses(self, policy: Policy) -> None:
+        """Note whom every process that connects from now on has to ask."""
+        SqlNotes(self.store).save(_WITNESSES, str(policy).encode())
 
     def note_restoring(self, source: str) -> None:
         """Note that this database is being filled from `source`: nobody connects until `note_layout`."""
@@ -177,23 +189,27 @@ class Parts:
         found = SqlNotes(self.store).load(_LAYOUT)
         return json.loads(found).get("restoring") if found else None
 
-    def _note(self, value: Mapping[str, str | bool]) -> None:
+    def _note(self, value: Mapping[str, Any]) -> None:
         SqlNotes(self.store).save(_LAYOUT, json.dumps(value).encode())
 
 
-def open_log_of(parts: Parts, key: Signer | VerifierKey, *, target: Objects | None) -> Log:
-    """Open the log in its storage, in whatever way it is laid out."""
+def open_log_of(
+    parts: Parts,
+    keys: Keyring,
+    *,
+    target: Objects | None,
+    renew: Callable[[], Keyring] | None = None,
+    witnessing: Witnessing | None = None,
+) -> Log:
+    """Open the log in its storage, in whatever way it is laid out; the rest as in `Log.open`."""
     return Log.open(
         parts.tiles,
-        key,
+        keys,
         checkpoints=parts.heads,
         publish=[target] if target is not None else [],
+        renew=renew,
+        witnessing=witnessing,
     )
-
-
-def signers_of(keys: Keys, key: Signer, passphrase: Passphrase | None = None) -> Signers:
-    """The keys that sign statements."""
-    return Signers(RemotePartyKey.of(key), market_signer(keys, passphrase))
 
 
 def _parsed(found: bytes, name: str) -> dict[str, Any]:

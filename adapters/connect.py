@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.keys import Keys, Passphrase, ask_once, claim_uri, log_signer
+from adapters.key_files import key_files, show_key_files
+from adapters.keys import Keys, Passphrase, ask_once, claim_uri, market_signer
 from ledger.client import Client
 from ledger.errors import NotFound
 from ledger.policy import Policy
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from adapters.assemble import Parts
     from adapters.sql.store import SqlStore
+    from ledger.cosigning import Witnessing
+    from ledger.keyring import Keyring
     from provenance.ledger import ProvenanceLedger
     from provenance.subjects import SubjectKeys
     from provenance.vault import Vault
@@ -59,6 +62,7 @@ def create(
     subject_keys: str | SubjectKeys | None = None,
     keys: Keys | None = None,
     passphrase: Passphrase | None = None,
+    post_quantum: bool = False,
     market_name: str | None = None,
     clock: Clock = _now,
 ) -> ProvenanceLedger:
@@ -67,9 +71,10 @@ def create(
     `origin` names the log for ever, usually a URL without its scheme (`market.example/log`). New keys are written to
     where `keys` says (`file:` only), by default a folder beside the database (`market.keys` for `market.db`, files of
     mode 0600), with a development certificate that `doctor` refuses in production; they are encrypted when there is a
-    `passphrase`, here or in the environment. Where `keys` has a signer, that key is used and none is made. The rest as
-    in `connect`. Raises `Conflict` where any of this exists already, `UnknownKey` when the log's key that was given has
-    another name than `origin`.
+    `passphrase`, here or in the environment. Where `keys` has a signer, that key is used and none is made. With
+    `post_quantum` the log signs with ML-DSA-44 too, by the key "log_pq", and never without again: its records then
+    outlive Ed25519. The rest as in `connect`. Raises `Conflict` where any of this exists already, `UnknownKey` when the
+    log's key that was given has another name than `origin`, or when there is no ML-DSA-44 on this machine.
     """
     from adapters.begin import begin
 
@@ -80,6 +85,7 @@ def create(
         publish=_place(publish),
         keys=keys_of(parts.store, keys),
         passphrase=ask_once(passphrase),
+        post_quantum=post_quantum,
         market_name=market_name,
         clock=clock,
     )
@@ -98,6 +104,8 @@ def connect(
     keys: Keys | None = None,
     passphrase: Passphrase | None = None,
     signs: bool = True,
+    witnesses: Policy | str | None = None,
+    without_quorum: bool = False,
     clock: Clock = _now,
 ) -> ProvenanceLedger:
     """Open a market's ledger; nothing is made that is not there.
@@ -123,32 +131,53 @@ def connect(
     `signs=False` is for processes that only stage and read, such as web workers: they need no key, and a `worker`
     elsewhere sequences what they stage.
 
+    `witnesses` is a policy (c2sp.org/tlog-policy; parsed, or its text) whose witnesses are asked on every publication,
+    from now on and by every process that connects, until another one is given: readers are shown nothing that its
+    quorum has not cosigned, and the published `market.policy` asks for it. What is recorded is sequenced all the same;
+    `publish` raises `QuorumNotMet` while too few answer, unless `without_quorum` says that this process publishes all
+    the same: readers who ask for the quorum then refuse such a checkpoint.
+
     Raises `NotFound` without a ledger there, `Rollback` or `Fork` when the storage is behind or beside what is
     published, `StorageError` when it was laid out in another way, its tables need `provenance db upgrade`, the
     bucket lets two writers win, or a key is encrypted and there is no passphrase; `UnknownKey` when it is another one.
     """
-    from adapters.assemble import open_log_of, signers_of
+    from adapters.assemble import open_log_of
+    from adapters.log_keys import HeldKeys
+    from provenance.keys import RemotePartyKey
+    from provenance.sequencer import Signers
 
     parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
-    key = parts.read_layout()
-    target = _place(publish)
-    if not signs:
-        return parts.ledger(open_log_of(parts, key, target=target), signers=None, claim=None, clock=clock)
-    where = keys_of(parts.store, keys)
+    where = keys_of(parts.store, keys) if signs else None
     opens = ask_once(passphrase)
-    signing = log_signer(where, opens)
-    log = open_log_of(parts, signing, target=target)
-    signers = signers_of(where, signing, opens)
+    held = HeldKeys(parts.read_layout, where, opens)
+    asked = parts.witnesses() if witnesses is None else _policy(witnesses)
+    witnessing = None if asked is None else _witnessing(asked, held.keys, fails_open=without_quorum)
+    log = open_log_of(parts, held.keys, target=_place(publish), renew=held.renew, witnessing=witnessing)
+    if where is None:
+        return parts.ledger(log, signers=None, claim=None, clock=clock)
+    market = market_signer(where, opens)
+    if asked is not None and asked != parts.witnesses():
+        for place in log.places:
+            show_key_files(place, key_files(held.keys, witnessed=asked))
+        parts.note_witnesses(asked)
+
+    def signers() -> Signers:
+        return Signers(RemotePartyKey.of(log.signer), market)
+
     return parts.ledger(log, signers=signers, claim=claim_uri(where), passphrase=opens, clock=clock)
 
 
 def open_log(location: str | os.PathLike[str] | ReadsObjects, policy: Policy | str) -> Client:
     """Open a published log for reading: a folder, a URL, or any object store.
 
-    No account, no database, no trust beyond `policy` (parsed, or its text). Reads the newest checkpoint at once:
-    raises `NotFound`, `UnknownKey`, `InvalidSignature`, `TileMismatch`.
+    No account, no database, no trust beyond `policy` (parsed, or its text). Where the log has handed over to other keys
+    since, it is followed from those that the policy names. Reads the newest checkpoint at once: raises `NotFound`,
+    `UnknownKey`, `InvalidSignature`, `QuorumNotMet`, `TileMismatch`.
     """
-    client = Client(open_objects(location), Policy.parse(policy) if isinstance(policy, str) else policy)
+    from provenance.succession import follow
+
+    objects = open_objects(location)
+    client = Client(objects, follow(objects, _policy(policy)))
     client.latest()
     return client
 
@@ -174,11 +203,25 @@ def open_objects(location: str | os.PathLike[str] | ReadsObjects) -> ReadsObject
     return location
 
 
+def _policy(given: Policy | str) -> Policy:
+    return Policy.parse(given) if isinstance(given, str) else given
+
+
+def _witnessing(policy: Policy, keys: Keyring, *, fails_open: bool = False) -> Witnessing | None:
+    from adapters.witnesses import Witnesses
+    from ledger.cosigning import Witnessing
+
+    if not policy.witnesses:
+        return None
+    return Witnessing(policy, Witnesses(policy.succeeded(keys.lines)), fails_open)
+
+
 def keys_beside(store: SqlStore) -> dict[str, str]:
     """Where keys are by default: in `keys_folder`."""
     folder = keys_folder(store.url)
     return {
         "log": f"file:{folder / 'log.key'}",
+        "log_pq": f"file:{folder / 'log-pq.key'}",
         "market": f"file:{folder / 'market.key'}",
         "claim": f"file:{folder / 'claim.pem'}",
     }

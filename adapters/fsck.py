@@ -13,16 +13,25 @@ from sqlalchemy import Engine
 
 from adapters.assemble import Parts
 from adapters.connect import Place, _parts, open_objects
-from adapters.key_files import KEY_FILES, key_files
+from adapters.key_files import BESIDE, agrees, key_files
+from adapters.log_keys import noted_keys
 from adapters.rows import Rows
 from adapters.sql.notes import SqlNotes
 from ledger.checkpoint import open_checkpoint
 from ledger.client import Client
 from ledger.copies import Copies, Fits, Gone
-from ledger.errors import LedgerError, MalformedError, NotFound, Overloaded, StorageError, Unavailable
+from ledger.errors import (
+    LedgerError,
+    MalformedError,
+    NotFound,
+    Overloaded,
+    StorageError,
+    Unavailable,
+    VerificationError,
+)
 from ledger.fsck import Fault, fault_of, standing, strays
+from ledger.keyring import Keyring
 from ledger.merkle import tree_root
-from ledger.note import VerifierKey
 from ledger.owned import Owned, repair_owned
 from ledger.policy import Policy
 from ledger.repair import Repaired, repair
@@ -38,6 +47,7 @@ from provenance.notes import FsckMemory
 from provenance.signatures import Signatures
 from provenance.statement import Statement
 from provenance.subjects import SubjectKeys
+from provenance.succession import LINKS, link_path, read_links
 from provenance.vault import Vault
 
 __all__ = ["Holdings", "check_place", "fits", "open_holdings", "repair_place"]
@@ -65,11 +75,11 @@ class Holdings:
     """
 
     def __init__(
-        self, parts: Parts, key: VerifierKey, *, published: Sequence[ReadsObjects] = (), signatures: bool = False
+        self, parts: Parts, keys: Keyring, *, published: Sequence[ReadsObjects] = (), signatures: bool = False
     ) -> None:
         self._parts = parts
-        self._key = key
-        self._policy = Policy.of(key)
+        self._keys = keys
+        self._policy = keys.policy
         self._published = published
         self._judges = signatures
         self._client: Client | None = None
@@ -117,7 +127,7 @@ class Holdings:
         `adapters.recover.rebuild_index`. Sealed events and names come from a backup only.
         """
         bar = None if progress is None else lambda done, total: progress("mending", done, total)
-        origin, parts = self._key.name, self._parts
+        origin, parts = self._keys.origin, self._parts
         fits, gone = _judges_of(self._erased())
         if self._in_database:
             numbers = self._rows().numbers()
@@ -136,7 +146,7 @@ class Holdings:
         for place in self._published:
             if isinstance(place, Objects):
                 done = repair(place, Copies(signed, sources), fits=fits, gone=gone, progress=bar)
-                _mend_beside(place, self._key, done)
+                _mend_beside(place, self._keys, done)
                 report.mended += [f"{place!r} {path}" for path in done.mended]
                 report.lost += done.lost
         self._client = self._owned = None
@@ -148,7 +158,7 @@ class Holdings:
     def _head(self) -> Iterator[Fault]:
         if self._parts.checkpoints is None:
             yield from self._rows().head()
-        yield from self._rows().layout(str(self._key), self._parts.layout)
+        yield from self._rows().layout({**noted_keys(self._keys), **self._parts.layout})
 
     def _entries(self, at: Any) -> Portions:
         if at == _DONE:
@@ -197,7 +207,7 @@ class Holdings:
             paths = sorted(tiles.list(""))
         else:
             return
-        known = (*_OWN, *(() if self._in_database else KEY_FILES))
+        known = (*_OWN, *(() if self._in_database else (*BESIDE, LINKS)))
         try:
             yield from strays(self._open(), (path for path in paths if not path.startswith(known)))
         except LedgerError as error:
@@ -214,14 +224,14 @@ class Holdings:
 
     def _sequenced(self) -> int:
         if self._in_database:
-            return self._parts.store.head(self._key.name).size
-        return open_checkpoint(self._parts.heads.load(self._key.name), self._policy).size
+            return self._parts.store.head(self._keys.origin).size
+        return open_checkpoint(self._parts.heads.load(self._keys.origin), self._policy).size
 
     def _place(self, place: ReadsObjects, at: Any) -> Portions:
         """A published place: it, and that what it shows is a beginning of this log."""
         if at == _DONE:
             return
-        yield from check_place(place, self._policy, at=at, key=self._key, erased=self._erased())
+        yield from check_place(place, self._policy, at=at, keys=self._keys, erased=self._erased())
         faults: list[Fault] = []
         try:
             shown = open_checkpoint(place.get(CHECKPOINT), self._policy)
@@ -265,13 +275,13 @@ class Holdings:
         if not self._in_database:
             return self._parts.tiles
         if self._owned is None:
-            self._owned = Owned(self._parts.store, self._policy, self._key.name)
+            self._owned = Owned(self._parts.store, self._policy, self._keys.origin)
         return self._owned
 
     def _rows(self) -> Rows:
         return Rows(
             self._parts.store,
-            origin=self._key.name,
+            origin=self._keys.origin,
             index=self._parts.index.on(),
             vault=self._parts.sealed,
             event_at=self._event_at,
@@ -283,7 +293,7 @@ class Holdings:
         return named_by(self._event_at(idx) for idx in of_type_exactly(self._parts.index.on(), ERASURE))
 
     def _signatures(self) -> Signatures:
-        return Signatures(self._policy, self._key.name, find=self._find)
+        return Signatures(self._policy, self._keys.origin, find=self._find)
 
     def _event_at(self, idx: int) -> bytes | None:
         """The event of an entry, None where it cannot be read or is not what the entry says.
@@ -359,11 +369,11 @@ def open_holdings(
     """
     parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
     try:
-        key = parts.read_layout()
+        keys = parts.read_layout()
     except MalformedError as error:
         msg = f"{parts.store.name}: what is noted about this ledger's layout cannot be read; restore provenance_state"
         raise StorageError(msg) from error
-    return Holdings(parts, key, published=[open_objects(place) for place in published], signatures=signatures)
+    return Holdings(parts, keys, published=[open_objects(place) for place in published], signatures=signatures)
 
 
 def check_place(
@@ -372,14 +382,14 @@ def check_place(
     *,
     at: Any = None,
     signatures: bool = False,
-    key: VerifierKey | None = None,
+    keys: Keyring | None = None,
     erased: Mapping[bytes, bytes | None] | None = None,
 ) -> Portions:
     """Check a published log from the entry `at` on; "beside" where that was the last place given.
 
     Every tile and bundle, every statement and open event; where the place can list, what should not be there; the key
-    and policy files, against `key` where it is known. `erased` is what erasures name, by default as the place itself
-    says. With `signatures`, which begin at entry 0, every statement.
+    and policy files, against `keys` where they are known. `erased` is what erasures name, by default as the place
+    itself says. With `signatures`, which begin at entry 0, every statement.
     """
     if at == _BESIDE_DONE:
         return
@@ -389,9 +399,9 @@ def check_place(
         judge = Signatures(policy, checkpoint.origin) if signatures else None
         named = named_at(client) if erased is None else erased
         yield from check_entries(client, Contents(client.opened, erased=named, signatures=judge), start=at or 0)
-        faults = list(_beside(place, client, policy, key))
+        faults = list(_beside(place, client, policy, keys))
         if isinstance(place, ListsObjects):
-            faults += strays(client, (path for path in place.list("") if not path.startswith((*_OWN, *KEY_FILES))))
+            faults += strays(client, (path for path in place.list("") if not path.startswith((*_OWN, *BESIDE, LINKS))))
     except LedgerError as error:
         _reraise_unless_damage(error)
         faults = [fault_of(error)]
@@ -436,26 +446,39 @@ def _named_there(place: ReadsObjects, policy: Policy) -> Mapping[bytes, bytes | 
         return {}
 
 
-def _beside(place: ReadsObjects, client: Client, policy: Policy, key: VerifierKey | None) -> Iterator[Fault]:
-    """Key and policy file of a published log, where there are any: they name a key that the reader accepts."""
-    keys = policy.keys(client.checkpoint.origin) if key is None else (key,)
-    for path in KEY_FILES:
+def _beside(place: ReadsObjects, client: Client, policy: Policy, keys: Keyring | None) -> Iterator[Fault]:
+    """Key and policy files of a published log, where there are any: they name keys that the reader accepts."""
+    origin = client.checkpoint.origin
+    known = [Keyring(key) for key in policy.keys(origin)] if keys is None else [keys]
+    for path in BESIDE:
         try:
             data = place.get(path)
         except NotFound:
             continue
-        want = [key_files(one)[path] for one in keys]
-        if data not in want:
-            yield Fault(path, f"{path}: is not what is published for the key {', '.join(map(str, keys))}")
+        if not any(agrees(path, data, key_files(one)) for one in known):
+            ids = ", ".join(str(one.key) for one in known)
+            yield Fault(path, f"{path}: is not what is published for the key {ids}")
+
+    try:
+        links = read_links(place)
+    except MalformedError as error:
+        yield Fault(LINKS, f"{LINKS}: {error}")
+        return
+    for number, link in enumerate(links):
+        try:
+            link.verify(policy)
+        except (MalformedError, VerificationError) as error:
+            yield Fault(link_path(number), f"{link_path(number)}: {error}")
 
 
-def _mend_beside(place: Objects, key: VerifierKey, report: Repaired) -> None:
-    for path, want in key_files(key).items():
+def _mend_beside(place: Objects, keys: Keyring, report: Repaired) -> None:
+    wanted = key_files(keys)
+    for path, want in wanted.items():
         try:
             data = place.get(path)
         except NotFound:
             continue
-        if data != want:
+        if not agrees(path, data, wanted):
             place.replace(path, want)
             report.mended.append(path)
 

@@ -1,21 +1,71 @@
-"""What a published log shows of its key beside its tiles: for a reader to compare, never to be believed."""
+"""What a published log shows of its keys beside its tiles: for a reader to compare, never to be believed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ledger.errors import MalformedError, NotFound
+from ledger.keyring import Keyring
 from ledger.note import VerifierKey
 from ledger.policy import Policy
 from ledger.receipt import key_set
+from ledger.storage import Objects
 
-__all__ = ["KEY_FILES", "KEY_SET", "key_files"]
+__all__ = ["BESIDE", "KEY_FILES", "KEY_SET", "PQ_POLICY", "agrees", "key_files", "show_key_files"]
 
 KEY_SET = ".well-known/scitt-keys"
 """Where tools of SCITT look for the keys of receipts, below the log's place or at the top of its host (RFC 8615)."""
 
-KEY_FILES = ("log.vkey", "market.policy", KEY_SET)
-"""The paths of all of them."""
+PQ_POLICY = "market-pq.policy"
+"""A policy that accepts the log's ML-DSA-44 key alone: there where it signs with one."""
+
+_POLICY = "market.policy"
+
+KEY_FILES = ("log.vkey", _POLICY, KEY_SET)
+"""The paths of those that every log has."""
+
+BESIDE = (*KEY_FILES, PQ_POLICY)
+"""The paths of all of them; the links of `provenance.succession` lie in a folder of their own."""
 
 
-def key_files(key: VerifierKey) -> dict[str, bytes]:
-    """By path: the key itself, a policy that accepts it alone, and the key as a COSE_KeySet (RFC 9052 §7)."""
-    contents = (f"{key}\n".encode(), str(Policy.of(key)).encode(), key_set([key]))
-    return dict(zip(KEY_FILES, contents, strict=True))
+def key_files(keys: Keyring, *, witnessed: Policy | None = None) -> dict[str, bytes]:
+    """By path: the key itself, a policy that accepts it alone, and all that the log had as a COSE_KeySet.
+
+    With `witnessed`, the policies ask for its witnesses and quorum. A policy accepts any one listed key of a log
+    (c2sp.org/tlog-policy), so an ML-DSA-44 key stands in one of its own.
+    """
+    key, *also = keys.verifiers
+    asking = witnessed or Policy(())
+    had = [line.key for line in keys.lines if isinstance(line.key, VerifierKey)]
+    files = {
+        "log.vkey": f"{key}\n".encode(),
+        _POLICY: str(asking.succeeded(Policy.of(key).logs)).encode(),
+        KEY_SET: key_set(had),
+    }
+    if also:
+        files[PQ_POLICY] = str(asking.succeeded(Policy.of(*also).logs)).encode()
+    return files
+
+
+def show_key_files(place: Objects, files: Mapping[str, bytes]) -> None:
+    """Write those of `files` that the place does not show as they are."""
+    for path, data in files.items():
+        try:
+            there = place.get(path)
+        except NotFound:
+            there = None
+        if there != data:
+            place.replace(path, data)
+
+
+def agrees(path: str, data: bytes, wanted: Mapping[str, bytes]) -> bool:
+    """Whether the file at `path` is what is `wanted`; a policy may ask for witnesses besides."""
+    want = wanted.get(path)
+    if want is None or data == want or not path.endswith(".policy"):
+        return data == want
+    try:
+        policy = Policy.parse(data.decode())
+    except (MalformedError, UnicodeDecodeError):
+        return False
+    listed, known = ([log.key for log in each.logs] for each in (policy, Policy.parse(want.decode())))
+    return str(policy).encode() == data and listed == known

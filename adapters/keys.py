@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.files import sync_directory
+from ledger.cosignature import Cosigner, Signs
 from ledger.encrypted_key import EncryptedKey, is_encrypted
 from ledger.errors import Conflict, NotFound, StorageError
 from ledger.note import Signer, SigningKey
@@ -27,13 +28,14 @@ __all__ = [
     "load_secret",
     "log_signer",
     "market_signer",
+    "pq_signer",
     "read_secret",
     "save_secret",
 ]
 
-Keys = Mapping[str, "str | Signer | PartySigner"]
-"""The three keys, "log", "market" and "claim": each the URI of a secret (`file:PATH`, `env:NAME`), the first two also
-an object that reaches a key elsewhere."""
+Keys = Mapping[str, "str | Signer | Signs | PartySigner"]
+"""The keys, "log", "market" and "claim", and "log_pq" where the log signs with ML-DSA-44 too: each the URI of a secret
+(`file:PATH`, `env:NAME`), all but "claim" also an object that reaches a key elsewhere."""
 
 Passphrase = str | Callable[[], str]
 """What opens encrypted keys, or who is asked for it once such a key is found."""
@@ -52,6 +54,17 @@ def log_signer(keys: Keys, passphrase: Passphrase | None = None) -> Signer:
     if isinstance(key, Signer):
         return key
     msg = f"keys: log is {type(key).__name__}, want the URI of a secret or a ledger.Signer"
+    raise TypeError(msg)
+
+
+def pq_signer(keys: Keys, passphrase: Passphrase | None = None) -> Signs:
+    """The log's ML-DSA-44 key. Raises as `log_signer`, and `UnknownKey` where this machine has no such keys."""
+    key = keys.get("log_pq")
+    if isinstance(key, str):
+        return Cosigner.parse(load_secret(key, passphrase=passphrase))
+    if isinstance(key, Signs):
+        return key
+    msg = f"keys: log_pq is {type(key).__name__}, want the URI of a secret or a ledger.Signs: the log signs with it too"
     raise TypeError(msg)
 
 

@@ -15,7 +15,6 @@ from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
 from ledger.errors import Conflict
 from ledger.log import Log
-from ledger.policy import Policy
 from ledger.refill import refill
 from ledger.storage import Checkpoints, ReadsObjects
 from provenance.erasures import apply_erasures, redact_erased
@@ -29,7 +28,7 @@ from provenance.vault import Vault, holds
 
 if TYPE_CHECKING:
     from adapters.assemble import Parts
-    from ledger.note import VerifierKey
+    from ledger.keyring import Keyring
     from provenance.subjects import SubjectKeys
 
 __all__ = ["Lost", "Recovery", "lost_in", "rebuild_for", "rebuild_index", "recover"]
@@ -73,15 +72,15 @@ def rebuild_index(
     the old index is still in use.
     """
     parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
-    key = parts.read_layout()
+    keys = parts.read_layout()
     target = None if into is None else _index_store(into)
-    signatures = Signatures(Policy.of(key), key.name) if verify else None
-    return rebuild_for(parts, key, into=target, signatures=signatures, progress=progress)
+    signatures = Signatures(keys.policy, keys.origin) if verify else None
+    return rebuild_for(parts, keys, into=target, signatures=signatures, progress=progress)
 
 
 def rebuild_for(
     parts: Parts,
-    key: VerifierKey,
+    keys: Keyring,
     *,
     into: SqlStore | None = None,
     signatures: Signatures | None = None,
@@ -104,7 +103,7 @@ def rebuild_for(
             with ours.begin():
                 yield ours
 
-    log = open_log_of(parts, key, target=None)
+    log = open_log_of(parts, keys, target=None)
 
     def newest() -> Log:
         log.refresh()
@@ -149,12 +148,12 @@ def recover(
     from adapters.assemble import open_log_of
 
     parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
-    key = parts.read_layout()
+    keys = parts.read_layout()
     places = [open_objects(published)] if published is not None else []
     places += [parts.objects] if parts.objects is not None else []
     indexed = parts.index.on().size
-    starts = [refill(parts.tiles, key, at, checkpoints=parts.heads, progress=progress).start for at in places]
-    log = open_log_of(parts, key, target=None)
+    starts = [refill(parts.tiles, keys, at, checkpoints=parts.heads, progress=progress).start for at in places]
+    log = open_log_of(parts, keys, target=None)
     erased = apply_erasures(log.rows(0, log.size), parts.sealed)
     redact_erased(log, erased)
     parts.ledger(log, signers=None, claim=None, clock=lambda: datetime.now(UTC))  # index and queue follow the log

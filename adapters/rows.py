@@ -154,10 +154,10 @@ class Rows:
             if list(self._read(heads, ("origin", "size"))) == found:
                 return found, numbers
 
-    def layout(self, key: str, layout: dict[str, bool]) -> Iterator[Fault]:
+    def layout(self, noted: dict[str, Any]) -> Iterator[Fault]:
         """What is noted about where things lie is what was found there."""
         for name, value in self._read(state, ("key", "value")):
-            if name == "layout" and value != json.dumps({"key": key, **layout}).encode():
+            if name == "layout" and value != json.dumps(noted).encode():
                 yield Fault("state layout", "state layout: not what this ledger was opened with", altered=True)
 
     def queue(self, at: Any) -> Portions:

@@ -15,7 +15,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from cryptography.exceptions import InvalidSignature as BadSignature
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -61,6 +61,7 @@ _SEED = 32
 _MOST_NAME = 255  # bytes: a length of one byte is signed
 
 
+@runtime_checkable
 class Signs(Protocol):
     """What signs checkpoints with a key of its own: a `Cosigner`, or one whose key lies in a KMS or HSM."""
 

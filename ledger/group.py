@@ -11,14 +11,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ledger.cosignature import Signs
 from ledger.errors import Unavailable
+from ledger.note import Signer
 from ledger.storage import Row, Transaction
 
-__all__ = ["GroupCommit", "Pending", "Within"]
+__all__ = ["GroupCommit", "NextKeys", "Pending", "Within"]
 
 Within = Callable[[Transaction, int], None]
 """Called inside the transaction that sequences a batch, with the index of its first entry; may be called again when
 another writer was faster, then with another index. It must not write to the log itself."""
+
+NextKeys = tuple[Signer, Signs | None]
+"""Keys that a log hands over to: an Ed25519 key and, where it signs with one, an ML-DSA-44 key."""
 
 _MOST_COMPANY = 0.05  # seconds that a leader waits for others at the most, however slow the last commit was
 
@@ -33,6 +38,7 @@ class Pending:
     refresh: bool = False  # look at the storage in any case
     at: int | None = None  # index that the first row must get
     redact: frozenset[int] = frozenset()  # entries beside which nothing is open from then on
+    hand: NextKeys | None = None  # sign with these as well, and from then on with these alone
     first: int = -1
     error: BaseException | None = None
     leads: bool = False
@@ -83,7 +89,7 @@ class GroupCommit:
                 self._enough.wait(min(self._last_commit, _MOST_COMPANY))
             with self._mutex:
                 group, self._waiting = self._waiting, []
-                if any(item.within or item.at is not None for item in group):
+                if any(item.within or item.hand or item.at is not None for item in group):
                     # A callback or a place may be refused: it must not take others' entries with it.
                     group, self._waiting = group[:1], group[1:]
                 self._expected = len(group)

@@ -22,7 +22,8 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
-from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.cosigning import Witnessing
 from ledger.edge import Edge, check_rows
 from ledger.errors import (
     Conflict,
@@ -31,10 +32,10 @@ from ledger.errors import (
     NotFound,
     Rollback,
     TileMismatch,
-    UnknownKey,
 )
-from ledger.group import GroupCommit, Pending, Within
-from ledger.merkle import Node, prove_consistency, prove_inclusion, tree_root
+from ledger.group import GroupCommit, NextKeys, Pending, Within
+from ledger.keyring import Keyring
+from ledger.merkle import EMPTY_ROOT, Node, prove_consistency, prove_inclusion, tree_root
 from ledger.note import Signer, VerifierKey
 from ledger.policy import Policy
 from ledger.proof import Proof
@@ -69,18 +70,22 @@ class Log:
         self,
         objects: Objects,
         checkpoints: Checkpoints,
-        key: Signer | VerifierKey,
+        keys: Keyring,
         publish: Sequence[Objects],
         window: float,
+        *,
+        renew: Callable[[], Keyring] | None = None,
+        witnessing: Witnessing | None = None,
     ) -> None:
         """Not for users: `Log.create` and `Log.open`."""
         self._objects = objects
         self._stored = Stored(objects)
         self._checkpoints = checkpoints
         self._database = objects if isinstance(objects, Database) and checkpoints is objects else None
-        self._key = key
-        self._policy = Policy.of(key if isinstance(key, VerifierKey) else key.verifier)
-        self._staged = StagedBatches(key.name, objects, checkpoints, self._policy)
+        self._keys = keys
+        self._renew = renew
+        self._witnessing = witnessing
+        self._staged = StagedBatches(keys.origin, objects, checkpoints, lambda: self.policy, shows=witnessing is None)
         self._targets = tuple((target, Partials(target)) for target in publish)
         self._window = window
         self._middles: MiddleNodes = {}
@@ -92,12 +97,14 @@ class Log:
         self._closed_at = time.monotonic()
         # Replaced whole by the leader, read by anybody: the newest checkpoint and the edge it was signed over.
         self._signed: tuple[Checkpoint, Edge, TileReader]
+        # With witnesses: the newest that readers were shown, which may be an earlier one.
+        self._shown = Checkpoint(keys.origin, 0, EMPTY_ROOT)
 
     @classmethod
     def create(
         cls,
         objects: Objects,
-        key: Signer,
+        keys: Signer | Keyring,
         genesis: bytes | Row,
         *,
         checkpoints: Checkpoints | None = None,
@@ -107,16 +114,19 @@ class Log:
     ) -> Log:
         """Begin a log whose origin is the key's name, with `genesis` as entry 0, and publish it.
 
+        It signs with every key of `keys` from then on, and never without.
+
         Raises `Conflict` when this storage or a place in `publish` already has a checkpoint of that origin.
         """
-        log = cls(objects, _both_roles(objects, checkpoints), key, publish, window)
+        ring = keys if isinstance(keys, Keyring) else Keyring(keys)
+        log = cls(objects, _both_roles(objects, checkpoints), ring, publish, window)
         row = genesis if isinstance(genesis, Row) else Row(genesis, b"")
         check_rows([row])
-        log._signing_key()
+        _ = ring.signer  # or it raises
         if any(log._published()):
-            msg = f"{key.name}: a checkpoint is already published there; open or refill that log instead"
+            msg = f"{ring.origin}: a checkpoint is already published there; open or refill that log instead"
             raise Conflict(msg, path=CHECKPOINT)
-        log._adopt(Checkpoint(key.name, 0, Edge().root()), Edge())
+        log._adopt(Checkpoint(ring.origin, 0, Edge().root()), Edge())
         log._commit([Pending([row], within, close=True)], create=True)
         log.publish()
         return log
@@ -125,25 +135,34 @@ class Log:
     def open(
         cls,
         objects: Objects,
-        key: Signer | VerifierKey,
+        keys: Signer | VerifierKey | Keyring,
         *,
         checkpoints: Checkpoints | None = None,
         publish: Sequence[Objects] = (),
         window: float = 1.0,
         remembered: Checkpoint | None = None,
+        renew: Callable[[], Keyring] | None = None,
+        witnessing: Witnessing | None = None,
     ) -> Log:
         """Open an existing log; finish what a crash interrupted.
 
-        With a verifier key only, the log can be read and never signed, as by a process that should hold no key.
+        With verifier keys only, the log can be read and never signed, as by a process that should hold no key. `renew`
+        is asked for the keys again when another process has handed the log over to new ones. With `witnessing`, readers
+        are shown what its quorum has cosigned, and nothing newer; that takes a place where they read.
         `window` is the least time in seconds between checkpoints that nobody asked for. `remembered` is a checkpoint
         that the caller knows this log signed. Raises `NotFound` when the log was never created, `Rollback` when the
         storage is behind `remembered` or behind what is published, `Fork` when it contradicts either, `TileMismatch`
         when stored tiles do not lead to the signed root.
         """
-        log = cls(objects, _both_roles(objects, checkpoints), key, publish, window)
+        ring = keys if isinstance(keys, Keyring) else Keyring(keys)
+        log = cls(objects, _both_roles(objects, checkpoints), ring, publish, window, renew=renew, witnessing=witnessing)
+        if witnessing is not None and not log.places:
+            msg = f"{ring.origin}: witnesses, but nowhere to show what they cosign; give a place to publish to"
+            raise LedgerError(msg)
         # Published before loaded: whatever another process publishes in between is in the storage by then.
         published = log._published()
         log._load()
+        log._shown = max((shown for shown in published if shown is not None), key=_size, default=log._shown)
         if remembered is not None:
             log._check_behind(remembered, "remembered by the caller")
         for checkpoint in published:
@@ -154,21 +173,31 @@ class Log:
     @property
     def origin(self) -> str:
         """Name of the log, in every checkpoint."""
-        return self._key.name
+        return self._keys.origin
+
+    @property
+    def keys(self) -> Keyring:
+        """The keys of this log, also those that it had before, without secrets."""
+        return self._keys.public
 
     @property
     def signer(self) -> Signer:
         """The key that it signs with. Raises `UnknownKey` where it was opened with its verifier key only."""
-        return self._signing_key()
+        return self._keys.signer
 
     @property
     def policy(self) -> Policy:
-        """The policy that accepts this log's key and no other."""
-        return self._policy
+        """The policy that accepts this log's keys, each for its own sizes, and no other."""
+        return self._keys.policy
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The newest checkpoint this handle signed or loaded."""
+        """The newest checkpoint this handle signed or loaded; with witnesses, the newest that readers are shown."""
+        return self._signed[0] if self._witnessing is None else self._shown
+
+    @property
+    def signed(self) -> Checkpoint:
+        """The newest checkpoint this handle signed or loaded, cosigned or not."""
         return self._signed[0]
 
     @property
@@ -204,6 +233,7 @@ class Log:
         within: Within | None = None,
         at: int | None = None,
         redact: Collection[int] = (),
+        hand: NextKeys | None = None,
     ) -> int:
         """Sequence entries in this order, all or none, and return the index of the first. Durable on return.
 
@@ -211,16 +241,19 @@ class Log:
         or nothing is written: `Conflict` when the log has grown meanwhile, by whomever. `redact` are earlier entries
         that these are the reason to forget something of: it is gone from the log's own storage with the same batch, so
         that no process that read it before writes it again. `redact()` must follow, which sees to all other places.
-        Raises as `append`, `NotFound` for entries to redact that the log does not have.
+        `hand` are keys that the log signs with from then on: the checkpoint over these entries, of which the last says
+        so, is signed by the present ones too, and by these alone whatever follows. All processes that hold the present
+        ones stop signing. Raises as `append`, `NotFound` for entries to redact that the log does not have.
         """
         if within is not None and self._database is None:
             msg = "this storage has no transactions: nothing can be written within one"
             raise TypeError(msg)
-        self._signing_key()
+        _ = self._keys.signer  # or it raises
         check_rows(rows)
         gone = newest_part(redact)  # older bundles are written by nobody else any more: `redact()` can do them
         self._check_indexes(redact)
-        return self._group.submit(Pending(rows, within, at=at, redact=gone)) if rows or within else self.size
+        item = Pending(rows, within, at=at, redact=gone, hand=hand)
+        return self._group.submit(item) if rows or within else self.size
 
     def redact(self, indexes: Collection[int]) -> None:
         """Forget what is open beside these entries, in the log's own storage and wherever it publishes to.
@@ -248,6 +281,9 @@ class Log:
         Raises `Rollback` and `Fork` as `open`, `Unavailable`.
         """
         self._group.submit(Pending((), None, refresh=True))
+        if self._witnessing is not None:
+            shown = [checkpoint for checkpoint in self._published() if checkpoint is not None]
+            self._shown = max((self._shown, *shown), key=_size)
         return self.size
 
     def publish(self) -> Checkpoint:
@@ -255,13 +291,21 @@ class Log:
 
         Closes the current window: all who call meanwhile get the same checkpoint. When this returns, every entry that
         was sequenced before the call, in whichever process, is published. Raises `Rollback`, `Fork`, `Conflict`
-        (another log writes there).
+        (another log writes there), and `QuorumNotMet` where witnesses are asked and too few cosigned in time: nothing
+        is shown then, everything stays sequenced, and the next call asks again.
         """
-        self._signing_key()
+        _ = self._keys.signer  # or it raises
         for _ in range(_MOST_RETRIES):
             self._group.submit(Pending((), None, close=True))
             with self._publishing:
-                checkpoint, edge, _ = self._signed
+                checkpoint, edge, reader = self._signed
+                if self._witnessing is not None:
+                    try:
+                        checkpoint = self._cosigned(self._witnessing, checkpoint, reader)
+                    except Rollback as error:
+                        if error.newest is None or self.refresh() < error.newest.size:
+                            raise
+                        continue  # another process of this log went ahead, and its checkpoint was cosigned
                 for target, partials in self._targets:
                     self._publish_to(target, partials, checkpoint, edge)
             # Another process that signed later may have written its checkpoint before we wrote ours over it.
@@ -272,13 +316,17 @@ class Log:
     # Reading
 
     def prove(self, index: int) -> Proof:
-        """Inclusion proof of the entry at `index` under the newest checkpoint. Raises `ProofMismatch` beyond it."""
+        """Inclusion proof of the entry at `index` under `checkpoint`. Raises `ProofMismatch` beyond it."""
         checkpoint, _, reader = self._signed
+        if self._witnessing is not None:
+            checkpoint = self._shown
         return Proof(index, prove_inclusion(index, checkpoint.size, reader), checkpoint.signed)
 
     def prove_consistency(self, old: int) -> tuple[bytes, ...]:
-        """Proof that the newest checkpoint's tree begins with that of size `old`."""
+        """Proof that the tree of `checkpoint` begins with that of size `old`."""
         checkpoint, _, reader = self._signed
+        if self._witnessing is not None:
+            checkpoint = self._shown
         return prove_consistency(old, checkpoint.size, reader)
 
     def row(self, index: int) -> Row:
@@ -344,7 +392,7 @@ class Log:
                 logger.info("%s: overtaken, going again on top of what is there now", self.origin, extra=extra)
         if done is None:
             return
-        edge, signed = done
+        edge, signed, self._keys = done
         self._edge = edge
         if signed is not self._signed[0]:
             self._adopt(signed, edge)
@@ -367,7 +415,7 @@ class Log:
 
     def _try(
         self, group: list[Pending], rows: list[Row], tx: Transaction | None, *, create: bool
-    ) -> tuple[Edge, Checkpoint] | None:
+    ) -> tuple[Edge, Checkpoint, Keyring] | None:
         """Write one batch on top of what this handle knows. Raises `Conflict` when the storage has moved on."""
         checkpoint = self._signed[0]
         edge = self._edge.copy()
@@ -381,12 +429,16 @@ class Log:
         gone = frozenset(index for item in group for index in item.redact)
         due = time.monotonic() - self._closed_at >= self._window or self._database is None
         due = due and (bool(rows) or not gone)  # who only redacts may have no key
-        close = create or (edge.size + len(rows) > checkpoint.size and (due or any(i.close for i in group)))
+        hand = next((item.hand for item in group if item.hand is not None), None)
+        close = create or (edge.size + len(rows) > checkpoint.size and (due or any(i.close or i.hand for i in group)))
         if not rows and not close and not gone and not any(item.within for item in group):
             return None
+        if (rows or close) and not create:
+            self._keys.check_turn(checkpoint)
         anew = edge.redact(gone)
         puts, opens = edge.extend(rows)
-        signed = self._sign(edge) if close else checkpoint
+        keys = self._keys if hand is None else self._keys.next(*hand, size=edge.size)
+        signed = self._sign(edge, keys) if close else checkpoint
         if self._database is None:
             if signed is not checkpoint:
                 opens += self._redacted(gone)
@@ -397,7 +449,7 @@ class Log:
             with nullcontext(tx) if tx is not None else self._database.transaction() as own:
                 opens += self._redacted(gone)  # read here, where nobody else writes
                 self._write(own, group, checkpoint, signed, edge, puts, opens, create=create, anew=anew)
-        return edge, signed
+        return edge, signed, keys
 
     def _write(
         self,
@@ -460,14 +512,9 @@ class Log:
             msg = f"{self.origin}: entry #{wrong} to be redacted, the log has {self.size}"
             raise NotFound(msg)
 
-    def _sign(self, edge: Edge) -> Checkpoint:
-        return sign_checkpoint(Checkpoint(self.origin, edge.size, edge.root()), self._signing_key())
-
-    def _signing_key(self) -> Signer:
-        if not isinstance(self._key, VerifierKey):
-            return self._key
-        msg = f"{self.origin}: opened with its verifier key only: nothing can be sequenced; open it with the log key"
-        raise UnknownKey(msg)
+    def _sign(self, edge: Edge, keys: Keyring) -> Checkpoint:
+        after = None if keys is self._keys else self._keys
+        return keys.sign(Checkpoint(self.origin, edge.size, edge.root()), time=int(time.time()), after=after)
 
     # State
 
@@ -480,10 +527,10 @@ class Log:
     def _load(self) -> None:
         """Take the state of the storage; never a smaller one than this handle has seen."""
         head, rows = self._head_and_rows()
-        checkpoint = open_checkpoint(head.signed, self._policy)
+        checkpoint = self._open_head(head.signed)
         stored = self._stored
         if self._database is None:
-            newest = self._staged.finish_last(checkpoint, signs=not isinstance(self._key, VerifierKey))
+            newest = self._staged.finish_last(checkpoint, signs=self._keys.signs)
             if newest is None:
                 self._load()
                 return
@@ -519,7 +566,13 @@ class Log:
         if self._database is not None:
             return self._database.head(self.origin)
         signed = self._checkpoints.load(self.origin)
-        return Head(open_checkpoint(signed, self._policy).size, signed)
+        return Head(self._open_head(signed).size, signed)
+
+    def _open_head(self, signed: bytes) -> Checkpoint:
+        """The checkpoint of the head, under keys that are looked up again where another process handed over."""
+        if self._renew is not None and not self._keys.holds_turn(signed):
+            self._keys = self._renew()
+        return open_checkpoint(signed, self.policy)
 
     def _check_head(self, head: Head, checkpoint: Checkpoint) -> None:
         seen = self._signed[0]
@@ -550,15 +603,29 @@ class Log:
         published = self._published_in(target)
         if published is not None and published.size > checkpoint.size:
             # Another process may have published more than this handle knows; its storage must know it too.
-            newest = open_checkpoint(self._head().signed, self._policy)
+            newest = self._open_head(self._head().signed)
             if newest.size < published.size:
                 self._check_behind(published, "published")
             return
         if published is not None:
             self._check_behind(published, "published")
-            if published == checkpoint:
+            if published == checkpoint and (
+                self._witnessing is None or self._witnessing.satisfied(published, self._keys)
+            ):
                 return
         publish_to(target, published.size if published else 0, checkpoint, edge, self._objects, partials, self._opened)
+
+    def _cosigned(self, witnessing: Witnessing, signed: Checkpoint, reader: TileReader) -> Checkpoint:
+        """The checkpoint with the lines of witnesses, which is what readers are shown."""
+        if self._shown != signed or not witnessing.satisfied(self._shown, self._keys):
+            self._shown = witnessing.cosign(
+                signed, self._keys, lambda old: tuple(prove_consistency(old, signed.size, reader))
+            )
+        if self._database is None:
+            there = self._published_in(self._objects)
+            if there is None or there.size <= self._shown.size:
+                self._objects.replace(CHECKPOINT, self._shown.signed)
+        return self._shown
 
     def _published(self) -> list[Checkpoint | None]:
         """What every place shows; without a database, the storage itself is one of them."""
@@ -569,12 +636,16 @@ class Log:
             data = target.get(CHECKPOINT)
         except NotFound:
             return None
-        return open_checkpoint(data, self._policy)
+        return open_checkpoint(data, self.policy)
 
     def _check_behind(self, other: Checkpoint, what: str) -> None:
         """Raise unless the newest checkpoint extends `other`."""
         mine, _, reader = self._signed
         check_behind(other, what, mine, reader)
+
+
+def _size(checkpoint: Checkpoint) -> int:
+    return checkpoint.size
 
 
 def _both_roles(objects: Objects, checkpoints: Checkpoints | None) -> Checkpoints:

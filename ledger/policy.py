@@ -14,9 +14,9 @@ Everything that verifies takes a policy. Nothing that is verified brings its own
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ledger.cosignature import ML_DSA_44, CosignerKey
@@ -26,7 +26,7 @@ from ledger.note import Note, VerifierKey, decode_base64, shown
 if TYPE_CHECKING:
     from ledger.checkpoint import Checkpoint
 
-__all__ = ["MAX_LINES", "MAX_POLICY", "Group", "LogLine", "Policy", "Witness"]
+__all__ = ["MAX_LINES", "MAX_POLICY", "Group", "LogLine", "Policy", "Witness", "parse_log_key"]
 
 MAX_POLICY = 1_000_000
 """Characters of the longest policy that is read: keys of ML-DSA-44 are long."""
@@ -43,10 +43,20 @@ _SPACE = re.compile(r"[ \t]+")
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One accepted log: its verifier key (whose name is the origin) and, where given, where it is published."""
+    """One accepted log: its verifier key (whose name is the origin) and, where given, where it is published.
+
+    A key that was handed over counts from the tree size `first` to `last` (None: it has not been handed over), which
+    no policy file can say: `provenance.succession` reads it from the log.
+    """
 
     key: VerifierKey | CosignerKey
     url: str = ""
+    first: int = 0
+    last: int | None = None
+
+    def covers(self, size: int) -> bool:
+        """Whether a checkpoint of this size counts with this key."""
+        return self.first <= size and (self.last is None or size <= self.last)
 
     def __str__(self) -> str:
         return f"log {self.key} {self.url}" if self.url else f"log {self.key}"
@@ -122,8 +132,15 @@ class Policy:
         """The policy that accepts exactly these log keys, and asks for no witness."""
         return cls(tuple(LogLine(key) for key in keys))
 
+    def succeeded(self, lines: Iterable[LogLine]) -> Policy:
+        """The same policy with these lines for the logs that they name, in place of its own."""
+        new = tuple(lines)
+        names = {line.key.name for line in new}
+        return replace(self, logs=(*(log for log in self.logs if log.key.name not in names), *new))
+
     def __str__(self) -> str:
-        lines = (*self.logs, *self.witnesses, *self.groups)
+        """The text of the policy. Keys that were handed over are left out: it cannot say until when they count."""
+        lines = (*(log for log in self.logs if log.last is None), *self.witnesses, *self.groups)
         return "".join(f"{line}\n" for line in lines) + f"quorum {self.quorum}\n"
 
     @property
@@ -138,6 +155,10 @@ class Policy:
     def log_keys(self, origin: str) -> tuple[VerifierKey | CosignerKey, ...]:
         """All keys accepted for this origin."""
         return tuple(log.key for log in self.logs if log.key.name == origin)
+
+    def spans(self, origin: str) -> tuple[LogLine, ...]:
+        """The lines of this origin, each with the sizes that its key counts for."""
+        return tuple(log for log in self.logs if log.key.name == origin)
 
     def witness(self, name: str) -> Witness | None:
         """The witness that this policy calls so."""
@@ -160,13 +181,14 @@ class Policy:
         whoever else signed; `QuorumNotMet`.
         """
         origin = checkpoint.origin
-        logs = self.log_keys(origin)
+        logs = self.spans(origin)
         if not logs:
             known = ", ".join(sorted(self.origins))
             msg = f"no policy for origin {shown(origin, 200)}: the policy knows {known or 'no log'}"
             raise UnknownKey(msg)
         keys: dict[tuple[str, bytes], list[tuple[str, VerifierKey | CosignerKey]]] = {}
-        for name, key in [*(("", key) for key in logs), *((witness.name, witness.key) for witness in self.witnesses)]:
+        counting = (("", log.key) for log in logs if log.covers(checkpoint.size))
+        for name, key in [*counting, *((witness.name, witness.key) for witness in self.witnesses)]:
             keys.setdefault((key.name, key.key_id), []).append((name, key))
         seen: dict[tuple[str, bytes], str] = {}
         for line in note.signatures:
@@ -185,9 +207,7 @@ class Policy:
             seen[identity] = name
         names = {name for name in seen.values() if name}
         if "" not in seen.values():
-            signers = ", ".join(sorted({f"{s.name} {s.key_id.hex()}" for s in note.signatures}))
-            msg = f"note: signed by {shown(signers, 200)}, none of them a known key"
-            raise UnknownKey(msg)
+            raise UnknownKey(_nobody(note, checkpoint, logs))
         if not self.satisfied(names):
             absent = [witness.name for witness in self.wanted() if witness.name not in names]
             msg = (
@@ -221,7 +241,7 @@ class _Reading:
     def line(self, words: Sequence[str]) -> None:
         match words:
             case ["log", key] | ["log", key, _]:
-                self._logs.append(LogLine(_log_key(key), words[2] if len(words) == 3 else ""))
+                self._logs.append(LogLine(parse_log_key(key), words[2] if len(words) == 3 else ""))
             case ["witness", name, key] | ["witness", name, key, _]:
                 self._define(name)
                 self._witnesses.append(Witness(name, CosignerKey.parse(key), words[3] if len(words) == 4 else ""))
@@ -271,8 +291,22 @@ class _Reading:
         return Policy(tuple(self._logs), tuple(self._witnesses), tuple(self._groups), self._quorum)
 
 
-def _log_key(text: str) -> VerifierKey | CosignerKey:
-    """A note key of Ed25519, or a cosigner key of ML-DSA-44: what a log signs with."""
+def _nobody(note: Note, checkpoint: Checkpoint, logs: Sequence[LogLine]) -> str:
+    """Why none of the lines counts: by strangers, or by keys that were handed over before or after this size."""
+    lines = {(line.name, line.key_id) for line in note.signatures}
+    for log in logs:
+        if (log.key.name, log.key.key_id) in lines:
+            until = f"to {log.last}" if log.last is not None else "on"
+            return (
+                f"checkpoint of {shown(checkpoint.origin, 200)} at size {checkpoint.size}: signed by key "
+                f"{log.key.key_id.hex()}, which counts from size {log.first} {until}"
+            )
+    signers = ", ".join(sorted(f"{name} {key_id.hex()}" for name, key_id in lines))
+    return f"note: signed by {shown(signers, 200)}, none of them a known key"
+
+
+def parse_log_key(text: str) -> VerifierKey | CosignerKey:
+    """Read the key of a log: a note key of Ed25519, or a cosigner key of ML-DSA-44. Raises `MalformedError`."""
     raw = decode_base64(text.split("+", 2)[-1], "log key")
     if raw[:1] == bytes((ML_DSA_44,)):
         return CosignerKey.parse(text)

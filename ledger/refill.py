@@ -10,9 +10,9 @@ from ledger.copy import copy_log
 from ledger.edge import Edge
 from ledger.errors import Conflict, Fork, LedgerError, NotFound
 from ledger.evidence import forked
+from ledger.keyring import Keyring
 from ledger.merkle import tree_root
-from ledger.note import Signer, VerifierKey
-from ledger.policy import Policy
+from ledger.note import VerifierKey
 from ledger.publish import parse_batch
 from ledger.storage import Checkpoints, Database, ListsObjects, Objects, ReadsObjects, Row
 from ledger.stored import Stored
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 def refill(
     objects: Objects,
-    key: Signer | VerifierKey,
+    keys: VerifierKey | Keyring,
     published: ReadsObjects,
     *,
     checkpoints: Checkpoints | None = None,
@@ -42,15 +42,15 @@ def refill(
     Raises `Fork` when the storage holds something else than what was published; then neither can be continued without
     a person's decision. `progress` is called with (entries stored, entries in all).
     """
-    policy = Policy.of(key if isinstance(key, VerifierKey) else key.verifier)
-    client = Client(published, policy)
+    ring = keys if isinstance(keys, Keyring) else Keyring(keys)
+    client = Client(published, ring.policy)
     if isinstance(objects, Database) and checkpoints in (None, objects):
-        return _refill_database(objects, key.name, client, progress)
+        return _refill_database(objects, ring.origin, client, progress)
     heads = checkpoints if checkpoints is not None else objects
     if not isinstance(heads, Checkpoints):
         msg = f"{type(objects).__name__} holds no checkpoints: give a storage for them as well"
         raise LedgerError(msg)
-    return _refill_objects(objects, heads, key.name, client, progress)
+    return _refill_objects(objects, heads, ring.origin, client, progress)
 
 
 def extend_unsigned(database: Database, origin: str, first: int, rows: Sequence[Row]) -> None:

@@ -5,7 +5,7 @@ Recovery is the normal path: whoever opens the log finishes what the newest batc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 from ledger.checkpoint import Checkpoint, open_checkpoint
@@ -24,11 +24,21 @@ __all__ = ["StagedBatches"]
 class StagedBatches:
     """Writes the batches of one log. Owned by the caller that leads a batch."""
 
-    def __init__(self, origin: str, objects: Objects, checkpoints: Checkpoints, policy: Policy) -> None:
+    def __init__(
+        self,
+        origin: str,
+        objects: Objects,
+        checkpoints: Checkpoints,
+        policy: Callable[[], Policy],
+        *,
+        shows: bool = True,
+    ) -> None:
+        """`policy` is that of the log at any moment. Without `shows` another writes the checkpoint that readers see."""
         self._origin = origin
         self._objects = objects
         self._checkpoints = checkpoints
         self._policy = policy
+        self._shows = shows
         self._partials = Partials(objects)
         self._last = ""  # path of the newest batch file
 
@@ -73,7 +83,7 @@ class StagedBatches:
         batch = get_or_none(self._objects, self._last)
         if batch is None:
             # Dropped by release 0.1.0, as the last thing of a batch; or not to be seen yet.
-            if shown is None or open_checkpoint(shown, self._policy).size >= checkpoint.size:
+            if shown is None or open_checkpoint(shown, self._policy()).size >= checkpoint.size:
                 return {}
             msg = (
                 f"{self._last}: not there, and the batch that it describes is not known to be finished; "
@@ -85,7 +95,11 @@ class StagedBatches:
             self._objects.discard(*lost)
             self._follow_redactions({*self._left()} - {*lost, self._last}, dict(parse_batch(batch)[1]))
         puts, opens = parse_batch(batch)
-        done = shown == checkpoint.signed and all(get_or_none(self._objects, path) == data for path, data in opens)
+        done = (
+            self._shows
+            and shown == checkpoint.signed
+            and all(get_or_none(self._objects, path) == data for path, data in opens)
+        )
         if not done and signs:
             self._finish(checkpoint, batch)
             if self._checkpoints.load(self._origin) != checkpoint.signed:
@@ -143,7 +157,8 @@ class StagedBatches:
         """
         puts, opens = parse_batch(batch)
         write_all(self._objects, self._partials.missing(puts), opens)
-        self._objects.replace(CHECKPOINT, checkpoint.signed)
+        if self._shows:
+            self._objects.replace(CHECKPOINT, checkpoint.signed)
         self._partials.add(path for path, _ in puts)
         earlier, self._last = self._last, staging_path(checkpoint)
         dropped = [path for path in (earlier,) if path not in {"", self._last}]

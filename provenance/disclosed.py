@@ -6,7 +6,7 @@ only the log can tell: there the entries of each type are counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from ledger.checkpoint import open_checkpoint
-from ledger.errors import LedgerError, ProofMismatch, QuorumNotMet, UnknownKey
+from ledger.errors import LedgerError, ProofMismatch, QuorumNotMet
 from ledger.evidence import forked
 from ledger.merkle import tree_root
 from ledger.policy import Policy
@@ -23,7 +23,7 @@ from provenance.disclosure import Claim, Disclosure
 from provenance.erasures import ERASURE, targets_of
 from provenance.history import History
 from provenance.identity import KeyEvent, Parties, party_of
-from provenance.keys import PublicKey
+from provenance.signatures import LogSigners
 from provenance.statement import Statement
 from provenance.verdict import Record
 
@@ -121,7 +121,7 @@ def verify_offline(disclosure: Disclosure, policy: Policy) -> Checked:
     and `QuorumNotMet`.
     """
     checkpoint = open_checkpoint(disclosure.checkpoint, policy)
-    signers = _Signers(PublicKey.from_ed25519(key.public) for key in policy.keys(checkpoint.origin))
+    signers = _Signers(LogSigners(policy, checkpoint.origin))
     erased: dict[bytes, int] = {}
     wrong: dict[int, str] = {}
     notes: dict[int, str] = {}
@@ -234,18 +234,14 @@ def _prove(index: int, entry: bytes, statement: Statement, disclosure: Disclosur
 class _Signers:
     """Keys by position, as far as the entries of a package tell, read in their order."""
 
-    def __init__(self, log_keys: Iterable[PublicKey]) -> None:
-        self._log_keys = {key.kid: key for key in log_keys}
+    def __init__(self, log_keys: LogSigners) -> None:
+        self._log_keys = log_keys
         self._parties = Parties(lambda _: None)
 
     def judge(self, index: int, statement: Statement, event: bytes | None) -> str:
         """Verify a signature; what is to be known of its key, "" when nothing is. Raises as `Parties.judge`."""
         if index == 0 or statement.type.startswith("log."):
-            key = self._log_keys.get(statement.kid)
-            if key is None:
-                msg = f"entry #{index}: {statement.type} is signed by key {statement.kid.hex()}, no log key"
-                raise UnknownKey(msg)
-            statement.verify(key)
+            self._log_keys.verify(index, statement, event)
             return ""
         said = None
         if event is not None and statement.type == "party.register":

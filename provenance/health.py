@@ -188,6 +188,8 @@ class Checkup:
         behind = stands.size - min([stands.signed, *shown.values()])
         age = stands.published or 0.0
         text = "everything is published" if behind <= 0 else f"{behind} entries are not published"
+        if self._log.signed.size > self._log.checkpoint.size:
+            text += f", {self._log.signed.size - self._log.checkpoint.size} of them signed and not cosigned by a quorum"
         if stands.published is not None:
             text += f"; last checkpoint {_age(age)} old"
         elif behind > 0:

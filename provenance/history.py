@@ -16,11 +16,14 @@ import orjson
 
 from ledger.client import Client
 from ledger.errors import LedgerError, MalformedError, UnknownKey
+from ledger.note import Note
+from ledger.policy import parse_log_key
 from ledger.tile import WIDTH
 from provenance.assent import PATIENCE
 from provenance.before import Before
 from provenance.erasures import ERASURE, can_be_erased, tombstones_of
 from provenance.events import Unknown, read_event
+from provenance.events.log import LogKeys
 from provenance.events.vocabulary import ALWAYS_OPEN
 from provenance.identity import (
     ENDED,
@@ -38,10 +41,10 @@ from provenance.identity import (
 from provenance.index import Facts, Index, facts_of
 from provenance.index.facts import facts_left
 from provenance.item import Item
-from provenance.keys import PublicKey
 from provenance.moments import Moment, later, size_at
 from provenance.questions import Asks
 from provenance.rules import check_refs, targets
+from provenance.signatures import LogSigners
 from provenance.statement import Statement
 from provenance.vocabularies import BUILT_IN, SAYS_WORDS, vocabularies_at
 
@@ -105,8 +108,7 @@ class History(Asks):
         self._index = Index.in_memory()
         self._parties = Parties(lambda _: None)
         self._mandates = Mandates()
-        keys = (PublicKey.from_ed25519(key.public) for key in log.policy.keys(log.checkpoint.origin))
-        self._keys = {key.kid: key for key in keys}
+        self._log_keys = LogSigners(log.policy, log.checkpoint.origin)
         self._opened = lru_cache(maxsize=64)(self._open_bundle)
         self._entries = lru_cache(maxsize=64)(self._read_bundle)
 
@@ -446,11 +448,9 @@ class History(Asks):
                     self._find(idx, "log.genesis", f"entry #{idx} is a second genesis")
                 if idx == 0 and statement.type != "log.genesis":
                     self._find(idx, "log.genesis", f"entry #0 is a {statement.type}, want log.genesis")
-                key = self._keys.get(statement.kid)
-                if key is None:
-                    msg = f"statement #{idx}: {statement.type} is signed by key {statement.kid.hex()}, no log key"
-                    raise UnknownKey(msg)
-                statement.verify(key)
+                self._log_keys.verify(idx, statement, event)
+                if statement.type == "log.keys" and event is not None:
+                    self._check_signer(idx, event)
             elif statement.issuer in self._unread:
                 text = f"statement #{idx}: this version cannot read the keys of its issuer {statement.issuer}"
                 self._find(idx, "statement.signature", text, altered=False)
@@ -464,6 +464,17 @@ class History(Asks):
         except LedgerError as error:
             unclear = isinstance(error, UnknownKey) and statement.issuer in self._unclear
             self._find(idx, "statement.signature", str(error), altered=not unclear)
+
+    def _check_signer(self, idx: int, event: bytes) -> None:
+        """Whether the checkpoint that all this is read under is signed by the keys that the log handed over to here."""
+        said = read_event(event)
+        if not isinstance(said, LogKeys) or self.log.checkpoint.size <= idx + 1:
+            return
+        signers = {(line.name, line.key_id) for line in Note.parse(self.log.checkpoint.signed).signatures}
+        retired = {(key.name, key.key_id) for key in map(parse_log_key, said.body.retired)}
+        if by := sorted(key_id.hex() for _, key_id in signers & retired):
+            size = self.log.checkpoint.size
+            self._find(idx, "log.keys", f"entry #{idx} retired key {by[0]}, which signed the checkpoint of size {size}")
 
     def _find(self, idx: int, rule: str, detail: str, altered: bool = True) -> None:
         self.findings.append(Finding(idx, rule, detail, altered))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import orjson
 
 from ledger.checkpoint import Checkpoint
-from ledger.errors import NotFound, UnknownKey
+from ledger.cosignature import Signs
+from ledger.errors import NotFound, QuorumNotMet, UnknownKey
 from ledger.log import Log
+from ledger.note import Signer
 from ledger.rounds import Report, Rounds
+from provenance.events import new_event
 from provenance.health import Checkup, Health, Standing
 from provenance.identity import Parties, Party, has_changed, read_party
 from provenance.index import IndexStore
@@ -30,6 +34,8 @@ from provenance.vocabularies import vocabularies_at
 from provenance.worker import Worker
 
 __all__ = ["RunningLedger"]
+
+logger = logging.getLogger(__name__)
 
 
 class RunningLedger:
@@ -63,6 +69,7 @@ class RunningLedger:
         self._signs = signers is not None
         genesis = log.row(0)
         sealed = frozenset(orjson.loads(genesis.opened)["body"]["sealed"])
+        self._genesis = Statement.parse(genesis.entry).event_id
         self._sealed: frozenset[str] = sealed
         self._vocabularies = vocabularies_at([genesis.opened])  # as far as is known; `Desk.draft` looks again
         self._recall = Recall(log=log, queue=queue, vault=vault, index=index)
@@ -74,7 +81,7 @@ class RunningLedger:
             vault=vault,
             index=index,
             signers=signers or _no_signers,
-            genesis=Statement.parse(genesis.entry).event_id,
+            genesis=self._genesis,
             clock=clock,
         )
         self._sequencer.forget, self._sequencer.read = self._recall.forget, self._recall.read
@@ -123,13 +130,50 @@ class RunningLedger:
         return self._sequencer.sequence_once(limit)
 
     def publish_once(self) -> Checkpoint:
-        """Sign a checkpoint over what is sequenced and write it to where the log is published. Idempotent."""
+        """Sign a checkpoint over what is sequenced and write it to where the log is published. Idempotent.
+
+        Raises `QuorumNotMet` where witnesses are asked and too few answered: everything stays sequenced, readers go on
+        seeing the last one, and the next call asks again.
+        """
         return self._publisher.publish()
 
     def publish(self) -> Checkpoint:
         """Sequence everything accepted before the call, then `publish_once`."""
         self._sequencer.drain()
         return self._publisher.publish()
+
+    def _publish_recorded(self) -> None:
+        """Publish what a verb has recorded; without a quorum of witnesses that comes later."""
+        try:
+            self.publish()
+        except QuorumNotMet as error:
+            logger.warning("%s: recorded, not published yet: %s", self.origin, error, extra={"origin": self.origin})
+
+    def hand_over(self, key: Signer, *, also: Signs | None = None) -> Checkpoint:
+        """Let the log sign with `key` from now on, and with `also` (ML-DSA-44) where it signs with one or is to begin.
+
+        The `log.keys` event that says so is the last entry under a checkpoint that the keys of before and these sign;
+        it is durable when this returns, and whoever holds the keys of before signs no more. `adapters.hand_over` does
+        this and all that goes with it: the new key in its place, and the link that verifiers follow. Raises
+        `UnknownKey` for keys that the log has or had, `MalformedError` where an ML-DSA-44 key would have no successor.
+        """
+        self._sequencer.drain()
+        now = self.log.keys
+        after = now.next(key, also, size=self.log.size + 1)  # refuses before anything is written
+        earlier = self._index.on().of_type("log.keys")
+        prev = earlier[-1].event_id if earlier else self._genesis
+        retired = [str(each) for each in now.verifiers if each not in after.verifiers]
+        draft = new_event(
+            "log.keys",
+            ledger=self.origin,
+            actor=self._genesis.hex(),
+            strength="self",
+            claimed_at=format_time(self._clock()),
+            body={"log_keys": [str(each) for each in after.verifiers], "retired": retired},
+            refs=[{"role": "prev", "id": prev.hex()}],
+        )
+        self._sequencer.hand_over((key, also), to=draft)
+        return self.log.signed
 
     def worker(self, *, window: float = 1.0) -> Worker:
         """What sequences and publishes by itself, once per `window` seconds, for those without a scheduler."""

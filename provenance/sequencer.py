@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from ledger.errors import Conflict, MalformedError, Rollback
+from ledger.group import NextKeys
 from ledger.log import Log, Within
 from ledger.storage import Row, Transaction
 from provenance.canonical import address
 from provenance.erasures import ERASURE, can_be_erased, erased_addresses, named_in, targets_of
 from provenance.errors import EventRejected, Reason
-from provenance.events import new_event
+from provenance.events import Draft, new_event
 from provenance.index import Facts, Index, IndexStore, facts_of
 from provenance.index.facts import facts_left
 from provenance.index.rebuild import read_rows
@@ -144,6 +145,18 @@ class Sequencer:
             raise EventRejected(Reason("party.keys.apart", text))
         self._retrying(lambda: self._batch(staged, facts, []))
 
+    def hand_over(self, keys: NextKeys, *, to: Draft) -> None:
+        """Sequence the `log.keys` event `to`, the last thing that the present keys sign and the first for `keys`.
+
+        Raises as `Log.extend`.
+        """
+        statement = sign_statement(
+            self._signers().log, issuer=self._genesis.hex(), type=to.type, origin=self._log.origin, event_id=to.id
+        )
+        staged = Staged(0, to.id, to.type, to.data, (), statement, sealed=False)
+        facts = facts_of_staged(staged, market=self.market)
+        self._retrying(lambda: self._batch([staged], [facts], [], hand=keys))
+
     def follow(self) -> None:
         """Let index and queue catch up with the log; nothing is sequenced. Needs no key."""
         if self._behind():
@@ -182,10 +195,12 @@ class Sequencer:
 
     # One batch
 
-    def _batch(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes]) -> None:
+    def _batch(
+        self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes], *, hand: NextKeys | None = None
+    ) -> None:
         began = time.monotonic()
         with self.observer.step("sequence") as seen:
-            self._append(staged, facts, ids)
+            self._append(staged, facts, ids, hand)
             seen.events(len(staged))
         if self.observer is not UNOBSERVED and len(self._stamps) < _MOST_STAMPS:
             self._stamps += [event.staged_at for event in staged if event.staged_at]
@@ -205,8 +220,11 @@ class Sequencer:
         ]
         return self.late(foreign) if foreign else []
 
-    def _append(self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes]) -> None:
+    def _append(
+        self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes], hand: NextKeys | None
+    ) -> None:
         began = self._index.on().size  # before it is asked what it knows
+        keys = self._log.keys
         known = self._index.on().known(event.event_id for event in staged)
         fresh = {
             event.event_id: (event, fact)
@@ -231,7 +249,7 @@ class Sequencer:
         if not joins or gone or rows != whole or (erased and not self._vault.joins):
             if not ids:
                 self._refuse_taken(_places(found))
-            self._apart(began, rows, found, items, gone)
+            self._apart(began, rows, found, items, gone, hand)
             if known:
                 with self._queue.joining(None) as connection:  # in the log before, and staged again
                     self._queue.forget(connection, known)
@@ -248,6 +266,9 @@ class Sequencer:
             taken = next(filter(None, [self._queue.take(connection, portion) for portion in portions]), None)
             if taken is not None and not ids:
                 raise EventRejected(_taken(taken))
+            if self._log.keys != keys:
+                msg = "log keys: another process handed over to others"
+                raise Conflict(msg)
             if time is not None and index.last_time() > time[1].time:
                 msg = "log time: another sequencer wrote a later one"
                 raise Conflict(msg)
@@ -265,7 +286,7 @@ class Sequencer:
             index.forget(erased)
 
         if rows or ids:
-            self._extend(rows, within=within)
+            self._extend(rows, within=within, hand=hand)
 
     def _refuse_taken(self, places: Sequence[Place]) -> None:
         """Raise `EventRejected` where another event has one of these places, as far as can be seen beforehand."""
@@ -277,14 +298,28 @@ class Sequencer:
                 raise EventRejected(_taken(place))
 
     def _extend(
-        self, rows: list[Row], *, within: Within | None = None, at: int | None = None, redact: Collection[int] = ()
+        self,
+        rows: list[Row],
+        *,
+        within: Within | None = None,
+        at: int | None = None,
+        redact: Collection[int] = (),
+        hand: NextKeys | None = None,
     ) -> int:
         with self.observer.step("integrate") as seen:
-            first = self._log.extend(rows, within=within, at=at, redact=redact)
+            first = self._log.extend(rows, within=within, at=at, redact=redact, hand=hand)
             seen.events(len(rows))
         return first
 
-    def _apart(self, at: int, rows: list[Row], found: list[Facts], items: list[Owned], redact: Collection[int]) -> None:
+    def _apart(
+        self,
+        at: int,
+        rows: list[Row],
+        found: list[Facts],
+        items: list[Owned],
+        redact: Collection[int],
+        hand: NextKeys | None,
+    ) -> None:
         """A batch without a common transaction: vault first, then the log, then index and queue.
 
         `at` is the size of the index when it was asked: the log may have grown since, also for this very handle, which
@@ -292,7 +327,7 @@ class Sequencer:
         """
         if rows:
             keep(self._vault, items)
-            first = self._extend(rows, at=at, redact=redact)
+            first = self._extend(rows, at=at, redact=redact, hand=hand)
             self._follow((first, found))
 
     def _behind(self) -> bool:

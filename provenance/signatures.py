@@ -2,18 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import lru_cache
 
 import orjson
 
 from ledger.errors import MalformedError, UnknownKey
-from ledger.policy import Policy
+from ledger.note import VerifierKey
+from ledger.policy import LogLine, Policy, parse_log_key
 from provenance.events import Unknown, read_event
+from provenance.events.log import LogGenesis, LogKeys
 from provenance.identity import KeyEvent, Parties, Party, party_of
 from provenance.keys import PublicKey
 from provenance.statement import Statement
 
-__all__ = ["Signatures"]
+__all__ = ["LogSigners", "Signatures"]
+
+
+class LogSigners:
+    """The keys that sign a log's own statements, each at the positions that a policy knows it for.
+
+    A policy with the ML-DSA-44 key alone names none that signs statements: then genesis and `log.keys` do, which the
+    tree holds that this key has signed. Give it the log's own entries in their order.
+    """
+
+    def __init__(self, policy: Policy, origin: str) -> None:
+        self._lines: dict[VerifierKey, LogLine] = {
+            line.key: line for line in policy.spans(origin) if isinstance(line.key, VerifierKey)
+        }
+        self._learns = not self._lines
+
+    def verify(self, index: int, statement: Statement, event: bytes | None) -> None:
+        """Raise `UnknownKey` unless a key of the log that signed at `index` made it, `InvalidSignature` if it did not.
+
+        The first key signs up to the entry that hands over to the next. `event` is what the statement is about, where
+        that can be read.
+        """
+        said = read_event(event) if self._learns and event is not None else None
+        if isinstance(said, LogGenesis) and index == 0:
+            self._learn(index, said.body.log_keys, ())
+        known = [(key, line) for key, line in self._lines.items() if _public(key).kid == statement.kid]
+        for key, line in known:
+            if line.first <= index and (line.last is None or index < line.last):
+                statement.verify(_public(key))
+                if isinstance(said, LogKeys):
+                    self._learn(index + 1, said.body.log_keys, said.body.retired)
+                return
+        why = "no log key at this position" if known else "no log key"
+        msg = f"statement at #{index}: {statement.type} is signed by key {statement.kid.hex()}, {why}"
+        raise UnknownKey(msg)
+
+    def _learn(self, since: int, keys: Iterable[str], retired: Iterable[str]) -> None:
+        for text in (*keys, *retired):
+            key = parse_log_key(text)
+            if isinstance(key, VerifierKey):
+                self._lines.setdefault(key, LogLine(key, first=since))
+        for text in retired:
+            key = parse_log_key(text)
+            if isinstance(key, VerifierKey):
+                self._lines[key] = replace(self._lines[key], last=since)
+
+
+@lru_cache(maxsize=64)
+def _public(key: VerifierKey) -> PublicKey:
+    return PublicKey.from_ed25519(key.public)
 
 
 class Signatures:
@@ -25,8 +78,7 @@ class Signatures:
 
     def __init__(self, policy: Policy, origin: str, *, find: Callable[[bytes], Party | None] = lambda _: None) -> None:
         self._origin = origin
-        keys = (PublicKey.from_ed25519(key.public) for key in policy.keys(origin))
-        self._log_keys = {key.kid: key for key in keys}
+        self._log_keys = LogSigners(policy, origin)
         self._parties = Parties(find)
         self._market: bytes | None = None
         self._time = ""
@@ -44,11 +96,7 @@ class Signatures:
         if statement.type == "party.register" and event is not None:
             self._register(index, statement, event)
         if index == 0 or statement.type.startswith("log."):
-            key = self._log_keys.get(statement.kid)
-            if key is None:
-                msg = f"statement at #{index}: {statement.type} is signed by key {statement.kid.hex()}, no log key"
-                raise UnknownKey(msg)
-            statement.verify(key)
+            self._log_keys.verify(index, statement, event)
             if statement.type == "log.time" and event is not None:
                 self._time = _time(event)
             return

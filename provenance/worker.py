@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ledger.checkpoint import Checkpoint
-from ledger.errors import Conflict, LedgerError, Unavailable
+from ledger.errors import Conflict, LedgerError, QuorumNotMet, Unavailable
 
 __all__ = ["Worker", "Works"]
 
@@ -80,7 +80,7 @@ class Worker:
                     self._beat("running", self._window, "")
                     self._beat_at = began
                 pause = max(0.0, self._window - (time.monotonic() - began))
-            except (Unavailable, Conflict) as error:
+            except (Unavailable, Conflict, QuorumNotMet) as error:
                 pause = min(_LONGEST_PAUSE, max(self._window, 2 * pause))
                 extra = {"origin": self._ledger.origin, "seconds": pause}
                 logger.warning("%s: %s; next try in %.1f s", self._ledger.origin, error, pause, extra=extra)

@@ -14,6 +14,7 @@ from ledger.checkpoint import Checkpoint
 from ledger.client import Client
 from ledger.errors import MalformedError, UnknownKey
 from ledger.fsck import Fault, fsck
+from ledger.keyring import Keyring
 from ledger.note import VerifierKey
 from ledger.policy import Policy
 from ledger.storage import ReadsObjects, Row
@@ -37,33 +38,35 @@ class Checked:
 
 
 def check_backup(
-    folder: str | os.PathLike[str], *, key: VerifierKey | None = None, progress: Progress | None = None
+    folder: str | os.PathLike[str], *, key: VerifierKey | Keyring | None = None, progress: Progress | None = None
 ) -> Checked:
     """Read all of a backup: every part is what was written, every entry leads to the checkpoint, every event fits.
 
-    `key` is the log's own, as the caller knows it; without it a backup is held against the key that it names itself.
+    `key` is the log's own, as the caller knows it, or all that it had; without it a backup is held against the keys
+    that it names itself.
     Needs no database. Raises `NotFound`, `MalformedError`, `TileMismatch` at the first thing that is missing or
     altered, `UnknownKey` when the key is another.
     """
     root = Path(folder)
     manifest = read_manifest(root)
-    if key is not None and str(key) != manifest.key:
-        msg = f"{root}: a backup of the log {manifest.key}, want {key}"
+    keys = manifest.keys if key is None else Keyring(key) if isinstance(key, VerifierKey) else key
+    if manifest.key not in {str(line.key) for line in keys.lines}:
+        msg = f"{root}: a backup of the log {manifest.key}, want {keys.verifiers[0]}"
         raise UnknownKey(msg)
-    checkpoint = manifest.opened(key or manifest.verifier)
+    checkpoint = manifest.opened(keys.policy)
     if checkpoint.size + manifest.parts.rows.items != manifest.sequenced:
         msg = f"{root}: {checkpoint.size} entries and {manifest.parts.rows.items} rows, want {manifest.sequenced}"
         raise MalformedError(msg)
     _check_lines(root, manifest)
-    faults = check_log(root, manifest, key or manifest.verifier, progress=progress)
+    faults = check_log(root, manifest, keys.policy, progress=progress)
     return Checked(root, manifest, checkpoint, tuple(faults))
 
 
 def check_log(
-    root: Path, manifest: Manifest, key: VerifierKey, *, start: int = 0, progress: Progress | None = None
+    root: Path, manifest: Manifest, policy: Policy, *, start: int = 0, progress: Progress | None = None
 ) -> list[Fault]:
     """Check the log in a backup from entry `start` on. Raises at the first object that is not the log's own."""
-    client = Client(log_in(root, manifest), Policy.of(key))
+    client = Client(log_in(root, manifest), policy)
     contents = Contents(client.opened)
     faults: list[Fault] = []
 

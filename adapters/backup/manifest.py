@@ -28,9 +28,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.files import Directory, sync_directory
+from adapters.log_keys import keys_noted
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.errors import MalformedError, NotFound, Unavailable
-from ledger.note import VerifierKey
+from ledger.keyring import Keyring
 from ledger.policy import Policy
 
 __all__ = ["FORMAT", "MANIFEST", "Manifest", "Part", "read_lines", "read_manifest", "write_part"]
@@ -73,22 +74,24 @@ class Manifest(_Model):
     format: Literal["provenance-backup/1"]
     origin: str
     key: str
+    spans: list[tuple[str, int, int | None]] | None = None
+    witnesses: str | None = None
     taken: str
     checkpoint: str
     sequenced: Annotated[int, Field(ge=0)]
     parts: Parts
 
     @property
-    def verifier(self) -> VerifierKey:
-        """The log's key, as the backup names it."""
-        return VerifierKey.parse(self.key)
+    def keys(self) -> Keyring:
+        """The log's keys, as the backup names them."""
+        return keys_noted(self.model_dump(mode="json", include={"key", "spans"}, exclude_none=True))
 
-    def opened(self, key: VerifierKey) -> Checkpoint:
-        """The checkpoint of the log in the backup, whose signature by `key` is verified."""
-        return open_checkpoint(self.checkpoint.encode(), Policy.of(key))
+    def opened(self, policy: Policy) -> Checkpoint:
+        """The checkpoint of the log in the backup, whose signature is verified."""
+        return open_checkpoint(self.checkpoint.encode(), policy)
 
     def __bytes__(self) -> bytes:
-        return self.model_dump_json(indent=2).encode() + b"\n"
+        return self.model_dump_json(indent=2, exclude_unset=True).encode() + b"\n"
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -102,7 +105,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise _unavailable(folder / MANIFEST, error) from error
     try:
         manifest = Manifest.model_validate_json(data)
-        _ = manifest.verifier
+        _ = manifest.keys
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))

@@ -6,9 +6,9 @@ What was published is compared before anything could be signed, and what the log
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 
 from adapters.assemble import Parts, open_log_of
 from adapters.backup.checking import Checked, check_backup, log_in, rows_in
-from adapters.backup.manifest import read_lines
+from adapters.backup.manifest import read_lines, read_manifest
 from adapters.backup.tables import (
     Waiting,
     parse_item,
@@ -30,18 +30,20 @@ from adapters.backup.tables import (
 )
 from adapters.connect import Place, _parts, _place, keys_of, open_objects
 from adapters.key_files import key_files
-from adapters.keys import Keys, Passphrase, log_signer
+from adapters.keys import Keys, Passphrase, ask_once, log_signer, pq_signer
+from adapters.log_keys import ring_of, with_secrets
 from adapters.recover import Lost, lost_in, rebuild_for
 from adapters.sql.errors import storage_errors
 from adapters.sql.tables import queue, refs
 from adapters.sql.tables import vault as vault_table
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
+from ledger.cosignature import CosignerKey
 from ledger.errors import Conflict, MalformedError, NotFound, StorageError, UnknownKey
 from ledger.evidence import forked
+from ledger.keyring import Keyring
 from ledger.log import Log
 from ledger.merkle import tree_root
-from ledger.note import Signer, VerifierKey
 from ledger.policy import Policy
 from ledger.refill import extend_unsigned, refill
 from ledger.storage import Checkpoints, ReadsObjects, Row
@@ -53,6 +55,7 @@ from provenance.recall import Recall
 from provenance.sequencer import contents_of, facts_of_staged
 from provenance.statement import Headers
 from provenance.subjects import Owned, SubjectKeys, WrappingVault, is_wrapped, keep
+from provenance.succession import follow
 from provenance.vault import Vault, holds
 
 __all__ = ["Restored", "restore"]
@@ -124,22 +127,26 @@ def restore(
     whole, `Fork` when two of the places contradict each other, `Rollback` when none has what is remembered.
     """
     parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys, make=True)
-    signer = cache(partial(log_signer, keys_of(parts.store, keys), passphrase))
-    key, source = _key_and_backup(folder, signer, progress)
+    where = keys_of(parts.store, keys)
+    targets = _targets(parts, publish)
+    opens = ask_once(passphrase)
+    ring, source = _keys_and_backup(folder, where, opens, targets, progress)
     again = _begin(parts, sha256(b"" if source is None else bytes(source.manifest)).hexdigest())
-    newest, compared = _newest(key, source, _targets(parts, publish))
-    refilled = _put_log(parts, key, signer, source, newest, progress)
-    log = _compare(parts, key, remembered)
+    newest, compared = _newest(ring, source, targets)
+    refilled = _put_log(parts, ring, where, opens, source, newest, progress)
+    log = _compare(parts, ring, remembered)
     erased = apply_erasures(log.rows(0, log.size), parts.sealed)  # from a vault that was there
     redact_erased(log, erased)  # from a backup or a copy that is older than the erasure
     locked = 0 if source is None else _put_vault(parts, source, log, erased, again=again, progress=progress)
-    rebuild_for(parts, key, progress=None if progress is None else lambda done, total: progress("index", done, total))
+    rebuild_for(parts, ring, progress=None if progress is None else lambda done, total: progress("index", done, total))
     waiting, sequenced, names, nameless = _put_names(parts, source, log, erased) if source is not None else (0, 0, 0, 0)
     whole = source is not None and source.manifest.parts.vault is not None
     lost = lost_in(log, refilled if whole else range(log.size), parts.sealed, erased)
-    for path, data in key_files(key).items() if parts.objects is not None else ():
+    for path, data in key_files(ring).items() if parts.objects is not None else ():
         parts.tiles.replace(path, data)  # as `create` puts it beside the tiles
-    parts.note_layout(key)
+    if source is not None and source.manifest.witnesses is not None:
+        parts.note_witnesses(Policy.parse(source.manifest.witnesses))
+    parts.note_layout(ring)
     return Restored(
         checkpoint=log.checkpoint,
         size=log.size,
@@ -158,21 +165,36 @@ def restore(
 # Before anything is written
 
 
-def _key_and_backup(
-    folder: str | os.PathLike[str] | None, signer: Callable[[], Signer], progress: Progress | None
-) -> tuple[VerifierKey, Checked | None]:
-    """The log's key, and the backup once all of it was found to be whole."""
-    if folder is None:
-        return signer().verifier, None
+def _keys_and_backup(
+    folder: str | os.PathLike[str] | None,
+    where: Keys,
+    opens: Passphrase | None,
+    targets: Sequence[tuple[str, ReadsObjects]],
+    progress: Progress | None,
+) -> tuple[Keyring, Checked | None]:
+    """The log's keys, all that it had, and the backup once all of it was found to be whole."""
     try:
-        key = signer().verifier
+        known = Policy.of(log_signer(where, opens).verifier, *_pq_verifier(where, opens))
     except NotFound:
-        key = None
-    checked = check_backup(folder, key=key, progress=progress)
+        if folder is None:
+            raise
+        known = read_manifest(Path(folder)).keys.policy
+    for _, objects in targets:
+        known = follow(objects, known)
+    ring = ring_of(known.logs)
+    if folder is None:
+        return ring, None
+    checked = check_backup(folder, key=ring, progress=progress)
     if checked.faults:
         text = f"{checked.faults[0].detail}; this was in the ledger when the backup was taken: take an earlier one"
         raise MalformedError(text)
-    return key or checked.manifest.verifier, checked
+    return ring, checked
+
+
+def _pq_verifier(where: Keys, opens: Passphrase | None) -> Iterator[CosignerKey]:
+    with suppress(NotFound):  # most logs have none
+        if "log_pq" in where:
+            yield pq_signer(where, opens).verifier
 
 
 def _begin(parts: Parts, source: str) -> bool:
@@ -221,13 +243,13 @@ def _readable(publish: Place | ReadsObjects) -> ReadsObjects | None:
 
 
 def _newest(
-    key: VerifierKey, source: Checked | None, targets: list[tuple[str, ReadsObjects]]
+    keys: Keyring, source: Checked | None, targets: Sequence[tuple[str, ReadsObjects]]
 ) -> tuple[_Shown, tuple[str, ...]]:
     """The longest log among backup and published places, which all others begin; and the places compared."""
     own = [] if source is None else [(f"the backup {source.folder}", log_in(source.folder, source.manifest))]
     shown: list[_Shown] = []
     for name, objects in [*own, *targets]:
-        client = Client(objects, Policy.of(key))
+        client = Client(objects, keys.policy)
         try:
             client.latest()
         except NotFound as error:
@@ -236,7 +258,7 @@ def _newest(
             continue  # nothing is published there
         shown.append(_Shown(name, objects, client))
     if not shown:
-        msg = f"{key.name}: nothing is published in any of the places given, and there is no backup: nothing to restore"
+        msg = f"{keys.origin}: nothing is published in the places given, and there is no backup: nothing to restore"
         raise NotFound(msg)
     # Of equally long ones the backup, which is first.
     newest = max(shown, key=lambda one: one.client.checkpoint.size)
@@ -244,7 +266,7 @@ def _newest(
         old = one.client.checkpoint
         if tree_root(old.size, newest.client.reader) != old.root:
             msg = (
-                f"{key.name}: {one.name} (size {old.size}) and {newest.name} (size {newest.client.checkpoint.size}) "
+                f"{keys.origin}: {one.name} (size {old.size}) and {newest.name} (size {newest.client.checkpoint.size}) "
                 "contradict each other: both were signed, so the log has forked; nothing was signed now. "
                 "Keep both as evidence, stop every writer, and find out which one others have seen"
             )
@@ -257,8 +279,9 @@ def _newest(
 
 def _put_log(
     parts: Parts,
-    key: VerifierKey,
-    signer: Callable[[], Signer],
+    keys: Keyring,
+    where: Keys,
+    opens: Passphrase | None,
     source: Checked | None,
     newest: _Shown,
     progress: Progress | None,
@@ -270,35 +293,35 @@ def _put_log(
     rows: list[Row] = [] if source is None else list(rows_in(source.folder, source.manifest))
     joined = parts.objects is None and parts.checkpoints is None
     if joined and source is not None:
-        refill(tiles, key, log_in(source.folder, source.manifest), checkpoints=heads, progress=step)
-        extend_unsigned(parts.store, key.name, start, rows)
-    refill(tiles, key, newest.objects, checkpoints=heads, progress=step)
+        refill(tiles, keys, log_in(source.folder, source.manifest), checkpoints=heads, progress=step)
+        extend_unsigned(parts.store, keys.origin, start, rows)
+    refill(tiles, keys, newest.objects, checkpoints=heads, progress=step)
     end = newest.client.checkpoint.size
     if not joined and start + len(rows) > end:
         # A storage without transactions keeps nothing that is not signed.
-        log = _signing(parts, signer, key)
+        log = _signing(parts, where, opens, keys)
         held = [row.entry for row in log.rows(start, log.size)]
         if held != [row.entry for row in rows[: len(held)]]:
-            msg = f"{key.name}: entries from #{start} on are not those that were sequenced when the backup was taken"
+            msg = f"{keys.origin}: entries from #{start} on are not those that were sequenced when the backup was taken"
             raise Conflict(msg)
         if rows[len(held) :]:
             log.extend(rows[len(held) :], at=log.size)
     return range(min(start + len(rows), end), end)
 
 
-def _signing(parts: Parts, signer: Callable[[], Signer], key: VerifierKey) -> Log:
+def _signing(parts: Parts, where: Keys, opens: Passphrase | None, keys: Keyring) -> Log:
     try:
-        signing = signer()
+        signing = with_secrets(keys, where, opens)
     except NotFound as error:
-        msg = f"{error}; {key.name} has sequenced entries to be signed in this storage: put the log's key back first"
+        msg = f"{error}; {keys.origin} has sequenced entries to be signed in this storage: put the log's key back first"
         raise UnknownKey(msg) from error
     return open_log_of(parts, signing, target=None)
 
 
-def _compare(parts: Parts, key: VerifierKey, remembered: bytes | None) -> Log:
+def _compare(parts: Parts, keys: Keyring, remembered: bytes | None) -> Log:
     """The log as it is now, held against all that is known of it; a log opened so signs nothing."""
-    checkpoint = None if remembered is None else open_checkpoint(remembered, Policy.of(key))
-    return Log.open(parts.tiles, key, checkpoints=parts.heads, remembered=checkpoint)
+    checkpoint = None if remembered is None else open_checkpoint(remembered, keys.policy)
+    return Log.open(parts.tiles, keys, checkpoints=parts.heads, remembered=checkpoint)
 
 
 def _put_vault(

@@ -25,14 +25,14 @@ from adapters.backup.tables import Sequenced, file_lines, item_line, name_lines,
 from adapters.connect import Place, _parts
 from adapters.files import Directory
 from adapters.key_files import key_files
+from adapters.log_keys import noted_keys
 from ledger.checkpoint import Checkpoint
 from ledger.client import Client
 from ledger.copy import copy_log, redact_copy
 from ledger.errors import Conflict, NotFound
 from ledger.fsck import Fault
-from ledger.note import VerifierKey
+from ledger.keyring import Keyring
 from ledger.owned import Owned
-from ledger.policy import Policy
 from ledger.storage import Checkpoints, ReadsObjects, Row
 from ledger.stored import Stored
 from ledger.tile import WIDTH
@@ -84,14 +84,14 @@ def backup(
     checkpoint's, `Unavailable`.
     """
     parts = _parts(database, objects, checkpoints, vault, None, schema, subject_keys)
-    key = parts.read_layout()
+    keys = parts.read_layout()
     root = Path(folder)
     with _alone(root):
-        _check_folder(root, key)
+        _check_folder(root, keys)
         queue = write_part(root, "queue", queue_lines(parts.store))
-        source, checkpoint, rows = _log_of(parts, key)
-        before = _size_of(root, key)
-        log = Client(source, Policy.of(key))
+        source, checkpoint, rows = _log_of(parts, keys)
+        before = _size_of(root, keys)
+        log = Client(source, keys.policy)
         erased = ErasedInCopy(log)
         copy_log(
             log,
@@ -99,17 +99,19 @@ def backup(
             redacts=erased,
             progress=None if progress is None else lambda done, total: progress("entries", done, total),
         )
-        for path, data in key_files(key).items():
+        for path, data in key_files(keys).items():
             Directory(root).replace(path, data)
         lines = (Sequenced.of(row).model_dump_json().encode() for row in erased.add(rows))
         row_part = write_part(root, "rows", lines)
         redact_copy(Directory(root), erased.indexes(Directory(root), checkpoint.size))
         faults: list[Fault] = []
         vault_part = write_part(root, "vault", _vault_lines(parts, faults, progress)) if with_vault else None
+        asked = parts.witnesses()
         manifest = Manifest(
             format=FORMAT,
             origin=checkpoint.origin,
-            key=str(key),
+            **noted_keys(keys),
+            witnesses=None if asked is None else str(asked),
             taken=format_time(clock()),
             checkpoint=checkpoint.signed.decode(),
             sequenced=checkpoint.size + row_part.items,
@@ -121,7 +123,7 @@ def backup(
                 vault=vault_part,
             ),
         )
-        faults += check_log(root, manifest, key, start=before, progress=progress)
+        faults += check_log(root, manifest, keys.policy, start=before, progress=progress)
         write_manifest(root, manifest)
     return Backup(manifest, tuple(faults))
 
@@ -144,30 +146,30 @@ def _alone(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _check_folder(root: Path, key: VerifierKey) -> None:
+def _check_folder(root: Path, keys: Keyring) -> None:
     try:
         there = read_manifest(root)
     except NotFound:
         return
-    if there.key != str(key):
-        msg = f"{root}: holds a backup of {there.key}, want one of {key}; give a folder of its own"
+    if there.key not in {str(line.key) for line in keys.lines}:
+        msg = f"{root}: holds a backup of {there.key}, want one of {keys.verifiers[0]}; give a folder of its own"
         raise Conflict(msg)
 
 
-def _size_of(root: Path, key: VerifierKey) -> int:
+def _size_of(root: Path, keys: Keyring) -> int:
     """Size of the log in the last whole backup there: what it holds was checked then."""
     try:
-        return read_manifest(root).opened(key).size
+        return read_manifest(root).opened(keys.policy).size
     except NotFound:
         return 0
 
 
-def _log_of(parts: Parts, key: VerifierKey) -> tuple[ReadsObjects, Checkpoint, Iterator[Row]]:
+def _log_of(parts: Parts, keys: Keyring) -> tuple[ReadsObjects, Checkpoint, Iterator[Row]]:
     """The log as published, its newest checkpoint, and what is sequenced behind that; all as of one moment."""
     if parts.objects is not None or parts.checkpoints is not None:
-        log = open_log_of(parts, key, target=None)  # also finishes what a crash interrupted
+        log = open_log_of(parts, keys, target=None)  # also finishes what a crash interrupted
         return Under(parts.tiles, log.checkpoint.signed), log.checkpoint, iter(())
-    owned = Owned(parts.store, Policy.of(key), key.name)
+    owned = Owned(parts.store, keys.policy, keys.origin)
     return owned, owned.checkpoint, _unpublished(owned, Stored(parts.store))
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.cli.output import command, help_alone, show
+from adapters.cli.output import command, help_alone, show, working
 from adapters.cli.passphrase import new_passphrase, passphrase
-from adapters.cli.where import AsJson
+from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.keys import environment_passphrase, load_secret, read_secret, save_secret
 from adapters.known_key import KeyType, KnownKey, at_rest, public_half, public_half_of
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
@@ -32,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("new")(new)
     group.command("show")(show_)
     group.command("encrypt")(encrypt)
+    group.command("rotate")(at_ledger(rotate))
     app.add_typer(group, name="key")
 
 
@@ -89,6 +90,47 @@ def encrypt(
         raise typer.BadParameter(msg)
     public_half_of(text)  # nothing else is written into a key file
     _save(out, text, new_passphrase(), as_json=as_json)
+
+
+def rotate(
+    to: Annotated[str | None, typer.Option("--to", help="the log's next key", metavar="FILE|URI")] = None,
+    to_pq: Annotated[str | None, typer.Option("--to-pq", help="its next ML-DSA-44 key", metavar="FILE|URI")] = None,
+    *,
+    where: Where,
+    as_json: AsJson = False,
+) -> None:
+    """Let the log sign with other keys from now on. Old proofs stay good, and verifiers follow by themselves.
+
+    Give the new key to your witnesses first. May be repeated until it has come to its end. A key in a file takes the
+    place of the old one, which is kept beside it.
+    """
+    from adapters.hand_over import hand_over
+
+    new = {name: _uri(key) for name, key in (("log", to), ("log_pq", to_pq)) if key is not None}
+    if not new:
+        msg = "--to, --to-pq: want at least one; `provenance key new` makes them"
+        raise typer.BadParameter(msg)
+    with working("handing over"):
+        done = hand_over(where.db, to=new, publish=where.shown, passphrase=passphrase, **where.parts)
+    size = done.checkpoint.size
+    old = [str(line.key) for line in done.after.lines if line.last == size]
+    new_keys = [str(key) for key in done.after.verifiers]
+    value = {
+        "origin": done.after.origin,
+        "size": size,
+        "keys": new_keys,
+        "retired": old,
+        "moved": [list(pair) for pair in done.moved],
+    }
+    lines = [
+        f"{done.after.origin}: from size {size} on signed by",
+        *(f"  {key}" for key in new_keys),
+        *(f"retired: {key}" for key in old),
+        *(f"moved: {source} → {target}" for source, target in done.moved),
+        "give the new key to your witnesses and whoever pinned the old one; those who follow the log need nothing",
+        f"next: {command('audit', where.read_at, *where.reading[2:])}",
+    ]
+    show(value, as_json=as_json, text="\n".join(lines))
 
 
 def _make(type_: KeyType, name: str) -> str:

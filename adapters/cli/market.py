@@ -13,7 +13,7 @@ from adapters.cli.given import PARTY, WORK, Ref, named
 from adapters.cli.money import format_money, parse_money
 from adapters.cli.output import command, show, working
 from adapters.cli.passphrase import new_passphrase
-from adapters.cli.where import AsJson, Where, at_ledger
+from adapters.cli.where import AsJson, Where, WithoutQuorum, at_ledger
 from adapters.connect import create, database_url, keys_folder
 from ledger.errors import MalformedError
 from ledger.note import SigningKey
@@ -43,6 +43,9 @@ def init(
     where: Where,
     name: Annotated[str | None, typer.Option("--name", help="the market's name, for the vault")] = None,
     ask: Annotated[bool, typer.Option("--passphrase", help="ask for a passphrase to encrypt the keys with")] = False,
+    post_quantum: Annotated[
+        bool, typer.Option("--post-quantum", help="sign with ML-DSA-44 too, from now on and never without")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Begin a ledger: keys, database, genesis, published folder."""
@@ -53,15 +56,22 @@ def init(
         raise typer.BadParameter(msg) from error
     passphrase = new_passphrase if ask else None
     ledger = create(
-        where.db, origin=origin, publish=where.shown, market_name=name, passphrase=passphrase, **where.parts
+        where.db,
+        origin=origin,
+        publish=where.shown,
+        market_name=name,
+        passphrase=passphrase,
+        post_quantum=post_quantum,
+        **where.parts,
     )
-    key = ledger.log.policy.logs[0].key
+    key, *also = ledger.log.keys.verifiers
     keys = str(keys_folder(make_url(database_url(where.db))))
     value = {"origin": origin, "key": str(key), "database": where.db, "publish": where.read_at, "keys": keys}
     apart = () if where.subject_keys is None else ("subjects  keys in a database of their own: back that up apart",)
     lines = (
         f"origin    {origin}",
         f"log key   {key}",
+        *(f"second    {each.name}+{each.key_id.hex()} (ML-DSA-44), whole in market-pq.policy" for each in also),
         f"keys      {keys}/ (with a development certificate)",
         *apart,
         f"publish   {where.read_at.rstrip('/')}/",
@@ -208,9 +218,9 @@ def attach(
     recorded(ledger, ticket, as_json, command("verify", str(destination), *where.reading))
 
 
-def publish(*, where: Where, as_json: AsJson = False) -> None:
+def publish(*, where: Where, without_quorum: WithoutQuorum = False, as_json: AsJson = False) -> None:
     """Sequence what was accepted and publish a checkpoint over it."""
-    ledger = where.open()
+    ledger = where.open(without_quorum=without_quorum)
     with working("publishing"):
         checkpoint = ledger.publish()
     value = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
@@ -220,11 +230,14 @@ def publish(*, where: Where, as_json: AsJson = False) -> None:
 
 def recorded(ledger: ProvenanceLedger, ticket: Ticket, as_json: bool, next_: str, *more: str) -> None:
     """Show what was recorded, where it stands, and the next command."""
-    receipt = ledger.receipt(ticket)
-    value = {"event": ticket.id, "type": ticket.type, "ref": ticket.ref, "index": receipt.index}
+    entry = ledger.index.find(bytes.fromhex(ticket.id))
+    size = ledger.log.checkpoint.size
+    index = ledger.receipt(ticket).index if entry is None else entry.idx
+    stands = f"published at size {size}" if index < size else "sequenced, and published once a quorum has cosigned"
+    value = {"event": ticket.id, "type": ticket.type, "ref": ticket.ref, "index": index, "published": index < size}
     lines = (
         f"{ticket.type} {ticket.id}",
-        f"#{receipt.index} published at size {ledger.log.checkpoint.size}",
+        f"#{index} {stands}",
         *more,
         f"next: {next_}",
     )

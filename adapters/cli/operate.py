@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from adapters.cli.output import ALTERED, INTACT, aged, command, echo, fail, grouped, show, working
-from adapters.cli.where import AsJson, Where, at_ledger
+from adapters.cli.where import AsJson, Where, WithoutQuorum, at_ledger
 from adapters.connect import database_url
 from ledger.errors import LedgerError, Unavailable
 from ledger.rounds import Report
@@ -86,9 +86,10 @@ def worker(
     window: Annotated[float, typer.Option("--window", min=0.05, help="seconds between checkpoints")] = 1.0,
     *,
     where: Where,
+    without_quorum: WithoutQuorum = False,
 ) -> int:
     """Sequence and publish until SIGTERM or Ctrl-C. Then publish what was accepted, and end."""
-    ledger = where.open()
+    ledger = where.open(without_quorum=without_quorum)
     with signals() as came:
         running = ledger.worker(window=window).start()
         fail(f"{ledger.origin}: sequencing and publishing every {window:g} s; end with SIGTERM or Ctrl-C")

@@ -17,7 +17,7 @@ from adapters.cli.passphrase import passphrase
 from adapters.connect import connect, database_url
 from provenance.ledger import ProvenanceLedger
 
-__all__ = ["AsJson", "Database", "Schema", "Where", "at_ledger", "at_own_ledger", "check_database"]
+__all__ = ["AsJson", "Database", "Schema", "Where", "WithoutQuorum", "at_ledger", "at_own_ledger", "check_database"]
 
 _DB = "market.db"
 _PUBLIC = "public"
@@ -44,6 +44,9 @@ Database = Annotated[
         metavar="FILE|URL",
         callback=check_database,
     ),
+]
+WithoutQuorum = Annotated[
+    bool, typer.Option("--without-quorum", help="publish also what too few witnesses cosigned; readers see that")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="the same answer as JSON")]
 
@@ -159,9 +162,11 @@ class Where:
             return ["--log", self.read_at]
         return ["--log", self.read_at, "--policy", f"{self.read_at.rstrip('/')}/market.policy"]
 
-    def open(self, *, signs: bool = True) -> ProvenanceLedger:
+    def open(self, *, signs: bool = True, without_quorum: bool = False) -> ProvenanceLedger:
         """The ledger."""
-        return connect(self.db, publish=self.shown, signs=signs, passphrase=passphrase, **self.parts)
+        return connect(
+            self.db, publish=self.shown, signs=signs, without_quorum=without_quorum, passphrase=passphrase, **self.parts
+        )
 
 
 def at_ledger(verb: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,16 +25,18 @@ from adapters.cli.output import (
     grouped,
     help_alone,
     show,
+    working,
 )
+from adapters.cli.passphrase import passphrase
 from adapters.cli.reader import Log, PolicyFile
 from adapters.cli.trust import find_place
-from adapters.cli.where import AsJson
-from adapters.connect import open_log
+from adapters.cli.where import AsJson, Where, at_ledger
+from adapters.connect import connect, open_log
 from adapters.witness.explain import Explained, State, explain
 from adapters.witness.folder import begin_witness, open_witness
 from adapters.witness.server import WitnessServer
 from ledger.cosignature import ML_DSA_44
-from ledger.errors import Fork, Unavailable
+from ledger.errors import Fork, MalformedError, Unavailable
 from ledger.policy import Policy, Witness
 from provenance.report import safe_text
 
@@ -61,6 +63,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("init")(init)
     group.command("serve")(serve)
     group.command("explain")(explain_)
+    group.command("use")(at_ledger(use))
     app.add_typer(group, name="witness")
 
 
@@ -86,6 +89,38 @@ def init(
         f"next: add a line `log VKEY` to {folder / 'logs.policy'}, then {command('witness', 'serve', str(folder))}",
     ]
     value = {"name": name, "keys": [str(key) for key in keys], "policy": lines}
+    show(value, as_json=as_json, text="\n".join(text))
+    return INTACT
+
+
+def use(
+    policy: Annotated[Path, typer.Argument(help="a policy with witnesses and a quorum", metavar="POLICY")],
+    *,
+    where: Where,
+    as_json: AsJson = False,
+) -> int:
+    """Ask these witnesses before a checkpoint is published, from now on; `quorum none` without witnesses ends that.
+
+    Processes that run already ask them once they are started again.
+    """
+    if not policy.is_file():
+        msg = f"{policy}: no such file; want a policy with lines of witnesses, groups and quorum"
+        raise typer.BadParameter(msg)
+    try:
+        asked = Policy.parse(policy.read_text(encoding="utf-8"))
+    except (MalformedError, UnicodeDecodeError) as error:
+        msg = f"{policy}: {error}"
+        raise typer.BadParameter(msg) from error
+    ledger = connect(where.db, publish=where.shown, witnesses=asked, passphrase=passphrase, **where.parts)
+    with working("publishing"):
+        checkpoint = ledger.publish()
+    names = [witness.name for witness in asked.witnesses]
+    value = {"origin": ledger.origin, "witnesses": names, "quorum": asked.quorum, "size": checkpoint.size}
+    by = f"cosigned by the quorum {asked.quorum} of {', '.join(names)}" if names else "and no witness is asked"
+    text = [
+        f"{ledger.origin}: published at size {checkpoint.size}, {by}",
+        f"next: {command('witness', 'explain', *where.reading)}",
+    ]
     show(value, as_json=as_json, text="\n".join(text))
     return INTACT
 

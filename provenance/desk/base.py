@@ -69,7 +69,7 @@ class Desk(RunningLedger, Asks):
         with self._accepting(1):
             ticket = in_caller(session, lambda inner: self._staging.submit(staged, facts, ref, inner))
         if session is None and self._signs:
-            self.publish()
+            self._publish_recorded()
         return ticket
 
     def record_many(self, drafts: Iterable[Draft], *, progress: Callable[[int], None] | None = None) -> list[Ticket]:
@@ -94,7 +94,7 @@ class Desk(RunningLedger, Asks):
             tickets += self._record_portion(portion)
             if progress is not None:
                 progress(len(tickets))
-        self.publish()
+        self._publish_recorded()
         return tickets
 
     def draft(
@@ -219,7 +219,7 @@ class Desk(RunningLedger, Asks):
         with self._accepting(len(request.drafts) if isinstance(request, Request) else 1):
             ticket = in_caller(session, lambda inner: self._staging.record(request, inner))
         if session is None and self._signs:
-            self.publish()
+            self._publish_recorded()
         return ticket
 
     @contextmanager

@@ -114,7 +114,7 @@ class ImportVerbs(Desk):
         """Record that the import was made, with its counts; the same with the same counts once."""
         counts = report.counts()
         if not counts:
-            self.publish()
+            self._publish_recorded()
             return
         body = {"bundle": report.source, "source": report.format, "counts": counts}
         ref = (

@@ -97,7 +97,7 @@ class PrivacyVerbs(Desk):
         chosen = self._choose([*wanted, *personal], before, logged=personal)
         _add_keys(chosen, keys, personal)
         if not chosen.targets:
-            self.publish()  # what waited
+            self._publish_recorded()  # what waited
             return Erased(None, (), tuple(chosen.before), tuple(chosen.kept), ())
         drafts = [
             self._erasure(some, chosen.stones, chosen.notices, basis, request, None if number else ref)
@@ -135,7 +135,7 @@ class PrivacyVerbs(Desk):
 
         What stays is what others rest on: that it was registered, by whom, its digests, what was made from it.
         """
-        self.publish()
+        self._publish_recorded()
         before = self.before()
         event_id = bytes.fromhex(str(work))
         event = before.event(event_id)

@@ -16,7 +16,7 @@ from unicodedata import category
 
 from pydantic import AfterValidator, Field
 
-from ledger.note import VerifierKey
+from ledger.policy import parse_log_key
 from provenance.canonical import MAX_INTEGER
 from provenance.statement import TYPE, check_origin
 
@@ -78,7 +78,7 @@ def _origin(text: str) -> str:
 
 
 def _vkey(text: str) -> str:
-    _origin(VerifierKey.parse(text).name)
+    _origin(parse_log_key(text).name)
     return text
 
 
@@ -158,8 +158,9 @@ License = Annotated[str, Field(pattern=r"^[A-Za-z0-9.+:() -]{1,500}$"), AfterVal
 ManifestLabel = Annotated[str, Field(pattern=r"^urn:c2pa:[A-Za-z0-9._:/-]{1,200}$"), _Impersonal]
 """Label of a C2PA manifest: urn:c2pa:3f0a6d0e-4d8f-4c35-8f0c-2f4b6a1f7f10."""
 
-Vkey = Annotated[str, Field(max_length=1000), AfterValidator(_vkey)]
-"""Verifier key (c2sp.org/signed-note): example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k."""
+Vkey = Annotated[str, Field(max_length=2500), AfterValidator(_vkey)]
+"""Verifier key of a log (c2sp.org/signed-note; ML-DSA-44: c2sp.org/tlog-cosignature):
+example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k."""
 
 Amount = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,29})$")]
 """Money in minor units, as a decimal string without leading zeros: "1250" is 12.50 EUR."""

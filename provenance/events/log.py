@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ledger.note import VerifierKey
+from ledger.policy import parse_log_key
 from provenance.errors import Reason
 from provenance.events.envelope import ONE, Event, EventRef, Model, OnlyRef, Roles, Rules, repeated
 from provenance.events.fields import EventType, Hex, Origin, Term, Time, Vkey
@@ -83,9 +83,9 @@ class _Keys(Model):
 class LogKeys(Event):
     """The log's keys change: from here on it signs checkpoints with `log_keys`, and with none that is `retired`.
 
-    Both are vkeys (c2sp.org/signed-note) named like the log; a key of before that stands in neither list is retired
-    too. Said by an outgoing key, as succession of keys. Maps to the rotation of log keys that c2sp.org/tlog-policy
-    leaves to the log. For example::
+    Both are vkeys (c2sp.org/signed-note; c2sp.org/tlog-cosignature for ML-DSA-44) named like the log. Said by a key of
+    before, as the last entry under a checkpoint that keys of before and after have signed. Maps to the rotation of log
+    keys that c2sp.org/tlog-policy leaves to the log. For example::
 
         {"body": {"log_keys": ["example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"],
                   "retired": []},
@@ -136,7 +136,7 @@ class LogTime(Event):
 
 def _wrong_names(vkeys: tuple[str, ...], origin: str) -> Iterator[str]:
     for vkey in vkeys:
-        name = VerifierKey.parse(vkey).name
+        name = parse_log_key(vkey).name
         if name != origin:
             yield f"a key named {name}, want {origin}"
     if repeated(vkeys):
