@@ -190,6 +190,12 @@ class Receipt:
 
     def _verify(self, size: int, root: bytes, policy: Policy, checkpoint: Checkpoint | None) -> None:
         keys = policy.keys(self.issuer)
+        if not keys and self.issuer in policy.origins:
+            msg = (
+                f"receipt of {shown(self.issuer, 200)}: is signed with Ed25519, and the policy lists no such key "
+                "of this log; take the .tlog-proof of the same entry"
+            )
+            raise UnknownKey(msg)
         if not keys:
             known = ", ".join(sorted(policy.origins)) or "no log"
             msg = f"no policy for origin {shown(self.issuer, 200)}: the policy knows {known}"

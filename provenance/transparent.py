@@ -67,8 +67,9 @@ def _check(
     """The answer for one receipt; `roots` are those proven so far, by origin and size."""
     first, second = receipt.numbers
     size = first if receipt.kind == "inclusion" else second
-    if receipt.issuer not in policy.origins:
-        text = f"issued by {receipt.issuer}: the policy knows {', '.join(sorted(policy.origins)) or 'no log'}"
+    if not policy.keys(receipt.issuer):
+        known = ", ".join(sorted(policy.origins)) or "no log"
+        text = f"issued by {receipt.issuer}, signed with Ed25519: the policy lists no such key of it, and knows {known}"
         return Check(name, "unknown", _NO_POLICY, text)
     seen = known(size)
     unsure = "" if receipt.bound or seen is not None else "; the numbers are said, not signed: a checkpoint has them"

@@ -21,7 +21,7 @@ from ledger import (
     SigningKey,
     UnknownKey,
 )
-from ledger.cosignature import ED25519, Cosigner
+from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
 from ledger.merkle import (
     consistency_root,
     inclusion_root,
@@ -143,6 +143,8 @@ def test_keys_come_from_the_policy():
     with pytest.raises(UnknownKey, match="no policy for origin"):
         receipt.verify_inclusion(ENTRIES[3], Policy.of(SigningKey("other.example", bytes(32)).verifier))
     receipt.verify_inclusion(ENTRIES[3], Policy.of(other.verifier, KEY.verifier))
+    with pytest.raises(UnknownKey, match="is signed with Ed25519, and the policy lists no such key"):
+        receipt.verify_inclusion(ENTRIES[3], Policy.of(Cosigner(ORIGIN, ML_DSA_44, bytes(32)).verifier))
 
 
 def test_a_receipt_of_a_proof():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -34,8 +34,9 @@ from ledger import (
 )
 from ledger.checkpoint import parse_decimal
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner, CosignerKey
+from ledger.encrypted_key import MIN_WORK, EncryptedKey, encrypt_key
 from ledger.evidence import MAX_EVIDENCE, Evidence
-from ledger.merkle import EMPTY_ROOT, leaf_hash
+from ledger.merkle import EMPTY_ROOT, Node, leaf_hash, subtree_root
 from ledger.note import MAX_NOTE, Note, Signature, decode_base64, open_note
 from ledger.policy import MAX_POLICY
 from ledger.publish import pack_batch, parse_batch
@@ -50,6 +51,7 @@ from ledger.receipt import (
     sign_receipt,
     split_receipts,
 )
+from ledger.subtree import prove_part
 from ledger.testing import MemoryStore
 from ledger.tile import (
     MAX_ENTRY,
@@ -63,7 +65,7 @@ from ledger.tile import (
     parse_tile,
     tile_path,
 )
-from ledger.witness import MAX_REQUEST, Request, Witness, read_answer
+from ledger.witness import MAX_REQUEST, Request, SubtreeRequest, Witness, read_answer
 from provenance.keys import PartyKey
 from provenance.statement import sign_statement
 from tests.ledger.altering import altered
@@ -97,6 +99,17 @@ def _log() -> Log:
     return log
 
 
+LEAVES = [leaf_hash(entry) for entry in ENTRIES]
+
+
+def tree_root_of(start: int, end: int) -> bytes:
+    return subtree_root(LEAVES[start:end])
+
+
+def nodes_of(nodes: Iterable[Node]) -> list[bytes]:
+    return [tree_root_of(index << level, (index + 1) << level) for level, index in nodes]
+
+
 LOG = _log()
 TREE = LOG.checkpoint
 CHECKPOINT = TREE.signed
@@ -106,6 +119,9 @@ COSIGNED = CHECKPOINT + "".join(f"{key.sign(TREE, time=NOW)}\n" for key in (NORT
 INCLUSION = sign_proof(KEY, PROOF, ENTRIES[5], subject="work.create")
 GROWN = sign_receipt(KEY, "consistency", (4, 9), LOG.prove_consistency(4), TREE.root)
 TRANSPARENT = join_receipts(ENTRIES[5], [INCLUSION, GROWN])
+ENCRYPTED = encrypt_key(str(KEY), "one passphrase", public=str(KEY.verifier), work=MIN_WORK)
+PART = (4, 8, tree_root_of(4, 8), prove_part(4, 8, 9, nodes_of))
+PART_REQUEST = bytes(SubtreeRequest(*PART, bytes(Note(str(TREE), (CIVIC.sign(TREE, time=NOW),)))))  # all it looks at
 REQUEST = bytes(Request(4, LOG.prove_consistency(4), CHECKPOINT))
 
 
@@ -151,6 +167,7 @@ FORMATS = {
     "signing key": Format(_of_text(SigningKey.parse), _text, (_text(KEY),)),
     "cosigner key": Format(_of_text(CosignerKey.parse), _text, (_text(NORTH.verifier), _text(CIVIC.verifier))),
     "cosigner": Format(_of_text(Cosigner.parse), _text, (_text(NORTH), _text(CIVIC))),
+    "encrypted key": Format(_of_text(EncryptedKey.parse), _text, (_text(ENCRYPTED),), 65_536),
     "checkpoint": Format(_of_text(Checkpoint.parse), _text, (_text(TREE),)),
     "policy": Format(_of_text(Policy.parse), _text, (_text(POLICY), _text(WITNESSED)), MAX_POLICY, exact=False),
     "proof": Format(Proof.parse, bytes, (bytes(PROOF), bytes(Proof(0, (), CHECKPOINT, b"more"))), 4 * MAX_NOTE),
@@ -161,6 +178,7 @@ FORMATS = {
         MAX_EVIDENCE,
     ),
     "request to a witness": Format(Request.parse, bytes, (REQUEST,), MAX_REQUEST),
+    "request to sign a part": Format(SubtreeRequest.parse, bytes, (PART_REQUEST,), MAX_REQUEST),
     "lines of a witness": Format(
         lambda data: read_answer(200, data), _answer, (_text(NORTH.sign(TREE, time=NOW)) + b"\n",), MAX_NOTE
     ),
@@ -428,7 +446,7 @@ def _keys(data: bytes) -> Any:
 
 def _bundle(data: bytes) -> Any:
     entries = parse_bundle(data, width=len(ENTRIES))
-    if [leaf_hash(entry) for entry in entries] != [leaf_hash(entry) for entry in ENTRIES]:
+    if [leaf_hash(entry) for entry in entries] != LEAVES:
         msg = "other leaves"
         raise ProofMismatch(msg)
     return entries
@@ -449,6 +467,20 @@ def _witness(data: bytes) -> Any:
     tree = Checkpoint.parse(Note.parse(Request.parse(data).checkpoint).text)
     assert NORTH.verifier.verify(tree, lines[0]) == NOW
     return tree
+
+
+def _part(data: bytes) -> Any:
+    """The part of a tree that a witness signs, which cosigned that tree."""
+    answer = Witness({ORIGIN: [KEY.verifier]}, [NORTH, CIVIC], MemoryStore()).sign_subtree(data)
+    if answer.status != 200:
+        assert answer.status in {400, 403, 404, 422}
+        msg = answer.body.decode()
+        raise MalformedError(msg)
+    lines = read_answer(answer.status, answer.body)
+    assert not isinstance(lines, int)
+    said = SubtreeRequest.parse(data)
+    CIVIC.verifier.verify_subtree(ORIGIN, start=said.start, end=said.end, hash=said.hash, signature=lines[0].value)
+    return said.start, said.end, said.hash
 
 
 def _signed(tree: Checkpoint) -> bytes:
@@ -472,6 +504,7 @@ BELIEVED: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "key set": (_keys, key_set([KEY.verifier])),
     "entry bundle": (_bundle, pack_bundle(ENTRIES)),
     "request to a witness": (_witness, REQUEST),
+    "request to sign a part": (_part, PART_REQUEST),
 }
 REFUSED = (MalformedError, UnknownKey, InvalidSignature, ProofMismatch, QuorumNotMet)
 

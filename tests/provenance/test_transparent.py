@@ -9,7 +9,7 @@ import pytest
 
 from adapters import connect
 from ledger import Checkpoint, MalformedError, NotFound, Policy, ProofMismatch, SigningKey, UnknownKey
-from ledger.cosignature import ED25519, Cosigner
+from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
 from ledger.merkle import leaf_hash
 from ledger.receipt import join_receipts, sign_receipt, split_receipts
 from provenance import Statement
@@ -108,6 +108,14 @@ def test_witnesses(sold):
     assert verify_receipt(data, strict, known={tree.size: tree}.get).record == "intact"
     other = Checkpoint(tree.origin, tree.size, bytes(32))
     assert words(verify_receipt(data, strict, known={tree.size: other}.get))[0] == ("receipt", "bad", "mismatch")
+
+
+def test_a_policy_for_the_day_when_ed25519_falls(sold):
+    """Receipts are signed with Ed25519 alone: such a policy cannot check them."""
+    market, _, data, _ = sold
+    later = Policy.of(Cosigner(market.ledger.origin, ML_DSA_44, bytes(32)).verifier)
+    verdict = verify_receipt(data, later)
+    assert (verdict.record, words(verdict)[0]) == ("cannot check", ("receipt", "unknown", "no policy"))
 
 
 def test_statements_of_another_form(sold):
