@@ -69,14 +69,17 @@ class Witnesses:
         call = _Call(checkpoint, until, threading.Event(), SimpleQueue())
         proofs: dict[int, tuple[bytes, ...]] = {}
 
+        def proof(old: int) -> tuple[bytes, ...]:
+            return prove(old) if 0 < old < checkpoint.size else ()
+
         def ask(peer: _Peer, old: int) -> None:
             if old not in proofs:
-                proofs[old] = prove(old)
+                proofs[old] = proof(old)
             peer.start(call, bytes(Request(old, proofs[old], checkpoint.signed)), old)
 
         def judge(peer: _Peer) -> None:
             if theirs := peer.take_shown(checkpoint.origin):
-                peer.note(_judged(peer.name, theirs, checkpoint, prove))
+                peer.note(_judged(peer.name, theirs, checkpoint, proof))
 
         for peer in self._peers:
             judge(peer)  # what it showed after somebody had stopped waiting
@@ -252,11 +255,10 @@ def _judged(name: str, theirs: Checkpoint, ours: Checkpoint, prove: Callable[[in
             "newer storage, or refill it from what is published"
         )
         raise Rollback(msg, newest=theirs)
+    proof = prove(theirs.size)
     try:
         if theirs.size:
-            verify_consistency(
-                prove(theirs.size), old=theirs.size, new=ours.size, old_root=theirs.root, new_root=ours.root
-            )
+            verify_consistency(proof, old=theirs.size, new=ours.size, old_root=theirs.root, new_root=ours.root)
     except ProofMismatch as error:
         msg = (
             f"{ours.origin}: witness {name} holds a checkpoint of size {theirs.size} that this log signed, and this "

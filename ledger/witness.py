@@ -115,8 +115,8 @@ class Collects(Protocol):
         """Return verified cosignatures of `checkpoint`, whose `signed` is the log's own note.
 
         Returns as soon as they are a quorum, else what came in time: the caller decides whether that is enough.
-        `prove(old)` is the consistency proof from the size `old` to `checkpoint.size`, empty from 0 and from equal
-        sizes; it is called in the thread of the caller only.
+        `prove(old)` is the consistency proof from a size above 0 and below `checkpoint.size`, and asked for no other;
+        it is called in the thread of the caller only.
 
         Raises `Rollback` when a witness holds a checkpoint that this log signed at a larger size: it is in `newest`.
         Either this storage is behind, or another process of the log went ahead meanwhile; a caller whose trusted
