@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -54,7 +54,7 @@ class Witnesses:
                 at.setdefault(line.url.rstrip("/"), []).append(line)
         self._peers = tuple(_Peer(url, lines, policy) for url, lines in at.items())
 
-    def collect(self, checkpoint: Checkpoint, prove: Callable[[int], tuple[bytes, ...]]) -> tuple[Signature, ...]:
+    def collect(self, checkpoint: Checkpoint, prove: Callable[[int], Sequence[bytes]]) -> tuple[Signature, ...]:
         """Ask every witness to cosign `checkpoint`, as `Collects` says; the lines stand in the order of the policy.
 
         One round trip where the size that a witness has seen is known, which it is after the first time. With the
@@ -70,7 +70,7 @@ class Witnesses:
         proofs: dict[int, tuple[bytes, ...]] = {}
 
         def proof(old: int) -> tuple[bytes, ...]:
-            return prove(old) if 0 < old < checkpoint.size else ()
+            return tuple(prove(old)) if 0 < old < checkpoint.size else ()
 
         def ask(peer: _Peer, old: int) -> None:
             if old not in proofs:

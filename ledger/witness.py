@@ -111,7 +111,7 @@ class SubtreeRequest:
 class Collects(Protocol):
     """What asks witnesses to cosign a checkpoint before it is published: `adapters.witnesses.Witnesses` over HTTP."""
 
-    def collect(self, checkpoint: Checkpoint, prove: Callable[[int], tuple[bytes, ...]]) -> tuple[Signature, ...]:
+    def collect(self, checkpoint: Checkpoint, prove: Callable[[int], Sequence[bytes]]) -> tuple[Signature, ...]:
         """Return verified cosignatures of `checkpoint`, whose `signed` is the log's own note.
 
         Returns as soon as they are a quorum, else what came in time: the caller decides whether that is enough.

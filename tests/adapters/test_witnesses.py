@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import logging
+import random
+import ssl
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from adapters.exchange import Exchange
+from adapters.witness.server import WitnessServer
 from adapters.witnesses import Witnesses
-from ledger import Checkpoint, Fork, Policy, Rollback, SigningKey, Unavailable, UnknownKey
+from ledger import Checkpoint, Client, Fork, Log, Policy, Rollback, SigningKey, Unavailable, UnknownKey
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
+from ledger.cosigning import Witnessing
 from ledger.merkle import prove_consistency
 from ledger.note import Note
 from ledger.testing import MemoryStore
@@ -355,6 +365,102 @@ def test_late_evidence_stops_the_next_call(peers):
             time.sleep(0.001)
         with pytest.raises(Rollback):
             witnesses.collect(tree(8), Prover(8))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_mixture(seed):
+    """Whatever some do, every line verifies, and those who answer honestly are a quorum when there are enough."""
+    random_ = random.Random(seed)
+    all_ = [Peer(name) for name in ("north", "harbour", "civic", "union", "museum")]
+    try:
+        with collecting(policy(all_, 3), deadline=30) as witnesses:
+            for size in range(1, 21):
+                kinds = [random_.choice(["honest", "honest", "honest", "slow", *BAD]) for _ in all_]
+                honest = {peer.name for peer, kind in zip(all_, kinds, strict=True) if kind == "honest"}
+                if len(honest) < 3:  # the slow would be waited for
+                    kinds = [kind.replace("slow", "status 503") for kind in kinds]
+                for peer, kind in zip(all_, kinds, strict=True):
+                    peer.released.clear()
+                    act = (lambda *_, peer=peer, kind=kind: BAD[kind](peer)) if kind in BAD else None
+                    peer.act = peer.slow if kind == "slow" else act
+                lines = witnesses.collect(tree(size), Prover(size))
+                for peer in all_:
+                    peer.released.set()
+                    peer.act = None
+                signers = set(cosigned(lines, tree(size), policy(all_, 1))) if lines else set()
+                assert signers <= honest
+                assert len(signers) >= min(3, len(honest))
+                for peer in witnesses._peers:  # who is late has answered before the next one is asked
+                    assert peer._free.acquire(timeout=30)
+                    peer._free.release()
+    finally:
+        for peer in all_:
+            peer.close()
+
+
+def test_two_logs_witness_each_other():
+    """In one process, at the same time: neither waits for the other."""
+    names = ("shop.example/log", "gallery.example/log")
+    keys = [SigningKey.generate(name) for name in names]
+    cosigners = [Cosigner.generate(f"{name}/w", ED25519) for name in names]
+    servers, logs, places = [], [], [MemoryStore(), MemoryStore()]
+    for key, cosigner in zip(reversed(keys), cosigners, strict=True):
+        servers.append(WitnessServer(Witness({key.name: [key.verifier]}, [cosigner], MemoryStore())).start())
+    policies = [
+        Policy.parse(f"log {key.verifier}\nwitness w {cosigner.verifier} {server.url}\nquorum w\n")
+        for key, cosigner, server in zip(keys, reversed(cosigners), reversed(servers), strict=True)
+    ]
+    for key, place, asks in zip(keys, places, policies, strict=True):
+        store = MemoryStore()
+        Log.create(store, key, b"genesis", publish=[place])
+        logs.append(Log.open(store, key, publish=[place], witnessing=Witnessing(asks, Witnesses(asks))))
+
+    def grow(log: Log) -> None:
+        for number in range(20):
+            log.append(b"%d" % number)
+            log.publish()
+
+    threads = [threading.Thread(target=grow, args=(log,)) for log in logs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    for place, asks in zip(places, policies, strict=True):
+        assert Client(place, asks).latest().size == 21
+    for log, server in zip(logs, servers, strict=True):
+        log._witnessing.collects.close()
+        server.stop()
+
+
+def test_a_certificate_that_nobody_vouches_for(peers, tmp_path):
+    """TLS is checked against the system's authorities, name and all."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    north = peers[0]
+    north.server.socket = context.wrap_socket(north.server.socket, server_side=True, do_handshake_on_connect=False)
+    address = f"https://localhost:{north.server.server_port}"
+    exchange = Exchange(address)
+    with pytest.raises(Unavailable, match=r"(?i)certificate.verify.failed"):
+        exchange.ask("x/y", until=time.monotonic() + 20, most=100)
+    trusting = Exchange(address)
+    trusting._connection._context.load_verify_locations(tmp_path / "cert.pem")
+    north.act = lambda *_: Answer(200, b"yes\n")
+    for _ in range(2):
+        assert trusting.ask("x/y", until=time.monotonic() + 20, most=100) == (200, b"yes\n")
+    trusting.close()
 
 
 def test_without_a_quorum_witnesses_are_told_and_not_waited_for(peers):
