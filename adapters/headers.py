@@ -13,7 +13,7 @@ __all__ = ["headers_of", "may_be_packed"]
 _FOREVER = "public, max-age=31536000, immutable"
 _PARTIAL = "public, max-age=60"  # never changes either, but is dropped once the full form is there
 _GROWING = "public, max-age=5"
-_SETTLED = "public, max-age=300"  # policy and key files: replaced by hand, once in years
+_SETTLED = "public, max-age=300"  # policy and key files, and links between keys: once in years there are others
 _PRIVATE = "no-store"
 
 _TEXT = "text/plain; charset=utf-8"
@@ -34,7 +34,7 @@ def headers_of(path: str) -> dict[str, str]:
         kind, keep = _BYTES, _PARTIAL if ".p/" in rest else _FOREVER
     elif folder == "events":
         kind, keep = _BYTES, _GROWING  # one object per bundle, replaced while it grows and when an event is erased
-    elif not rest and path.endswith((".policy", ".vkey")):
+    elif (not rest and path.endswith((".policy", ".vkey"))) or (folder == "keys" and path.endswith(".tlog-proof")):
         kind, keep = _TEXT, _SETTLED
     elif path == KEY_SET:
         kind, keep = _CBOR, _SETTLED

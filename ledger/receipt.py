@@ -189,27 +189,36 @@ class Receipt:
         return _encode({_ALG: _EDDSA, _KID: self.kid, _CLAIMS: claims, _VDS: _RFC9162})
 
     def _verify(self, size: int, root: bytes, policy: Policy, checkpoint: Checkpoint | None) -> None:
-        keys = policy.keys(self.issuer)
-        if not keys and self.issuer in policy.origins:
-            msg = (
-                f"receipt of {shown(self.issuer, 200)}: is signed with Ed25519, and the policy lists no such key "
-                "of this log; take the .tlog-proof of the same entry"
-            )
-            raise UnknownKey(msg)
-        if not keys:
-            known = ", ".join(sorted(policy.origins)) or "no log"
-            msg = f"no policy for origin {shown(self.issuer, 200)}: the policy knows {known}"
-            raise UnknownKey(msg)
-        key = next((key for key in keys if key_id_of(key) == self.kid), None)
-        if key is None:
-            msg = f"receipt of {shown(self.issuer, 200)}: signed by key {self.kid.hex()}, none of its listed keys"
-            raise UnknownKey(msg)
+        key = self._key(size, policy)
         try:
             Ed25519PublicKey.from_public_bytes(key.public).verify(self.signature, _message(self._protected(), root))
         except BadSignature:
             msg = f"receipt of {shown(self.issuer, 200)}: its signature does not verify over the root of this proof"
             raise InvalidSignature(msg) from None
         self._check_seen(size, root, policy, checkpoint)
+
+    def _key(self, size: int, policy: Policy) -> VerifierKey:
+        """The key that it names, where the policy lists it for this size."""
+        lines = [(line.key, line) for line in policy.spans(self.issuer) if isinstance(line.key, VerifierKey)]
+        if not lines:
+            known = ", ".join(sorted(policy.origins)) or "no log"
+            msg = (
+                f"no policy for origin {shown(self.issuer, 200)}: its receipts are signed with Ed25519; the policy "
+                f"lists no such key of it, and knows {known}"
+            )
+            raise UnknownKey(msg)
+        key, line = next((each for each in lines if key_id_of(each[0]) == self.kid), (None, None))
+        if key is None or line is None:
+            msg = f"receipt of {shown(self.issuer, 200)}: signed by key {self.kid.hex()}, none of its listed keys"
+            raise UnknownKey(msg)
+        if not line.covers(size):
+            until = f"to {line.last}" if line.last is not None else "on"
+            msg = (
+                f"receipt of {shown(self.issuer, 200)} at size {size}: signed by key {self.kid.hex()}, which counts "
+                f"from size {line.first} {until}"
+            )
+            raise UnknownKey(msg)
+        return key
 
     def _check_seen(self, size: int, root: bytes, policy: Policy, checkpoint: Checkpoint | None) -> None:
         """That the witnesses of `policy` saw this tree: only a checkpoint can show that."""

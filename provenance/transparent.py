@@ -69,7 +69,7 @@ def _check(
     size = first if receipt.kind == "inclusion" else second
     if not policy.keys(receipt.issuer):
         logs = ", ".join(sorted(policy.origins)) or "no log"
-        text = f"issued by {receipt.issuer}, signed with Ed25519: the policy lists no such key of it, and knows {logs}"
+        text = f"issued by {receipt.issuer} and signed with Ed25519: no such key is listed; the policy knows {logs}"
         return Check(name, "unknown", _NO_POLICY, text)
     seen = known(size)
     unsure = "" if receipt.bound or seen is not None else "; the numbers are said, not signed: a checkpoint has them"

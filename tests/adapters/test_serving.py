@@ -17,20 +17,20 @@ from adapters import create, open_log
 from adapters.files import Directory
 from adapters.headers import headers_of, may_be_packed
 from adapters.http import Website
-from adapters.key_files import KEY_SET
+from adapters.key_files import BESIDE, KEY_SET
 from ledger import Client, LedgerError, Log, NotFound, SigningKey, fsck
 from ledger.copy import copy_log
 from ledger.storage import Row
 from ledger.testing import MemoryStore
 from ledger.tile import bundle_path, open_path, parse_path, tile_path, tile_widths
 from provenance import audit
+from provenance.succession import link_path
 
 KEY = SigningKey("market.example/log", bytes(32))
 SAMPLES = [
     "checkpoint",
-    "log.vkey",
-    "market.policy",
-    KEY_SET,
+    *BESIDE,
+    *(link_path(number) for number in (0, 12, 999)),
     *(
         tile_path(level, index, width)
         for level in (0, 1, 17)
@@ -50,6 +50,8 @@ PRIVATE = [
     "tile/0/.x1.tmp",
     "tile/entries/.000.tmp",
     "market.db",
+    "keys/log.key",
+    "keys/",
     "",
     "tile/",
     "events/",

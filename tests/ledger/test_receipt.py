@@ -31,6 +31,7 @@ from ledger.merkle import (
     subtree_root,
     tree_root,
 )
+from ledger.policy import LogLine
 from ledger.receipt import (
     Receipt,
     join_receipts,
@@ -143,8 +144,23 @@ def test_keys_come_from_the_policy():
     with pytest.raises(UnknownKey, match="no policy for origin"):
         receipt.verify_inclusion(ENTRIES[3], Policy.of(SigningKey("other.example", bytes(32)).verifier))
     receipt.verify_inclusion(ENTRIES[3], Policy.of(other.verifier, KEY.verifier))
-    with pytest.raises(UnknownKey, match="is signed with Ed25519, and the policy lists no such key"):
+    with pytest.raises(UnknownKey, match="lists no such key of it"):
         receipt.verify_inclusion(ENTRIES[3], Policy.of(Cosigner(ORIGIN, ML_DSA_44, bytes(32)).verifier))
+
+
+def test_a_key_counts_for_its_own_sizes():
+    """As for checkpoints: one that was handed over at size 5 signs nothing larger, the next one nothing smaller."""
+    new = SigningKey(ORIGIN, bytes(32))
+    spans = Policy((LogLine(KEY.verifier, last=5), LogLine(new.verifier, first=5)))
+    included(3, 5).verify_inclusion(ENTRIES[3], spans)
+    with pytest.raises(UnknownKey, match=r"at size 6: .* counts from size 0 to 5"):
+        included(3, 6).verify_inclusion(ENTRIES[3], spans)
+    with pytest.raises(UnknownKey, match="at size 9"):
+        grown(3, 9).verify_consistency(tree_root(3, read), spans)
+    path, root = prove_inclusion(3, 4, read), tree_root(4, read)
+    early = sign_receipt(new, "inclusion", (4, 3), path, root)
+    with pytest.raises(UnknownKey, match=r"at size 4: .* counts from size 5 on"):
+        early.verify_inclusion(ENTRIES[3], spans)
 
 
 def test_a_receipt_of_a_proof():
