@@ -10,6 +10,7 @@ import http.client
 import io
 import socket
 import time
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
@@ -38,6 +39,7 @@ class Exchange:
         self._below = parts.path.rstrip("/")
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = make(parts.netloc.rpartition("@")[2])
+        weakref.finalize(self, self._connection.close)  # for those who forget, or have nothing to be told by
 
     def ask(self, path: str, body: bytes | None = None, *, until: float, most: int) -> tuple[int, bytes]:
         """Status and body of the answer: POST when there is a `body`, else GET, to `path` below the URL.

@@ -22,7 +22,7 @@ def noted_keys(keys: Keyring) -> dict[str, Any]:
     """What is noted of the keys: `key`, and `spans` where the log ever had others: [vkey, first, last or null] each."""
     if keys.lines == (LogLine(keys.verifiers[0]),):
         return {"key": str(keys.verifiers[0])}
-    spans = [[str(line.key), line.first, line.last] for line in keys.lines]
+    spans = [(str(line.key), line.first, line.last) for line in keys.lines]
     return {"key": str(keys.verifiers[0]), "spans": spans}
 
 
@@ -44,7 +44,8 @@ def ring_of(lines: Sequence[LogLine]) -> Keyring:
         msg = f"log keys {', '.join(str(line.key)[:40] for line in lines)}: want an Ed25519 key that is in use"
         raise MalformedError(msg)
     also = next((each for each in now if isinstance(each, CosignerKey)), None)
-    return Keyring(key, also, tuple(lines))
+    ordered = sorted(lines, key=lambda line: (line.first, isinstance(line.key, CosignerKey)))
+    return Keyring(key, also, tuple(ordered))
 
 
 def with_secrets(keys: Keyring, where: Keys, passphrase: Passphrase | None = None) -> Keyring:

@@ -33,6 +33,7 @@ from ledger.errors import (
     Rollback,
     TileMismatch,
 )
+from ledger.evidence import forked
 from ledger.group import GroupCommit, NextKeys, Pending, Within
 from ledger.keyring import Keyring
 from ledger.merkle import EMPTY_ROOT, Node, prove_consistency, prove_inclusion, tree_root
@@ -618,9 +619,14 @@ class Log:
     def _cosigned(self, witnessing: Witnessing, signed: Checkpoint, reader: TileReader) -> Checkpoint:
         """The checkpoint with the lines of witnesses, which is what readers are shown."""
         if self._shown != signed or not witnessing.satisfied(self._shown, self._keys):
-            self._shown = witnessing.cosign(
-                signed, self._keys, lambda old: tuple(prove_consistency(old, signed.size, reader))
-            )
+
+            def prove(old: int) -> tuple[bytes, ...]:
+                return tuple(prove_consistency(old, signed.size, reader)) if 0 < old < signed.size else ()
+
+            try:
+                self._shown = witnessing.cosign(signed, self._keys, prove)
+            except Fork as error:
+                raise forked(str(error), error.old, error.new, reader) from error
         if self._database is None:
             there = self._published_in(self._objects)
             if there is None or there.size <= self._shown.size:

@@ -40,6 +40,7 @@ from provenance.events.log import LogTime
 from provenance.history import History
 from provenance.moments import format_time, parse_time
 from provenance.seen import Seen, Sighting, Standing
+from provenance.succession import LINKS, follow
 from provenance.verdict import Record
 from provenance.watch import News, Watch
 
@@ -124,6 +125,7 @@ class Monitor:
         """
         alerts: list[Alert] = []
         self._told = None
+        self._follow(alerts)
         shown, *_ = [self._fetch(view, now, alerts) for view in (self._log, *self._others)]
         if not self._origin:
             return alerts
@@ -150,6 +152,17 @@ class Monitor:
         if self._told is not None:
             self._seen.save(self._origin, self._told)
             self._told = None
+
+    def _follow(self, alerts: list[Alert]) -> None:
+        """Learn the keys that the log has handed over to, from those that are known."""
+        try:
+            known = follow(self._log.objects, self._signed)
+        except StorageError:
+            return  # told with the checkpoint
+        except LedgerError as error:
+            alerts.append(Alert("signature", f"{self._log.name}: {LINKS}: {error}", "altered"))
+            return
+        self._signed, self._policy = known, self._policy.succeeded(known.logs)
 
     # What is shown
 
