@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ledger.checkpoint import Checkpoint
 from ledger.cosignature import ML_DSA_44, CosignerKey, Signs
-from ledger.errors import MalformedError, UnknownKey
+from ledger.errors import Conflict, MalformedError, UnknownKey
 from ledger.note import Note, Signature, Signer, VerifierKey
 from ledger.policy import LogLine, Policy
 
@@ -132,7 +132,7 @@ class Keyring:
         return self._last_signer(signed) in {key.key_id for key in self.verifiers}
 
     def check_turn(self, checkpoint: Checkpoint) -> None:
-        """Raise `UnknownKey` where `holds_turn` is not so: whoever goes on with these keys would fork the log."""
+        """Raise `Conflict` where `holds_turn` is not so: another process went on with other keys."""
         if not self.holds_turn(checkpoint.signed):
             by = self._last_signer(checkpoint.signed).hex() or "nobody"
             held = ", ".join(key.key_id.hex() for key in self.verifiers)
@@ -140,7 +140,7 @@ class Keyring:
                 f"{self.origin}: handed over to key {by} by size {checkpoint.size}; this process holds {held} "
                 "and signs no more: start it again with the new key"
             )
-            raise UnknownKey(msg)
+            raise Conflict(msg)
 
     def _last_signer(self, signed: bytes) -> bytes:
         own = [line.key_id for line in Note.parse(signed).signatures if line.name == self.origin]

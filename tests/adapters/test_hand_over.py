@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -10,18 +11,29 @@ from typing import NamedTuple
 import pytest
 
 from adapters import connect, create, open_log
+from adapters.files import Directory
+from adapters.fsck import open_holdings
 from adapters.hand_over import hand_over
+from adapters.sql.store import SqlStore
 from ledger import (
     Conflict,
+    InvalidSignature,
+    MalformedError,
+    NotFound,
     Policy,
     Proof,
+    ProofMismatch,
+    RemoteKey,
     SigningKey,
     UnknownKey,
+    VerifierKey,
 )
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from ledger.cosignature import ML_DSA_44, Cosigner, CosignerKey
+from ledger.log import Log
 from provenance import audit
 from provenance.ledger import ProvenanceLedger
-from provenance.succession import read_links
+from provenance.succession import Link, follow, read_links
 
 ORIGIN = "market.example/log"
 
@@ -129,7 +141,7 @@ def test_a_process_with_the_key_of_before_takes_the_new_one_or_stops(market):
     worker.publish()
     assert web.receipt(web_ticket).index
     open_checkpoint((market.public / "checkpoint").read_bytes(), market.policy)
-    with pytest.raises((UnknownKey, Conflict)):
+    with pytest.raises(UnknownKey, match="open it with the log key"):
         held.register_party("person", name="Cy", ref="user:3")
     assert held.waiting == 1  # accepted, and for another to sequence
     worker.publish()
@@ -174,3 +186,121 @@ def _keys(market: Market) -> dict[str, str]:
 
 def _read(market: Market, name: str) -> str:
     return (market.folder / "market.keys" / name).read_text().strip()
+
+
+# ML-DSA-44
+
+
+def test_a_log_that_begins_with_ml_dsa_never_signs_without(tmp_path):
+    url, public = f"sqlite:///{tmp_path / 'market.db'}", tmp_path / "public"
+    create(url, origin=ORIGIN, publish=public, post_quantum=True).register_party("person", name="Ada")
+    ed, pq = (Policy.parse((public / name).read_text()) for name in ("market.policy", "market-pq.policy"))
+    assert [type(line.key) for line in (*ed.logs, *pq.logs)] == [VerifierKey, CosignerKey]
+    for policy in (ed, pq):
+        assert audit(open_log(public, policy)).findings == ()
+        Proof.parse(bytes(connect(url, publish=public).log.prove(1))).verify(open_log(public, policy).entry(1), policy)
+    # The log key alone opens nothing, neither here nor for a log that is put together by hand.
+    (tmp_path / "market.keys" / "log-pq.key").rename(tmp_path / "away.key")
+    with pytest.raises(NotFound, match=r"log-pq\.key"):
+        connect(url, publish=public)
+    alone = SigningKey.parse((tmp_path / "market.keys" / "log.key").read_text().strip())
+    with pytest.raises(Conflict, match="signs no more"):
+        Log.open(SqlStore(url), alone).append(b"an entry")
+    assert [finding.rule for finding in audit(open_log(public, pq)).findings] == []
+
+
+def test_ml_dsa_is_added_and_changed_by_hand_overs(market):
+    first = market.policy
+    market.secret("pq.key", str(one := Cosigner.generate(ORIGIN, ML_DSA_44)))
+    market.hand_over(log_pq="pq.key")
+    pinned = Policy.parse((market.public / "market-pq.policy").read_text())
+    market.open().register_party("person", name="Bo")
+    market.new_key()
+    market.secret("pq2.key", str(two := Cosigner.generate(ORIGIN, ML_DSA_44)))
+    done = market.hand_over(log="next.key", log_pq="pq2.key")
+    market.open().register_party("person", name="Cy")
+    assert done.after.verifiers[1] == two.verifier
+    assert {line.key for line in done.after.lines if line.last == done.checkpoint.size} == {
+        first.keys(ORIGIN)[0],
+        one.verifier,
+    }
+    last = Policy.parse((market.public / "market-pq.policy").read_text())
+    for policy in (first, pinned, market.policy, last):
+        assert audit(open_log(market.public, policy)).findings == ()
+    with pytest.raises(UnknownKey):
+        open_checkpoint((market.public / "checkpoint").read_bytes(), pinned)
+
+
+def test_a_machine_without_ml_dsa_says_so_in_one_line(market, monkeypatch):
+    market.secret("pq.key", str(Cosigner.generate(ORIGIN, ML_DSA_44)))
+    monkeypatch.setattr("ledger.cosignature.mldsa", None)
+    with pytest.raises(UnknownKey, match="ML-DSA-44: the installed `cryptography` has no such keys"):
+        market.hand_over(log_pq="pq.key")
+    assert market.open().log.keys.also is None
+
+
+# What is refused, and what lies elsewhere
+
+
+def test_keys_that_the_log_has_or_had_are_no_next_keys(market):
+    old = _read(market, "log.key")
+    market.new_key()
+    market.hand_over(log="next.key")
+    size = market.open().log.size
+    for text, why in ((old, "was retired before"), (_read(market, "log.key"), "has these keys already")):
+        market.secret("again.key", text)
+        with pytest.raises(UnknownKey, match=why):
+            hand_over(market.url, to={"log": f"file:{market.folder / 'again.key'}"}, publish=market.public)
+        (market.folder / "again.key").unlink()
+    market.secret("other.key", str(SigningKey.generate("elsewhere.example/log")))
+    with pytest.raises((MalformedError, UnknownKey)):
+        market.hand_over(log="other.key")
+    assert market.open().log.size == size
+
+
+def test_a_key_in_a_service_takes_over(market):
+    secret = SigningKey.generate(ORIGIN)
+    service = RemoteKey(secret.verifier, secret.sign_bytes)
+    done = hand_over(market.url, to={"log": service}, publish=market.public, clock=market.clock)
+    assert done.moved == ()
+    with pytest.raises(UnknownKey, match="this log is signed by"):
+        market.open()
+    market.open(keys={**_keys(market), "log": service}).register_party("person", name="Bo")
+    assert audit(open_log(market.public, market.policy)).findings == ()
+
+
+def test_links_that_are_not_the_logs_own(market):
+    market.new_key()
+    market.hand_over(log="next.key")
+    place = market.public / "keys" / "000.tlog-proof"
+    data = place.read_bytes()
+    link = Link.parse(data)
+    assert bytes(link) == data
+    first = Policy.of(market.open().log.keys.lines[0].key)
+    for wrong in (
+        replace(link, event=link.event.replace(b'"retired"', b'"retyred"')),
+        replace(link, entry=link.entry[:-1] + bytes([link.entry[-1] ^ 1])),
+        replace(link, proof=replace(link.proof, index=link.proof.index - 1)),
+    ):
+        place.write_bytes(bytes(wrong))
+        with pytest.raises((ProofMismatch, MalformedError)):
+            open_log(market.public, first)
+    for cut in (b"", data[:-1], data + b"x", data.replace(b"extra", b"extrb")):
+        with pytest.raises((MalformedError, ProofMismatch, InvalidSignature)):
+            Link.parse(cut).verify(first)
+    place.write_bytes(data)
+    # Another log's link is passed over: it leads from nowhere.
+    stranger = Policy.of(SigningKey.generate(ORIGIN).verifier)
+    assert follow(Directory(market.public), stranger) == stranger
+
+
+def test_check_and_repair_know_what_was_handed_over(market):
+    market.new_key()
+    market.hand_over(log="next.key")
+    market.open().register_party("person", name="Bo")
+    holdings = open_holdings(market.url, published=[market.public], signatures=True)
+    assert list(holdings.faults()) == []
+    (market.public / "log.vkey").write_text("elsewhere\n")
+    assert [fault.place for fault in holdings.faults()] == ["log.vkey"]
+    holdings.repair()
+    assert list(holdings.faults()) == []
