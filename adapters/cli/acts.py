@@ -66,7 +66,8 @@ def waiting(at: At = None, *, where: Where, as_json: AsJson = False) -> None:
         f"#{row.idx:<6} {row.id}  {row.type}, until {row.until or 'no time is known'}, lacks {', '.join(row.missing)}"
         for row in found.rows
     ]
-    next_ = command("assent", "give", found.rows[0].id if found.rows else "ACT", "--as", "PARTY", *where.options)
+    answer = ["assent", "give", found.rows[0].id, "--as", "PARTY"] if found.rows else ["status"]
+    next_ = command(*answer, *where.options)
     text = "\n".join([*(lines or ["nothing waits for anybody's word"]), f"next: {next_}"])
     show(value, as_json=as_json, text=text)
 
@@ -189,5 +190,5 @@ def disputes(at: At = None, *, where: Where, as_json: AsJson = False) -> None:
         "from it"
         for row in found.rows
     ]
-    next_ = command("dispute", "judge", found.rows[0].id if found.rows else "DISPUTE", "upheld", *where.options)
+    next_ = command(*(["dispute", "judge", found.rows[0].id, "upheld"] if found.rows else ["status"]), *where.options)
     show(value, as_json=as_json, text="\n".join([*(lines or ["no dispute is open"]), f"next: {next_}"]))

@@ -89,7 +89,8 @@ def run(arguments: list[str]) -> int:
         fail("interrupted; nothing half done is left: run the same command again")
         return _INTERRUPTED
     except _WrongUse as error:
-        fail(f"{error.format_message()} (see: provenance --help, or the command's own --help)")
+        said = error.format_message().removeprefix("Invalid value: ").replace("Value error, ", "")
+        fail(f"{said} (see: provenance --help, or the command's own --help)")
         return WRONG_USE
     except LedgerError as error:
         fail(str(error))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from adapters.cli.given import Ref, named
+from adapters.cli.given import Ref, named, types_given
 from adapters.cli.output import command, show, status_of
 from adapters.cli.reader import Log, PolicyFile, read_history, read_package, where_read
 from adapters.cli.trust import find_log, find_place
@@ -46,7 +46,7 @@ def disclose(
         raise typer.BadParameter(msg)
     ledger = where.open()
     package = ledger.disclose(
-        types=types or (),
+        types=types_given(ledger, types or ()),
         start=start,
         stop=stop,
         events=[named(ledger, each) for each in events or ()],

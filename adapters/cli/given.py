@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import typer
 from ledger.errors import NotFound, Unavailable
 from provenance.content import digest_file
 from provenance.drafts import is_event_id
+from provenance.events.union import MODELS
 from provenance.ledger import ProvenanceLedger
 from provenance.moments import parse_time
 from provenance.ticket import Ticket
@@ -30,6 +32,7 @@ __all__ = [
     "named",
     "party_named",
     "time_given",
+    "types_given",
 ]
 
 PARTY = ("register_party",)
@@ -58,6 +61,18 @@ def named(ledger: ProvenanceLedger, name: str, verbs: Sequence[str] = ()) -> Tic
 def party_named(ledger: ProvenanceLedger, name: str | None) -> Ticket | str | None:
     """The party that a user calls by its id or ref, None where none was named."""
     return None if name is None else named(ledger, name, PARTY)
+
+
+def types_given(ledger: ProvenanceLedger, types: Iterable[str]) -> tuple[str, ...]:
+    """Types of events that `--type` says: those that are known, here or in the log."""
+    known = {*MODELS, *ledger.counts()}
+    for each in types:
+        if each not in known:
+            near = get_close_matches(each, known, 1)
+            want = f"did you mean {near[0]}?" if near else "want one such as grant.issue"
+            msg = f"--type {each}: no type of event, {want}"
+            raise typer.BadParameter(msg)
+    return tuple(types)
 
 
 def digest_given(text: str) -> str:

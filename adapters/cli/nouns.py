@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from adapters.cli.given import WORK, At, moment, named
+from adapters.cli.given import WORK, At, moment, named, types_given
 from adapters.cli.output import command, help_alone, show
 from adapters.cli.where import AsJson, Where, at_ledger
 from ledger.errors import NotFound
@@ -63,7 +63,7 @@ def _lists(noun: str) -> Callable[..., None]:
     ) -> None:
         ledger = where.open(signs=False)
         when = moment(at)
-        types = _TYPES.get(noun) or ((type_,) if type_ else tuple(ledger.counts(at=when)))
+        types = _TYPES.get(noun) or (types_given(ledger, [type_]) if type_ else tuple(ledger.counts(at=when)))
         if type_ is not None and type_ not in types:
             msg = f"--type {type_}: a {noun} is a {' or '.join(types)}"
             raise typer.BadParameter(msg)

@@ -125,7 +125,8 @@ def list_(*, where: Where, as_json: AsJson = False) -> None:
     ledger = where.open(signs=False)
     held = ledger.held()
     lines = [f"held      {address} by {hold}" for address, hold in held.items()]
-    next_ = command("erase", "--subject", "PARTY", *where.options)
+    first = next(iter(held.values()), None)
+    next_ = command(*(["event", "show", first] if first else ["status"]), *where.options)
     show({"held": held}, as_json=as_json, text="\n".join([*(lines or ["nothing is held"]), f"next: {next_}"]))
 
 

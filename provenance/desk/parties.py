@@ -98,15 +98,17 @@ class PartyVerbs(Desk):
         does, once it is sequenced. From then on the ledger sequences nothing more with the old market key: connect
         again with the new one.
         """
-        draft = self.propose_keys(
+        return self._change_keys(
+            "rotate_keys",
             self.market.hex() if party is None else party,
+            by,
+            ref,
+            session,
             keys=keys,
             rotation_keys=rotation_keys,
             next_keys=next_keys,
             recover_to=recover_to,
-            ref=ref if by is None else None,
         )
-        return self._change_keys("rotate_keys", draft, by, ref, session)
 
     @joins_async
     def mark_compromised(
@@ -126,24 +128,25 @@ class PartyVerbs(Desk):
 
         Nothing is deleted: it is flagged wherever it is shown. The rest as in `rotate_keys`.
         """
-        draft = self.propose_keys(
+        return self._change_keys(
+            "mark_compromised",
             self.market.hex() if party is None else party,
+            by,
+            ref,
+            session,
             keys=keys,
             rotation_keys=rotation_keys,
             next_keys=next_keys,
-            since=since,
             recover_to=recover_to,
-            ref=ref if by is None else None,
+            since=since,
         )
-        return self._change_keys("mark_compromised", draft, by, ref, session)
 
     @joins_async
     def deactivate(
         self, party: Named, *, by: PartySigner | None = None, ref: str | None = None, session: Any = None
     ) -> Ticket:
         """Take all keys away from a party, for good: only a stronger rotation key can undo it, for 72 hours."""
-        draft = self.propose_keys(party, keys=(), ref=ref if by is None else None)
-        return self._change_keys("deactivate", draft, by, ref, session)
+        return self._change_keys("deactivate", party, by, ref, session, keys=())
 
     @joins_async
     def claim(
@@ -252,9 +255,11 @@ class PartyVerbs(Desk):
     # Asking
 
     def party(self, party: Named, *, at: Moment = None) -> Party:
-        """A party with its keys, as of `at`. Raises `NotFound` when there is none with this id."""
-        found = self._at(at).party(bytes.fromhex(str(party)))
-        if found is None:
+        """A party with its keys, as of `at`. Raises `NotFound` when there is none with this id, or was none then."""
+        before = self._at(at)
+        found = before.party(bytes.fromhex(str(party)))
+        waits = found is not None and found.index >= before.place
+        if found is None or (waits and at is not None):
             msg = f"party {party}: no party of this log; register it first"
             raise NotFound(msg)
         return found
@@ -290,7 +295,11 @@ class PartyVerbs(Desk):
             raise NotFound(msg)
         return event
 
-    def _change_keys(self, verb: str, draft: Draft, by: PartySigner | None, ref: str | None, session: Any) -> Ticket:
+    def _change_keys(
+        self, verb: str, party: Named, by: PartySigner | None, ref: str | None, session: Any, **change: Any
+    ) -> Ticket:
+        """Record the change that `propose_keys` builds of `change`; `by` signs it, else the market's own key does."""
+        draft = self.propose_keys(party, ref=ref if by is None else None, **change)
         actor = draft.model.actor
         if by is None:
             if actor != self.market.hex():

@@ -105,4 +105,4 @@ def problems(error: ValidationError) -> Iterator[tuple[str, str]]:
     """Each place in the event and what is wrong there, without the value: it might be personal."""
     for one in error.errors(include_url=False, include_context=False, include_input=False):
         # The first step is the type, which the union adds.
-        yield ".".join(map(str, one["loc"][1:])) or "type", one["msg"]
+        yield ".".join(map(str, one["loc"][1:])) or "type", one["msg"].removeprefix("Value error, ")

@@ -12,6 +12,8 @@ from provenance.vocabularies.table import WORD
 
 __all__ = ["Word", "word"]
 
+_TOLD = 20  # words that an error names
+
 
 class Word:
     """Marks a text field as a word of one vocabulary: `Annotated[str, word("relation")]`.
@@ -31,15 +33,17 @@ class Word:
     def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
         tables = [table for table in BUILT_IN if table.vocabulary == self.vocabulary]
         # What is built in is told without leaving pydantic's own code: this runs for every event.
-        built_in = core_schema.literal_schema(list(dict.fromkeys(term for table in tables for term in table.terms)))
+        words = list(dict.fromkeys(term for table in tables for term in table.terms))
+        built_in = core_schema.literal_schema(words)
         if any(table.closed for table in tables):
             return built_in
+        told = ", ".join(words[:_TOLD]) + (" …" if len(words) > _TOLD else "")
         adopted = core_schema.with_info_plain_validator_function(self._adopted)
         return core_schema.union_schema(
             [built_in, core_schema.chain_schema([core_schema.str_schema(pattern=WORD, strict=True), adopted])],
             mode="left_to_right",
             custom_error_type="word",
-            custom_error_message=f"no word of any table of {self.vocabulary} that is known here",
+            custom_error_message=f"no word of any table of {self.vocabulary} that is known here: {told}",
             serialization=core_schema.simple_ser_schema("str"),
         )
 

@@ -219,3 +219,16 @@ def test_a_dispute_from_opening_to_end(shop: Path, capsys: pytest.CaptureFixture
     other = asked(capsys, "dispute", "open", "remix", "--tag", "improper-usage", "--evidence", "12" * 32)
     asked(capsys, "dispute", "cancel", other["event"])
     assert asked(capsys, "dispute", "list")["disputes"] == []
+
+
+def test_a_type_that_there_is_not(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [["event", "list", "--type", "grant.isue"], ["disclose", "x.tar", "--type", "grant.isue"]]
+    for each in words:
+        assert "--type grant.isue: no type of event, did you mean grant.issue?" in told(capsys, *each, code=3)
+    assert not Path("x.tar").exists()
+    assert asked(capsys, "event", "list", "--type", "dispute.open")["number"] == 0  # there is, and none was logged
+
+
+def test_what_is_empty_names_a_command_that_works(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["dispute", "list"], ["assent", "list"], ["hold", "list"]):
+        assert told(capsys, *words).splitlines()[-1] == "next: provenance status"

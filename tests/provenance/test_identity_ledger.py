@@ -12,7 +12,7 @@ import pytest
 from adapters import connect, open_log
 from adapters.fsck import open_holdings
 from adapters.recover import rebuild_index
-from ledger.errors import UnknownKey
+from ledger.errors import NotFound, UnknownKey
 from provenance import EventRejected, PartyKey, Ticket, audit, sign_statement
 from provenance.events import Draft
 from provenance.identity import did_key, sign_link
@@ -96,6 +96,10 @@ def test_a_party_changes_its_key(market: Market) -> None:
     found = market.ledger.party(ada.id)
     assert [(span.last, span.key == new.public) for span in found.spans()] == [(index, False), (None, True)]
     assert market.ledger.party(ada.id, at=index).changes == ()
+    registered = found.index
+    assert market.ledger.party(ada.id, at=registered + 1).index == registered
+    with pytest.raises(NotFound):
+        market.ledger.party(ada.id, at=registered)
     history = market.history()
     entry = history.index.entry(history.log.checkpoint.size - 1)
     assert entry is not None
