@@ -113,9 +113,7 @@ def test_every_finding_that_is_not_ok_has_a_fix(shop, capsys):
     ]
 
 
-@pytest.mark.parametrize(
-    "name, says", [("log", "none of them a known key"), ("market", "is this the right market key")]
-)
+@pytest.mark.parametrize("name, says", [("log", "is signed by key"), ("market", "is this the right market key")])
 def test_keys_of_another_ledger(shop, name, says):
     create("other.db", origin=ORIGIN, publish="there")
     shutil.copy(f"other.keys/{name}.key", f"market.keys/{name}.key")
