@@ -106,12 +106,11 @@ class _Server(ThreadingTCPServer):
             return
         super().process_request(request, client_address)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            with self._lock:
-                self._connections.discard(request)
+    def shutdown_request(self, request: Any) -> None:
+        # Every connection ends here, also one for which no thread could be started.
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
 
     def hang_up(self) -> None:
         """Let no connection send any more: who waits for a request ends, who answers one ends after that."""
@@ -147,9 +146,10 @@ class _Handler(BaseHTTPRequestHandler):
         if below not in act:
             self._refuse(404, "no such path here")
             return
-        length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()) or "Transfer-Encoding" in self.headers:
-            self._refuse(411, "want a Content-Length")
+        length, *others = self.headers.get_all("Content-Length", [""])
+        if not (length.isascii() and length.isdigit()) or others or "Transfer-Encoding" in self.headers:
+            # Two lengths, or two kinds of length, are read in another way by the server in front.
+            self._refuse(411, "want one Content-Length, and no Transfer-Encoding")
             return
         if len(length) > 9 or int(length) > MAX_REQUEST:
             self._refuse(413, f"a request of {length[:20]} bytes, want at most {MAX_REQUEST}")
@@ -161,6 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(act[below], body)
 
     def do_GET(self) -> None:
+        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # what follows would be read as another request
         name, _, rest = self._below().removeprefix("/").partition("/")
         if rest != "checkpoint":
             self._refuse(404, "no such path here")

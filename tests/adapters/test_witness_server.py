@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -66,11 +66,11 @@ def raw(server: WitnessServer, *parts: bytes) -> bytes:
     """All that comes back for these bytes until the server closes."""
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=20) as sock:
-        for each in parts:
-            sock.sendall(each)
+        sock.sendall(b"".join(parts))
         found = b""
-        while data := sock.recv(65_536):
-            found += data
+        with suppress(ConnectionResetError):  # it did not read all of it
+            while data := sock.recv(65_536):
+                found += data
         return found
 
 
@@ -206,6 +206,7 @@ def test_other_paths_are_not_there(server):
         (b"Content-Length: 1_0\r\n", 411),
         (b"Content-Length: \xd9\xa3\r\n", 411),
         (b"Transfer-Encoding: chunked\r\n", 411),
+        (b"Content-Length: 3\r\nContent-Length: 5\r\n", 411),
         (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 411),
         (b"Content-Length: %d\r\n" % (MAX_REQUEST + 1), 413),
         (b"Content-Length: %s\r\n" % (b"9" * 5_000), 413),
