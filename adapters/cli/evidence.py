@@ -44,7 +44,7 @@ def verify(
     policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Whether evidence convicts a log: 0 if it proves that the log forked, 1 if it does not, 2 without its key.
+    """Say whether evidence convicts a log. 0 if it proves that the log forked, 1 if it does not, 2 without its key.
 
     Needs the file and the log's key, and nothing else: no network, and nothing that the log serves.
     """

@@ -85,7 +85,7 @@ def monitor(
     where: Where | None,
     as_json: AsJson = False,
 ) -> int:
-    """Follow a log: forks, rollbacks, absent witnesses, silence, and news about what you watch.
+    """Follow a log. Forks, rollbacks, absent witnesses, silence, and news about what you watch.
 
     Every checkpoint that was ever seen is kept and compared, with those that others were shown too: that is how a log
     that shows two people two histories is found. The evidence is written beside the state. The status is that of the

@@ -68,7 +68,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _group(context: typer.Context) -> None:
-    """Witnesses: who saw a checkpoint, so that nobody can be shown another log."""
+    """Witnesses. Who saw a checkpoint, so that nobody can be shown another log."""
     help_alone(context)
 
 
@@ -78,7 +78,7 @@ def init(
     url: Annotated[str, typer.Option("--url", help="where others will reach it")] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Begin a witness: its keys, a file for what it has seen, a list of the logs that it watches."""
+    """Begin a witness. Its keys, a file for what it has seen, a list of the logs that it watches."""
     keys = begin_witness(folder, name)
     label = name.partition(".")[0]
     lines = [str(Witness(f"{label}-ml-dsa" if key.type == ML_DSA_44 else label, key, url)) for key in keys]
@@ -99,9 +99,10 @@ def use(
     where: Where,
     as_json: AsJson = False,
 ) -> int:
-    """Ask these witnesses before a checkpoint is published, from now on; `quorum none` without witnesses ends that.
+    """Ask these witnesses before a checkpoint is published.
 
-    Processes that run already ask them once they are started again.
+    From now on; `quorum none` without witnesses ends that. Processes that run already ask them once they are started
+    again.
     """
     if not policy.is_file():
         msg = f"{policy}: no such file; want a policy with lines of witnesses, groups and quorum"
@@ -139,7 +140,7 @@ def serve(
     listen: Annotated[str, typer.Option("--listen", help="where to answer", metavar="HOST:PORT")] = _LISTEN,
     prefix: Annotated[str, typer.Option("--prefix", help="what stands before every path", metavar="/PATH")] = "",
 ) -> int:
-    """Answer logs over HTTP until SIGTERM or SIGINT; then answer what is under way, and end."""
+    """Answer logs over HTTP until SIGTERM or Ctrl-C. Then answer what is under way, and end."""
     if log and policy:
         msg = "--log and --policy: want one of them"
         raise typer.BadParameter(msg)
@@ -174,7 +175,9 @@ def explain_(
     policy: PolicyFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """What the policy's witnesses last cosigned of a log, how old that is, what they answer now, and what to do.
+    """Say what the policy's witnesses do about a log.
+
+    What they last cosigned, how old that is, what they answer now, and what to do.
 
     1 if one contradicts the log or does not verify, 2 if one does not cosign. Asks as the log itself does.
     """

@@ -10,8 +10,8 @@ import pytest
 from adapters.cli.app import program, run
 from adapters.cli.output import width
 
-WITHOUT_JSON = {"consent receipt", "worker"}
-"""The first is JSON by itself, the second runs until it is ended."""
+WITHOUT_JSON = {"consent receipt", "witness serve", "worker"}
+"""The first is JSON by itself, the others run until they are ended."""
 
 
 def commands(group: Any, *before: str) -> Iterator[tuple[tuple[str, ...], Any]]:
