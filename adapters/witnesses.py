@@ -12,6 +12,7 @@ the log was ahead of this storage or signed another tree. A witness can stay awa
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -41,18 +42,15 @@ logger = logging.getLogger(__name__)
 class Witnesses:
     """The witnesses of a policy that have a URL. Made once and kept: it remembers sizes and holds connections.
 
-    Safe to share between threads. Implements `ledger.witness.Collects`.
+    Safe to share between threads, and to be used in a process that was forked. Implements `ledger.witness.Collects`.
     """
 
     def __init__(self, policy: Policy, *, deadline: float = DEADLINE) -> None:
         """`deadline` in seconds, for one call of `collect`. Raises `Unavailable` for a URL that is none."""
         self._policy = policy
         self._deadline = deadline
-        at: dict[str, list[Line]] = {}
-        for line in policy.witnesses:
-            if line.url:
-                at.setdefault(line.url.rstrip("/"), []).append(line)
-        self._peers = tuple(_Peer(url, lines, policy) for url, lines in at.items())
+        self._peers = _peers(policy)
+        self._process = os.getpid()
 
     def collect(self, checkpoint: Checkpoint, prove: Callable[[int], Sequence[bytes]]) -> tuple[Signature, ...]:
         """Ask every witness to cosign `checkpoint`, as `Collects` says; the lines stand in the order of the policy.
@@ -65,6 +63,11 @@ class Witnesses:
         if not self._policy.log_keys(checkpoint.origin):
             msg = f"witnesses: the policy names no key of log {shown(checkpoint.origin, 200)}; add its `log` line"
             raise UnknownKey(msg)
+        if self._process != os.getpid():
+            # The connections are the parent's, and whoever held the locks has stayed there.
+            for peer in self._peers:
+                peer.leave_to_parent()
+            self._peers, self._process = _peers(self._policy), os.getpid()
         until = time.monotonic() + self._deadline
         call = _Call(checkpoint, until, threading.Event(), SimpleQueue())
         proofs: dict[int, tuple[bytes, ...]] = {}
@@ -113,6 +116,15 @@ class Witnesses:
         """End the connections; one that is in use ends after its answer. Later calls keep none."""
         for peer in self._peers:
             peer.close()
+
+
+def _peers(policy: Policy) -> tuple[_Peer, ...]:
+    """The witnesses of a policy: one with several keys, which have one URL, is asked once for all of them."""
+    at: dict[str, list[Line]] = {}
+    for line in policy.witnesses:
+        if line.url:
+            at.setdefault(line.url.rstrip("/"), []).append(line)
+    return tuple(_Peer(url, lines, policy) for url, lines in at.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +187,10 @@ class _Peer:
                 self._exchange.close()
             finally:
                 self._free.release()
+
+    def leave_to_parent(self) -> None:
+        """In a process that was forked: let go of the connection here, without a word to the other side."""
+        self._exchange.close()
 
     def _run(self, call: _Call, request: bytes, old: int) -> None:
         answer = _Answer(self, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import ssl
 import threading
@@ -326,6 +327,8 @@ def test_another_tree_of_ours_is_a_fork(peers, size):
     assert (caught.value.old, caught.value.new) == (other, tree(8))
     assert Note.parse(caught.value.old.signed).text == str(other)
     assert Note.parse(caught.value.new.signed).text == str(tree(8))
+    if size == 8:  # of two sizes, the log makes it, which has the tree
+        assert caught.value.evidence.verify(Policy.of(KEY.verifier)).root == tree(8).root
 
 
 def test_a_fork_answered_with_the_size_is_one_too(peers):
@@ -431,6 +434,24 @@ def test_two_logs_witness_each_other():
     for log, server in zip(logs, servers, strict=True):
         log._witnessing.collects.close()
         server.stop()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_process_that_was_forked_has_connections_of_its_own(peers):
+    asks = policy(peers, "all")
+    with collecting(asks) as witnesses:
+        witnesses.collect(tree(3), Prover(3))
+        held = witnesses._peers[0]._free
+        assert held.acquire(timeout=10)  # as a thread that is asking, which the child does not have
+        if (pid := os.fork()) == 0:
+            try:
+                os._exit(0 if len(witnesses.collect(tree(8), Prover(8))) == 3 else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        held.release()
+        assert len(witnesses.collect(tree(20), Prover(20))) == 3
+    assert [peer.connections for peer in peers] == [2, 2, 2]
 
 
 def test_a_certificate_that_nobody_vouches_for(peers, tmp_path):
