@@ -33,7 +33,7 @@ from ledger.checkpoint import Checkpoint, parse_decimal
 from ledger.cosignature import ML_DSA_44, Cosigner, CosignerKey, Signs
 from ledger.errors import Conflict, InvalidSignature, MalformedError, NotFound, ProofMismatch, UnknownKey
 from ledger.merkle import EMPTY_ROOT, HASH_SIZE, verify_consistency
-from ledger.note import MAX_NOTE, Note, Signature, VerifierKey, decode_base64, shown
+from ledger.note import MAX_NOTE, MAX_SIGNATURES, Note, Signature, VerifierKey, decode_base64, shown
 from ledger.proof import MAX_HASHES
 from ledger.storage import Checkpoints
 from ledger.subtree import check_part, verify_part
@@ -261,7 +261,11 @@ def read_answer(status: int, body: bytes) -> tuple[Signature, ...] | int:
         msg = f"witness: status {status}, not UTF-8 at byte {error.start}"
         raise MalformedError(msg) from None
     if status == 200 and text.endswith("\n"):
-        return tuple(Signature.parse(line) for line in text[:-1].split("\n")[:MAX_HASHES])
+        lines = text[:-1].split("\n")
+        if len(lines) > MAX_SIGNATURES:
+            msg = f"witness: an answer of {len(lines)} lines, want at most {MAX_SIGNATURES}"
+            raise MalformedError(msg)
+        return tuple(Signature.parse(line) for line in lines)
     if status == 409 and text.endswith("\n"):
         return parse_decimal(text[:-1], "size that the witness has seen")
     msg = f"witness: status {status}, {shown(text.strip(), 200)!r}"

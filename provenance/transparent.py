@@ -8,7 +8,7 @@ from hashlib import sha256
 from ledger.checkpoint import Checkpoint
 from ledger.errors import InvalidSignature, MalformedError, ProofMismatch, QuorumNotMet, UnknownKey
 from ledger.policy import Policy
-from ledger.receipt import Receipt, parse_receipts
+from ledger.receipt import Receipt, key_id_of, parse_receipts
 from provenance.statement import Statement
 from provenance.verdict import Check, Record, Verdict
 
@@ -71,6 +71,12 @@ def _check(
         logs = ", ".join(sorted(policy.origins)) or "no log"
         text = f"issued by {receipt.issuer} and signed with Ed25519: no such key is listed; the policy knows {logs}"
         return Check(name, "unknown", _NO_POLICY, text)
+    if all(key_id_of(key) != receipt.kid for key in policy.keys(receipt.issuer)):
+        text = (
+            f"signed by key {receipt.kid.hex()}, none that is listed for {receipt.issuer}: where its keys changed, the "
+            "log leads from those that you know to the others"
+        )
+        return Check(name, "unknown", "unknown key", text)
     seen = known(size)
     unsure = "" if receipt.bound or seen is not None else "; the numbers are said, not signed: a checkpoint has them"
     try:
@@ -96,8 +102,8 @@ def _check(
         return Check(name, "bad", "mismatch", str(error))
     except InvalidSignature as error:
         return Check(name, "bad", "bad signature", str(error))
-    except UnknownKey as error:
-        return Check(name, "bad", "unknown key", str(error))
+    except UnknownKey as error:  # one that does not count for this size
+        return Check(name, "bad", "retired key", str(error))
     roots[receipt.issuer, size] = root
     return found
 

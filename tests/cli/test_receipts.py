@@ -18,7 +18,7 @@ from adapters.cli.app import run
 from adapters.key_files import KEY_SET
 from ledger import Policy, Proof, SigningKey
 from ledger.cosignature import ED25519, Cosigner
-from ledger.receipt import Receipt
+from ledger.receipt import Receipt, parse_key_set
 from tests.cli.conftest import asked, told
 
 ORIGIN = "shop.example/log"
@@ -132,6 +132,30 @@ def test_that_the_log_grew(shop, capsys):
     assert asked(capsys, "verify", made["file"], *POLICY, code=2)["checks"][0]["word"] == "no older tree"
     assert "MalformedError" not in told(capsys, "receipt", "--since", str(made["size"]), code=1)
     assert "want" in told(capsys, "receipt", "--since", str(made["size"] + 1), code=1)
+
+
+def test_after_a_change_of_keys(shop, capsys):
+    """Each receipt under the key of its time; the log shows all of them, and leads from one to the next."""
+    shutil.copy("public/market.policy", "old.policy")
+    before = asked(capsys, "receipt", "work:1", "--transparent", "--out", "before.cose")
+    told(capsys, "key", "new", "--type", "log", "--name", ORIGIN, "--out", "next.key")
+    told(capsys, "key", "rotate", "--to", "next.key")
+    after = asked(capsys, "receipt", "work:1", "--transparent", "--out", "after.cose")
+    assert after["size"] > before["size"]
+    assert after["index"] == before["index"]
+    for file, policy in (("before.cose", "old.policy"), ("after.cose", "public/market.policy")):
+        assert asked(capsys, "verify", file, "--policy", policy)["record"] == "intact"
+    for file, policy in (("before.cose", "public/market.policy"), ("after.cose", "old.policy")):
+        verdict = asked(capsys, "verify", file, "--policy", policy, code=2)
+        assert verdict["checks"][0]["word"] == "unknown key"
+        assert asked(capsys, "verify", file, "--policy", policy, "--log", "public")["record"] == "intact"
+    keys = parse_key_set((shop / "public" / KEY_SET).read_bytes(), ORIGIN)
+    named = [
+        line.key
+        for path in ("old.policy", "public/market.policy")
+        for line in Policy.parse(Path(path).read_text()).logs
+    ]
+    assert set(keys) == set(named)
 
 
 def test_witnesses_are_asked_for_where_the_policy_asks_for_them(shop, capsys):

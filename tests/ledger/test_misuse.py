@@ -30,7 +30,7 @@ from ledger.receipt import MAX_RECEIPT, MAX_RECEIPTS, Receipt, join_receipts, pa
 from ledger.subtree import part_root, verify_in_part
 from ledger.testing import MemoryStore
 from ledger.tile import parse_bundle, parse_open
-from ledger.witness import MAX_REQUEST, Request
+from ledger.witness import MAX_REQUEST, Request, read_answer
 from provenance.keys import PartyKey
 from provenance.statement import Statement, sign_statement
 
@@ -189,6 +189,8 @@ def test_inputs_have_bounds():
         Request.parse(bytes(Request(5, (bytes(32),) * 64, CHECKPOINT)))
     with pytest.raises(MalformedError, match="want at most"):
         Request.parse(bytes(MAX_REQUEST + 1))
+    with pytest.raises(MalformedError, match="101 lines, want at most 100"):
+        read_answer(200, CHECKPOINT.splitlines(keepends=True)[-1] * (MAX_SIGNATURES + 1))
     with pytest.raises(MalformedError):
         parse_open(((1 << 20) + 1).to_bytes(4, "big") + bytes((1 << 20) + 1))
 

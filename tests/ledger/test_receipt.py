@@ -18,6 +18,7 @@ from ledger import (
     Policy,
     ProofMismatch,
     QuorumNotMet,
+    RemoteKey,
     SigningKey,
     UnknownKey,
 )
@@ -171,6 +172,8 @@ def test_a_receipt_of_a_proof():
     proof = log.prove(3)
     receipt = sign_proof(log.signer, proof, ENTRIES[3])
     assert receipt.verify_inclusion(ENTRIES[3], POLICY) == log.checkpoint.root
+    remote = RemoteKey(KEY.verifier, KEY.sign_bytes)  # as a KMS has it: a function from bytes to a signature
+    assert sign_proof(remote, proof, ENTRIES[3]) == receipt
     assert receipt.subject == ORIGIN  # RFC 9943 §6 wants one; a log that names nothing else is its own
     with pytest.raises(ProofMismatch):
         sign_proof(KEY, proof, ENTRIES[4])
