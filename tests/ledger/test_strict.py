@@ -11,13 +11,16 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ledger
 from ledger import (
     Checkpoint,
     InvalidSignature,
@@ -38,7 +41,7 @@ from ledger.encrypted_key import MIN_WORK, EncryptedKey, encrypt_key
 from ledger.evidence import MAX_EVIDENCE, Evidence
 from ledger.merkle import EMPTY_ROOT, Node, leaf_hash, subtree_root
 from ledger.note import MAX_NOTE, Note, Signature, decode_base64, open_note
-from ledger.policy import MAX_POLICY
+from ledger.policy import MAX_POLICY, parse_log_key
 from ledger.publish import pack_batch, parse_batch
 from ledger.receipt import (
     MAX_RECEIPT,
@@ -68,12 +71,14 @@ from ledger.tile import (
 from ledger.witness import MAX_REQUEST, Request, SubtreeRequest, Witness, read_answer
 from provenance.keys import PartyKey
 from provenance.statement import sign_statement
+from provenance.succession import Link
 from tests.ledger.altering import altered
 
 ORIGIN = "market.example/log"
 KEY = SigningKey(ORIGIN, bytes(range(32)))
 NORTH = Cosigner("north.example/w", ED25519, bytes([1] * 32))
 CIVIC = Cosigner("civic.example/w", ML_DSA_44, bytes([2] * 32))
+LATER = Cosigner(ORIGIN, ML_DSA_44, bytes([3] * 32))
 POLICY = Policy.of(KEY.verifier)
 WITNESSED = Policy.parse(
     f"log {KEY.verifier} https://market.example/log\n"
@@ -170,6 +175,8 @@ FORMATS = {
     "encrypted key": Format(_of_text(EncryptedKey.parse), _text, (_text(ENCRYPTED),), 65_536),
     "checkpoint": Format(_of_text(Checkpoint.parse), _text, (_text(TREE),)),
     "policy": Format(_of_text(Policy.parse), _text, (_text(POLICY), _text(WITNESSED)), MAX_POLICY, exact=False),
+    "key of a log": Format(_of_text(parse_log_key), _text, (_text(KEY.verifier), _text(LATER.verifier))),
+    "link between keys": Format(Link.parse, bytes, (bytes(Link(PROOF, ENTRIES[5], b"{}")),), 4 * MAX_NOTE),
     "proof": Format(Proof.parse, bytes, (bytes(PROOF), bytes(Proof(0, (), CHECKPOINT, b"more"))), 4 * MAX_NOTE),
     "evidence": Format(
         Evidence.parse,
@@ -207,6 +214,21 @@ FORMATS = {
 
 
 # Written in one way
+
+
+def test_every_parser_is_in_the_table():
+    """A new one as well: what is named `parse`, or begins so."""
+    found = set()
+    for module in (import_module(f"ledger.{each.name}") for each in iter_modules(ledger.__path__)):
+        for name, value in vars(module).items():
+            if getattr(value, "__module__", None) == module.__name__ and not name.startswith("_"):
+                if hasattr(value, "parse"):
+                    found.add(f"{name}.parse")
+                elif name.startswith("parse_"):
+                    found.add(name)
+    assert len(found) > 20
+    table = Path(__file__).read_text("utf-8").partition("FORMATS = {")[2].partition("# Written in one way")[0]
+    assert {name for name in found if name not in table} == set()
 
 
 @pytest.mark.parametrize("kind", FORMATS)
