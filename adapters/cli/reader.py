@@ -75,9 +75,12 @@ def verify(
     policy: PolicyFile = None,
     anchors: Anchors = None,
     disclosed: Disclosed = None,
-    entry: Annotated[Path | None, typer.Option("--entry", help="the log entry that a COSE receipt is about")] = None,
+    entry: Annotated[
+        Path | None, typer.Option("--entry", help="the log entry that a COSE receipt is about", metavar="FILE")
+    ] = None,
     checkpoints: Annotated[
-        list[Path] | None, typer.Option("--checkpoint", help="one you trust, for a COSE receipt; repeat")
+        list[Path] | None,
+        typer.Option("--checkpoint", help="one you have, for a COSE receipt; repeat", metavar="FILE"),
     ] = None,
     html: Html = None,
     as_json: AsJson = False,

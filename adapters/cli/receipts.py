@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +43,8 @@ def receipt(
         bool, typer.Option("--transparent", help="the statement with its COSE receipt inside (RFC 9943)")
     ] = False,
     since: Annotated[
-        int | None, typer.Option("--since", min=1, help="instead: a COSE receipt that the log grew from this size")
+        int | None,
+        typer.Option("--since", min=1, help="instead: a COSE receipt that the log grew from this size", metavar="SIZE"),
     ] = None,
     *,
     where: Where,
@@ -94,11 +96,18 @@ def receipt_verdict(
         accepted = find_policy(policy, issuer)
         opened = [open_checkpoint(file_given(path), accepted) for path in checkpoints]
         by_size = {each.size: each for each in opened if each.origin == issuer}
-        return verify_receipt(data, accepted, entry=said, known=by_size.get, subject=file.name)
-    client = find_log(log, policy, issuer)
-    if statement is None and said is None and receipts[0].kind == "inclusion":
-        said = client.entry(receipts[0].numbers[1])
-    return verify_receipt(data, client.policy, entry=said, known=lambda size: _tree(client, size), subject=file.name)
+        verdict = verify_receipt(data, accepted, entry=said, known=by_size.get, subject=file.name)
+    else:
+        client = find_log(log, policy, issuer)
+        if statement is None and said is None and receipts[0].kind == "inclusion":
+            said = client.entry(receipts[0].numbers[1])
+        verdict = verify_receipt(
+            data, client.policy, entry=said, known=lambda size: _tree(client, size), subject=file.name
+        )
+    if verdict.record == "cannot check":
+        more = [] if policy is None else ["--policy", str(policy)]
+        return dataclasses.replace(verdict, next=command("verify", str(file), "--log", log or "FOLDER|URL", *more))
+    return verdict
 
 
 def _tree(client: Client, size: int) -> Checkpoint | None:
