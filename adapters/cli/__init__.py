@@ -19,6 +19,10 @@ def main() -> None:
     except ImportError:
         sys.stderr.write("provenance: the command line needs an optional part: pip install 'provenance-ledger[cli]'\n")
         sys.exit(3)
-    from adapters.cli.app import run
+    try:
+        from adapters.cli.app import run
 
-    sys.exit(run(sys.argv[1:]))
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # before a command began
+        sys.stderr.write("provenance: interrupted; nothing was done\n")
+        sys.exit(130)

@@ -34,7 +34,7 @@ from ledger.errors import Fork, LedgerError
 
 __all__ = ["app", "program", "run"]
 
-_INTERRUPTED = 130
+_INTERRUPTED = 130  # as the library answers it, and as shells do
 # The library's base of "called wrongly"; it exports only classes below it.
 _WrongUse: Any = typer.BadParameter.__mro__[2]
 
@@ -85,9 +85,8 @@ def run(arguments: list[str]) -> int:
     try:
         status = program()(args=arguments, prog_name="provenance", standalone_mode=False)
         flush()
-    except typer.Abort:
-        fail("interrupted; nothing half done is left: run the same command again")
-        return _INTERRUPTED
+    except typer.Abort:  # at a question
+        status = _INTERRUPTED
     except _WrongUse as error:
         said = error.format_message().removeprefix("Invalid value: ").replace("Value error, ", "")
         fail(f"{said} (see: provenance --help, or the command's own --help)")
@@ -101,6 +100,8 @@ def run(arguments: list[str]) -> int:
         # What the library reads and writes raises errors of its own: this is a file the user asked us to write.
         fail(f"{error.filename or 'output'}: {error.strerror or error}; make it writable, or name another place")
         return CANNOT_CHECK
+    if status == _INTERRUPTED:
+        fail("interrupted; nothing half done is left: run the same command again")
     return status if isinstance(status, int) else 0
 
 

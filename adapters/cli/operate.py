@@ -15,7 +15,7 @@ from rich.text import Text
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from adapters.cli.output import ALTERED, INTACT, aged, command, echo, fail, grouped, show, working
+from adapters.cli.output import ALTERED, INTACT, aged, command, echo, fail, grouped, show, width, working
 from adapters.cli.where import AsJson, Where, WithoutQuorum, at_ledger
 from adapters.connect import database_url
 from ledger.errors import LedgerError, Unavailable
@@ -65,7 +65,7 @@ def status(*, where: Where, as_json: AsJson = False) -> int:
     }
     lines = [
         *([] if stands is None else [_first(ledger.origin, stands, health)]),
-        f" today      {'   '.join(f'{kind} {grouped(count)}' for kind, count in today.items()) or 'nothing yet'}",
+        *_flowed(" today      ", [f"{kind} {grouped(count)}" for kind, count in today.items()] or ["nothing yet"]),
         f" fsck       {_progress(report, health, 0 if stands is None else stands.size)}",
         *(
             [f" scrub      {due} erasures since the last one □ bytes may lie on in files · `provenance scrub`"]
@@ -168,6 +168,16 @@ def _progress(report: Report | None, health: Health, size: int) -> str:
     parts.append(f"last full pass {report.last.ended}" if report.last else "no full pass yet")
     found = max(report.now.found, report.last.found if report.last else 0)
     return f"{', '.join(parts)}, faults {found} {_mark(health, 'fsck')}"
+
+
+def _flowed(head: str, words: list[str]) -> list[str]:
+    """Words side by side, in as many lines as the terminal needs."""
+    lines = [head]
+    for word in words:
+        if len(lines[-1]) > len(head) and len(lines[-1]) + len(word) > width():
+            lines.append(" " * len(head))
+        lines[-1] += word + "   "
+    return [line.rstrip() for line in lines]
 
 
 def _needs(health: Health) -> Iterator[str]:

@@ -13,7 +13,7 @@ from cryptography.x509 import load_pem_x509_certificates
 
 from adapters.cli.copies import copy_
 from adapters.cli.given import file_given, named
-from adapters.cli.output import INTACT, command, echo, fail, help_alone, progress, show, status_of, width
+from adapters.cli.output import ALTERED, INTACT, command, echo, fail, help_alone, progress, show, status_of, width
 from adapters.cli.receipts import is_receipt, receipt_verdict
 from adapters.cli.trust import accept, accepted_key, find_log, may_ask, offered
 from adapters.cli.where import AsJson, Where, at_own_ledger
@@ -163,7 +163,9 @@ def trust(
     if not yes:
         typer.echo(text + "\nCompare these with what the market publishes elsewhere.", err=True)
         may_ask(command("trust", location, "--yes"))
-        typer.confirm("Accept this key for this origin from now on?", abort=True, err=True)
+        if not typer.confirm("Accept this key for this origin from now on?", err=True):
+            fail("not accepted, and nothing is kept; ask the market by another way which key is its own")
+            return ALTERED
     path = accept(key, location)
     show(
         {**value, "policy": str(path)},

@@ -36,6 +36,7 @@ _SGR: dict[Status, str] = {"ok": "32", "note": "33", "bad": "31;1", "unknown": "
 _BOLD, _DIM, _CLAIM = "1", "2", "36"
 
 # How much of each part fits one screen of less than 60 lines; what is left out is counted.
+_ROOM = 48  # columns that the detail of a check needs beside its name
 _CHECKS, _WORKS, _CREDITS, _TERMS, _CLAIMS = 16, 12, 6, 4, 4
 _MAX_INDENT = 8
 
@@ -119,9 +120,15 @@ def _ladder(verdict: Verdict, page: _Paper) -> Iterator[str]:
     word_width = min(max((columns(word) for _, _, word, _ in rows), default=0), page.width // 5)
     most = 6 if len(rows) <= 8 else 3  # lines of a detail that says what to do
     hang = " " * (name_width + word_width + 7)
+    apart = page.width - len(hang) < _ROOM  # then a detail stands below its name
     for tone, name, word, detail in rows:
         left = f" {SHAPES[tone]} {_pad(name, name_width)}  {_pad(word, word_width)}  "
-        first, *more = page.wrap(left, safe_text(detail, limit=300), rest=hang, most=most if tone != "ok" else 3)
+        said, lines = safe_text(detail, limit=300), most if tone != "ok" else 3
+        if apart:
+            yield page.paint(_SGR[tone], left.rstrip())
+            yield from page.wrap("     ", said, most=lines)
+            continue
+        first, *more = page.wrap(left, said, rest=hang, most=lines)
         yield page.paint(_SGR[tone], left) + first[len(left) :]
         yield from more
     if left_out:

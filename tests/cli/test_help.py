@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adapters.cli import main
 from adapters.cli.app import program, run
 from adapters.cli.output import width
 
@@ -65,3 +66,18 @@ def test_a_report_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) ->
     assert width() == 80
     monkeypatch.setenv("COLUMNS", "300")
     assert width() == 100
+
+
+def test_who_interrupts_a_command_is_told_what_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adapters.cli.disclose.read_package", interrupted)
+    assert run(["disclosed", "x.tar"]) == 130
+    assert "nothing half done is left" in capsys.readouterr().err
+    monkeypatch.setattr("adapters.cli.app.run", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        main()
+    assert capsys.readouterr().err == "provenance: interrupted; nothing was done\n"
