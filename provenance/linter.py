@@ -3,13 +3,15 @@
 The types of events that this version knows have no place for most of it. What it does not know, and words that happen
 to be somebody's, are looked at here: e-mail and IP addresses, numbers like phone numbers, names, free text, characters
 that do not show or look like others, and digests of short texts without a salt, which a dictionary finds.
+
+What others sign is looked at whole (`lint`), what the market itself says where a typed field leaves room (`lint_own`).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -26,16 +28,26 @@ from provenance.canonical import MAX_DEPTH
 from provenance.errors import Reason
 from provenance.item import Item
 
-__all__ = ["lint"]
+__all__ = ["lint", "lint_own"]
 
 _MOST_WORDS = 3  # more of them are a sentence
+_HEX_LENGTH = 64  # of a SHA-256
 _LONGEST = 200  # characters of what has spaces
 _ENVELOPE = frozenset({"v", "kind", "type", "ledger", "actor", "strength", "claimed_at", "salt"})
 _OPERATORS = frozenset({"AND", "OR", "WITH"})  # of a license expression: MIT OR Zlib
-_PROGRAM = ("work.manifest", "body.tool.name")  # a program's name may look like a person's
+# Names of programs, laws and banks may look like a person's.
+_NAMED = {
+    ("fx.quote", "body.source"),
+    ("terms.publish", "body.machine.governing_law"),
+    ("work.manifest", "body.tool.name"),
+}
 _TABLE = ("vocab.adopt", "body.table")  # a standard's own words for its terms
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_/-]{0,62}", re.ASCII)  # one word of a vocabulary: nothing to be found in it
+_NOBODY_SAID = re.compile(  # a word, a number, a time
+    rf"{_PLAIN.pattern}|[0-9]{{1,30}}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9:]{{8}}Z", re.ASCII
+)
+_NOBODY = re.compile(rf"{_NOBODY_SAID.pattern}|[0-9a-f]{{64}}", re.ASCII)  # or a digest
 _HEX = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 _EMAIL = re.compile(r"[\w.%+'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,}")
 _LIKE_ADDRESS = re.compile(
@@ -56,6 +68,7 @@ class _Seen(NamedTuple):
 
     type: str
     guesses: frozenset[str]
+    short: bool = True  # whether digests of short texts count: a market's files may be as short
 
 
 def lint(event: bytes, items: Iterable[bytes] = ()) -> tuple[Reason, ...]:
@@ -84,6 +97,39 @@ def lint(event: bytes, items: Iterable[bytes] = ()) -> tuple[Reason, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def lint_own(
+    type: str,  # noqa: A002 - the field's name
+    body: Mapping[str, Any],
+    refs: Iterable[Mapping[str, Any]] = (),
+    personal: Mapping[str, Any] | None = None,
+) -> tuple[Reason, ...]:
+    """As `lint`, for an event that the market makes itself, of a known type and checked by it; before it is one.
+
+    Of digests only those of its own `personal` values count. What has nothing but words and numbers costs microseconds.
+    """
+    outside = [ref["id"] for ref in refs if not isinstance(ref["id"], str)]
+    body = {name: inner for name, inner in body.items() if name != "digests"}  # of content, which is found by them
+    nobody = _NOBODY_SAID if personal else _NOBODY
+    if _is_plain(body, nobody) and _is_plain(outside, nobody):
+        return ()
+    values = {variant for text in _strings(dict(personal or {}), 1) for variant in _variants(text)}
+    seen = _Seen(type, _digests(values), short=False)
+    found = [reason for name, inner in body.items() for reason in _look(inner, f"body.{name}", name, seen, 1)]
+    found += [reason for id_ in outside for reason in _look(id_, "refs.id", "id", seen, 1)]
+    return tuple(dict.fromkeys(found))
+
+
+def _is_plain(value: Any, nobody: re.Pattern[str]) -> bool:
+    """Whether all text in a value is of this kind."""
+    if isinstance(value, str):
+        return nobody.fullmatch(value) is not None
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return True
+    return all(_is_plain(inner, nobody) for inner in value)
+
+
 def _look(value: Any, place: str, key: str, seen: _Seen, depth: int) -> Iterator[Reason]:
     if isinstance(value, str):
         yield from _text(value, place, key, seen)
@@ -94,7 +140,7 @@ def _look(value: Any, place: str, key: str, seen: _Seen, depth: int) -> Iterator
             yield from _text(name, f"a name in {place}", "", seen)
             shown = name if _PLAIN.fullmatch(name) else "…"  # a place is told, never what is personal in it
             yield from _look(inner, f"{place}.{shown}"[:200], name, seen, depth + 1)
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         for number, inner in enumerate(value):
             yield from _look(inner, f"{place}.{number}"[:200], key, seen, depth + 1)
 
@@ -104,7 +150,7 @@ def _text(text: str, place: str, key: str, seen: _Seen) -> Iterator[Reason]:
         return
     if _HEX.fullmatch(text):
         digest = text.lower()
-        if digest in seen.guesses or digest in _short():
+        if digest in seen.guesses or (seen.short and digest in _short()):
             yield Reason("G5.digest", f"{place}: the digest of a short text without a salt, which a dictionary finds")
         return
     plain = unicodedata.normalize("NFKC", unquote(text) if "%" in text else text)
@@ -116,7 +162,7 @@ def _text(text: str, place: str, key: str, seen: _Seen) -> Iterator[Reason]:
         yield Reason("G5.phone", f"{place}: looks like a phone number; it goes to the vault")
     if _has_tricks(text):
         yield Reason("G5.unicode", f"{place}: characters that do not show or look like others, or not in NFC")
-    if (seen.type, place) == _PROGRAM or (seen.type == _TABLE[0] and f"{place}.".startswith(f"{_TABLE[1]}.")):
+    if (seen.type, place) in _NAMED or (seen.type == _TABLE[0] and f"{place}.".startswith(f"{_TABLE[1]}.")):
         return
     words = text.split()
     if _OPERATORS.intersection(words) and len(words) % 2 and _OPERATORS.issuperset(words[1::2]):
@@ -157,10 +203,18 @@ def _guesses(event: dict[str, Any], items: Iterable[bytes]) -> frozenset[str]:
     for raw in items:
         with suppress(MalformedError):
             for text in _strings(Item.parse(raw).value, 1):
-                stripped = text.strip()
-                texts |= {text, stripped, text.lower(), stripped.lower(), stripped.casefold()}
-                texts |= {stripped.upper(), stripped.title(), "".join(stripped.split())}
-    texts.update(text for text in _strings(event.get("body"), 1) if len(text) < 64)
+                texts |= _variants(text)
+    texts.update(text for text in _strings(event.get("body"), 1) if len(text) < _HEX_LENGTH)
+    return _digests(texts)
+
+
+def _variants(text: str) -> set[str]:
+    stripped = text.strip()
+    found = {text, stripped, text.lower(), stripped.lower(), stripped.casefold()}
+    return found | {stripped.upper(), stripped.title(), "".join(stripped.split())}
+
+
+def _digests(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts)
 
 
@@ -174,7 +228,7 @@ def _strings(value: Any, depth: int) -> Iterator[str]:
     elif isinstance(value, dict):
         for inner in value.values():
             yield from _strings(inner, depth + 1)
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         for inner in value:
             yield from _strings(inner, depth + 1)
 

@@ -4,7 +4,11 @@ A backup of the vault outlives an erasure. So each item can be stored encrypted 
 and the keys lie in a store of their own, which is backed up apart and for a short time only. An item's address stays
 the SHA-256 of what it says; what is stored there is
 
-    0x01 ‖ id of the key (32 bytes) ‖ nonce (12 bytes) ‖ AES-256-GCM of the item, with the address as associated data
+    0x02 ‖ id of the key (32 bytes) ‖ nonce (12 bytes) ‖ AES-256-GCM of the item, with the address as associated data
+
+under a key of the item's own, which follows from that key and the address (`provenance.branches`): so a single item can
+be forgotten, and the others under its key stay. Where it begins with 0x01 it is under the key itself, as it was stored
+at first: such an item ends with its party alone.
 
 The id of a key is random: an erasure in the log names it among its targets and says about whom to nobody.
 """
@@ -12,7 +16,7 @@ The id of a key is random: an erasure in the log names it among its targets and 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -21,8 +25,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ledger.errors import NotFound
+from provenance.branches import Branch, branches_to
 from provenance.queue import Staged
-from provenance.vault import ReadsMany, Vault
+from provenance.vault import Vault, read_many
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -46,7 +51,7 @@ Part = Literal["fields", "events"]
 NOBODY = bytes(32)
 """The subject of what is put without saying whose it is."""
 
-_VERSION = b"\x01"
+_WHOLE, _VERSION = b"\x01", b"\x02"  # under the key itself; under a key of its own
 _ID, _NONCE, _TAG = 32, 12, 16  # bytes
 _HEADER = len(_VERSION) + _ID + _NONCE
 
@@ -96,7 +101,17 @@ class SubjectKeys(Protocol):
         """Ids of all keys of a subject for a part; none is current any more: what comes next gets a new one."""
 
     def destroy(self, key_ids: Iterable[bytes]) -> None:
-        """Forget these keys for good; unknown ones are no error. Their bytes are overwritten as far as that goes."""
+        """Forget these keys for good, and what they were divided into; unknown ones are no error.
+
+        Their bytes are overwritten as far as that goes.
+        """
+
+    def divide(self, keys: Mapping[bytes, Sequence[SubjectKey]]) -> bool:
+        """Put others in the place of each of these keys (by id), whose ids begin with the same 16 bytes.
+
+        Their secrets are forgotten as by `destroy`, and none is current any more. `retire` goes on to name them, and
+        not what they were divided into. All or none: False where one is not there, and then nothing is done.
+        """
 
 
 class Owned(NamedTuple):
@@ -151,7 +166,7 @@ def subject_of(type: str, event_id: bytes, event: bytes) -> bytes:  # noqa: A002
 
 def is_wrapped(stored: bytes) -> bool:
     """Whether this is an encrypted item, whose address does not follow from its bytes."""
-    return stored[:1] == _VERSION and len(stored) >= _HEADER + _TAG
+    return stored[:1] in {_WHOLE, _VERSION} and len(stored) >= _HEADER + _TAG
 
 
 class WrappingVault:
@@ -185,23 +200,14 @@ class WrappingVault:
         whoever checks its hash sees that.
         """
         stored = self.stored.get(address)
-        found = _open(address, stored, self._keys.find([_key_id(stored)]) if is_wrapped(stored) else {})
-        if found is None:
-            msg = f"vault item {address.hex()}: its key is not there"
-            raise NotFound(msg)
-        return found
+        for _, found in self.opened([(address, stored)]):
+            return found
+        msg = f"vault item {address.hex()}: its key is not there"
+        raise NotFound(msg)
 
     def many(self, addresses: Iterable[bytes]) -> dict[bytes, bytes]:
         """As `ReadsMany.many`; one by one where the vault below reads no faster."""
-        if isinstance(self.stored, ReadsMany):
-            return dict(self.opened(list(self.stored.many(addresses).items())))
-        found = {}
-        for address in addresses:
-            try:
-                found[address] = self.get(address)
-            except NotFound:
-                continue
-        return found
+        return dict(self.opened(list(read_many(self.stored, addresses).items())))
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """As `Vault.items`, but for those whose key was destroyed."""
@@ -215,11 +221,12 @@ class WrappingVault:
 
     def opened(self, page: Sequence[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
         """What items of `stored`, as (address, bytes), say; those whose key is not there are left out."""
-        secrets_ = self._keys.find({_key_id(stored) for _, stored in page if is_wrapped(stored)})
+        keys = self._keys_of(page)
         for address, stored in page:
-            data = _open(address, stored, secrets_)
-            if data is not None:
-                yield address, data
+            if not is_wrapped(stored):
+                yield address, stored
+            elif address in keys:
+                yield address, _open(address, stored, keys[address])
 
     def erase(self, addresses: Iterable[bytes], *, connection: Connection | None = None) -> None:
         """As `Vault.erase`, of items and of keys by their ids. Keys go at once, whatever becomes of the transaction.
@@ -228,7 +235,25 @@ class WrappingVault:
         """
         named = list(addresses)
         self._keys.destroy(named)
+        whole = set(named)
+        self.forget([(at, data) for at, data in read_many(self.stored, named).items() if _key_id(data) not in whole])
         self.stored.erase(named, connection=connection)
+
+    def forget(self, page: Sequence[tuple[bytes, bytes]]) -> None:
+        """Destroy the keys of these items as they are stored, (address, bytes), wherever a copy of them may be."""
+        wanted = [(_key_id(stored), address) for address, stored in page if _has_own_key(stored)]
+        while wanted:
+            kept: dict[Branch, list[bytes]] = {}
+            for branch, address in self._branches(wanted):
+                kept.setdefault(branch, []).append(address)
+            secrets_ = self._keys.find([branch.id for branch in kept])
+            parts = {
+                branch.id: [SubjectKey(part.id, secret) for part, secret in branch.without(under, secrets_[branch.id])]
+                for branch, under in kept.items()
+                if branch.id in secrets_
+            }
+            if len(parts) == len(kept) and (not parts or self._keys.divide(parts)):
+                return  # else another process was faster
 
     def retire(self, subject: bytes) -> list[bytes]:
         """As `KeepsSubjects.retire`."""
@@ -239,6 +264,29 @@ class WrappingVault:
         keys = self._keys.current({whose for _, _, whose in ready}) if ready else {}
         self.stored.put([(at, _wrap(at, data, keys[whose])) for at, data, whose in ready], connection=connection)
 
+    def _keys_of(self, page: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+        """The AES key of each of these items whose key is there, by address."""
+        wrapped = [(_key_id(stored), address, stored) for address, stored in page if is_wrapped(stored)]
+        roots = self._keys.find({root for root, _, _ in wrapped}) if wrapped else {}
+        found = {
+            address: Branch(root).key_of(address, roots[root]) if _has_own_key(stored) else roots[root]
+            for root, address, stored in wrapped
+            if root in roots
+        }
+        divided = [(root, at) for root, at, stored in wrapped if root not in roots and _has_own_key(stored)]
+        branches = list(self._branches(divided))
+        secrets_ = self._keys.find({branch.id for branch, _ in branches}) if branches else {}
+        return found | {at: branch.key_of(at, secrets_[branch.id]) for branch, at in branches if branch.id in secrets_}
+
+    def _branches(self, wanted: Sequence[tuple[bytes, bytes]]) -> Iterator[tuple[Branch, bytes]]:
+        """The branch that is kept for each of these items, (id of its key, address), if one is."""
+        if not wanted:
+            return
+        ways = [(branches_to(root, address), address) for root, address in wanted]
+        kept = self._keys.find({branch.id for way, _ in ways for branch in way})
+        for way, address in ways:
+            yield from ((branch, address) for branch in way if branch.id in kept)
+
 
 _PAGE = 1_000  # items in memory at once
 
@@ -247,19 +295,19 @@ def _key_id(stored: bytes) -> bytes:
     return stored[len(_VERSION) : len(_VERSION) + _ID]
 
 
+def _has_own_key(stored: bytes) -> bool:
+    return is_wrapped(stored) and stored[:1] == _VERSION
+
+
 def _wrap(address: bytes, data: bytes, key: SubjectKey) -> bytes:
     nonce = secrets.token_bytes(_NONCE)
-    return _VERSION + key.id + nonce + AESGCM(key.secret).encrypt(nonce, data, address)
+    own = Branch(key.id).key_of(address, key.secret)
+    return _VERSION + key.id + nonce + AESGCM(own).encrypt(nonce, data, address)
 
 
-def _open(address: bytes, stored: bytes, found: dict[bytes, bytes]) -> bytes | None:
-    """What an item says, None without its key."""
-    if not is_wrapped(stored):
-        return stored
-    secret = found.get(_key_id(stored))
-    if secret is None:
-        return None
+def _open(address: bytes, stored: bytes, key: bytes) -> bytes:
+    """What an item says; as it is stored where its key does not open it."""
     try:
-        return AESGCM(secret).decrypt(stored[len(_VERSION) + _ID : _HEADER], stored[_HEADER:], address)
+        return AESGCM(key).decrypt(stored[len(_VERSION) + _ID : _HEADER], stored[_HEADER:], address)
     except InvalidTag:
         return stored

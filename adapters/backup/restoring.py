@@ -342,7 +342,10 @@ def _put_vault(
     part = held.vault
     done = locked = 0
     for lines in portions(read_lines(root, part)) if part is not None else ():
-        items = [(at, data) for at, data in map(parse_item, lines) if at not in erased]
+        parsed = list(map(parse_item, lines))
+        items = [item for item in parsed if item[0] not in erased]
+        if isinstance(parts.sealed, WrappingVault):
+            parts.sealed.forget([item for item in parsed if item[0] in erased])  # should their keys be back as well
         locked += _locked(parts, items)
         parts.stored.put([(at, data) for at, data in items if not (again and holds(parts.stored, at))])
         done += len(lines)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    insert,
     inspect,
     select,
     update,
@@ -57,6 +59,9 @@ Index(
     sqlite_where=_keys.c.current.is_(True),
     postgresql_where=_keys.c.current.is_(True),
 )
+
+_BRANCH = "branch"
+"""The part of what a key was divided into: it goes with that key."""
 
 _SECONDS = 30.0  # that a write waits for others
 
@@ -131,11 +136,12 @@ class SqlSubjectKeys:
         with storage_errors(self.name):
             if len(wanted) == 1:
                 secret = reading.execute(_FIND, {"which": wanted[0]}).scalar_one_or_none()
-                return {} if secret is None else {wanted[0]: bytes(secret)}
+                return {wanted[0]: bytes(secret)} if secret else {}
             return {
                 bytes(key_id): bytes(secret)
                 for where in among(reading, _keys.c.id, wanted)
                 for key_id, secret in reading.execute(select(_keys.c.id, _keys.c.secret).where(where))
+                if secret  # else it was divided
             }
 
     def retire(self, subject: bytes, part: Part) -> list[bytes]:
@@ -147,18 +153,50 @@ class SqlSubjectKeys:
 
     def destroy(self, key_ids: Iterable[bytes]) -> None:
         """As `SubjectKeys.destroy`: SQLite overwrites them at once; in PostgreSQL their rows are dead until `scrub`."""
-        wanted = list(self.find(key_ids))
+        wanted = list(self._there(key_ids))
         if not wanted:
             return
         with self._writing() as connection:
-            connection.execute(delete(_keys).where(_keys.c.id == bindparam("which")), [{"which": i} for i in wanted])
-        if self._backend.url.get_backend_name() == "sqlite":
-            with storage_errors(self.name):  # as far as no reader is in the way; else `scrub` does it
-                self._connections.reading().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            for key_id in wanted:
+                connection.execute(_DESTROY, {"first": key_id[:16] + bytes(16), "last": key_id[:16] + b"\xff" * 16})
+        self._overwrite()
+
+    def divide(self, keys: Mapping[bytes, Sequence[SubjectKey]]) -> bool:
+        """As `SubjectKeys.divide`."""
+        with self._writing() as connection:
+            # Who divides one waits for who does so at the same time, and finds it divided.
+            if not all(connection.execute(_DIVIDE, {"which": key_id}).rowcount for key_id in sorted(keys)):
+                connection.rollback()
+                return False
+            rows = [
+                {"id": each.id, "subject": row.subject, "part": _BRANCH, "secret": each.secret, "current": False}
+                for key_id, row in self._there(keys, connection).items()
+                for each in keys[key_id]
+            ]
+            if rows:
+                connection.execute(insert(_keys), rows)
+        self._overwrite()
+        return True
 
     def close(self) -> None:
         """Give every connection back."""
         self._connections.close()
+
+    def _there(self, key_ids: Iterable[bytes], connection: Connection | None = None) -> dict[bytes, Any]:
+        """The rows of those of these keys that are there, also of divided ones."""
+        reading = connection or self._connections.reading()
+        with storage_errors(self.name):
+            return {
+                bytes(row.id): row
+                for where in among(reading, _keys.c.id, list(dict.fromkeys(key_ids)))
+                for row in reading.execute(select(_keys.c.id, _keys.c.subject).where(where))
+            }
+
+    def _overwrite(self) -> None:
+        """Empty the write-ahead log of SQLite, as far as no reader is in the way; else `scrub` does it."""
+        if self._backend.url.get_backend_name() == "sqlite":
+            with storage_errors(self.name):
+                self._connections.reading().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @property
     def _schema(self) -> str | None:
@@ -193,3 +231,5 @@ class SqlSubjectKeys:
 
 
 _FIND = select(_keys.c.secret).where(_keys.c.id == bindparam("which"))
+_DIVIDE = update(_keys).where(_keys.c.id == bindparam("which"), _keys.c.secret != b"").values(secret=b"", current=False)
+_DESTROY = delete(_keys).where(_keys.c.id >= bindparam("first"), _keys.c.id <= bindparam("last"))

@@ -15,6 +15,7 @@ from provenance.foreign import open_foreign
 from provenance.holdings import VaultItems
 from provenance.index import Facts, Index
 from provenance.item import Item
+from provenance.linter import lint_own
 from provenance.moments import Moment, format_time, size_at
 from provenance.questions import Asks
 from provenance.queue import Staged
@@ -113,6 +114,7 @@ class Desk(RunningLedger, Asks):
         What the market says of others it has `observed`. Values of `personal` that are None are left out. `actor` is in
         whose name it is said: by default the market's own, else that of a custodial party or of one that gave the
         market a mandate. `claimed_at` (RFC 3339, UTC, whole seconds) is when it is said to have been, by default now.
+        Raises `EventRejected`, also for what looks personal in a field that everybody sees (`provenance.linter`).
         """
         said: dict[str, Any] = {
             "ledger": self.log.origin,
@@ -124,14 +126,18 @@ class Desk(RunningLedger, Asks):
             "personal": {name: value for name, value in (personal or {}).items() if value is not None},
         }
         try:
-            return new_event(type, **said, vocabularies=self._vocabularies)
+            draft = new_event(type, **said, vocabularies=self._vocabularies)
         except EventRejected:
             # Only then it is worth a look whether the log adopted a table meanwhile.
             newest = self.before().vocabularies
             if newest == self._vocabularies:
                 raise
-        self._vocabularies = newest
-        return new_event(type, **said, vocabularies=newest)
+            self._vocabularies = newest
+            draft = new_event(type, **said, vocabularies=newest)
+        found = lint_own(type, body, refs, said["personal"])
+        if found:
+            raise EventRejected(*found)
+        return draft
 
     # Looking up
 

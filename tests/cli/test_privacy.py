@@ -41,22 +41,25 @@ def last(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> tu
 
 
 def test_erase_then_scrub(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ada = said(capsys, "party", "show", "user:1")["party"]
+    dunes = said(capsys, "work", "show", "work:1")["id"]
     out, next_ = last(capsys, "erase", "--subject", "user:1")
     assert out.count("erased    ") == 4  # name and ref, title and ref of the work
     assert next_ == "next: provenance scrub"
     assert said(capsys, "status")["scrub_due"] == 1
     assert "scrub      1 erasures since the last one" in last(capsys, "status")[0]
     assert "□ scrub: 1 erasures since the last one" in last(capsys, "doctor")[0]
-    shown = said(capsys, "party", "show", "user:1", "--disclose")["personal"]["name"]
+    shown = said(capsys, "party", "show", ada, "--disclose")["personal"]["name"]
     assert shown.startswith("erased by #")
     assert shown.endswith(", not yet scrubbed")
     done = said(capsys, "scrub")
     assert done["erasure"] > 0
-    assert f"erased by #{done['erasure']}, scrubbed" in last(capsys, "work", "show", "work:1", "--disclose")[0]
+    assert f"erased by #{done['erasure']}, scrubbed" in last(capsys, "work", "show", dunes, "--disclose")[0]
     assert done["rewritten"] == ["market.db"]
     assert said(capsys, "status")["scrub_due"] == 0
     assert not any(NAME.encode() in path.read_bytes() for path in shop.rglob("*") if path.is_file())
-    again = said(capsys, "erase", "--subject", "user:1")
+    assert run(["erase", "--subject", "user:1"]) == 2  # the name is gone with the person
+    again = said(capsys, "erase", "--subject", ada)
     assert (again["ticket"], again["erased"], len(again["before"])) == (None, [], 4)
     out, next_ = last(capsys, "scrub")
     assert "beyond    free blocks of a disk" in out

@@ -6,6 +6,7 @@ import json
 import textwrap
 from hashlib import sha256
 from itertools import takewhile
+from typing import Any
 
 import orjson
 import pytest
@@ -18,7 +19,7 @@ from provenance.audit import audit
 from provenance.events.union import MODELS
 from provenance.item import Item
 from provenance.keys import PartyKey
-from provenance.linter import lint
+from provenance.linter import lint, lint_own
 from tests.provenance.conftest import ORIGIN, Market
 
 
@@ -154,6 +155,7 @@ def test_examples_of_every_type_are_clean(type_: str) -> None:
         said = json.loads(textwrap.dedent("\n".join(lines)))
         said.pop("personal", None)  # what goes to the vault
         assert lint(orjson.dumps({**said, "type": type_})) == ()
+        assert lint_own(type_, said.get("body", {}), said.get("refs", [])) == ()
 
 
 def test_an_audit_names_what_was_logged_before(market: Market) -> None:
@@ -187,3 +189,34 @@ def test_it_says_where_and_never_what(value: object) -> None:
     for reason in lint(orjson.dumps({"type": "x.y", "body": {"value": value}})):
         assert reason.rule.startswith("G5.")
         assert reason.sentence.isprintable()
+
+
+@pytest.mark.parametrize(
+    "verb, given, place",
+    [
+        ("dispute", {"tag": "improper-usage", "evidence": sha256(b"Ada").hexdigest(), "ref": "Ada"}, "body.evidence"),
+        ("set_status", {"state": "suspended", "reason": "tel:06601234567"}, "body.reason"),
+        ("syndicate", {"market": {"scheme": "url", "id": "https://x.example/?m=ada%40x.example"}}, "refs.id.id"),
+    ],
+)
+def test_the_market_itself_says_nothing_personal(market: Market, verb: str, given: dict[str, Any], place: str) -> None:
+    """A field that everybody sees is no place for a person, whoever writes there; the message says which it was."""
+    work = market.work(title="Ada")
+    at = market.ledger.log.size
+    with pytest.raises(EventRejected, match=rf"G5\.\w+: {place}: ") as caught:
+        getattr(market.ledger, verb)(work, **given)
+    for value in ("Ada", "0660", "%40"):
+        assert value not in str(caught.value)
+    assert market.ledger.log.size == at
+
+
+def test_what_the_market_says_of_things_is_no_person(market: Market) -> None:
+    desk = market.ledger
+    machine = {"commercial": False, "governing_law": "New York"}
+    terms = desk.publish_terms("LicenseRef-house", machine=machine)
+    work = market.work(b"T", title="T", ref=sha256(b"T").hexdigest())  # its bytes are its title
+    desk.offer(work, terms=terms)
+    desk.quote("EUR", "USD", num=107, den=100, source="European Central Bank", at=market.clock.now)
+    desk.derive(
+        market.file(b"remix"), parents=[{"scheme": "doi", "id": "10.1000/182"}], creators=[market.ada], title="Ada"
+    )

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import base64
 import shutil
+import sqlite3
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters import connect, create
 from adapters.backup import backup, check_backup, restore
+from adapters.backup.tables import parse_item
 from adapters.fsck import open_holdings
 from adapters.object_vault import ObjectVault
 from adapters.objects import Bucket
@@ -23,9 +27,10 @@ from adapters.sql.subjects import SqlSubjectKeys
 from ledger import Conflict, NotFound, StorageError
 from ledger.errors import MalformedError, Unavailable
 from provenance import ProvenanceLedger
+from provenance.branches import DEPTH, Branch, branches_to
 from provenance.item import Item
 from provenance.queue import Staged
-from provenance.subjects import NOBODY, Owned, WrappingVault, is_wrapped, keep, subject_of
+from provenance.subjects import NOBODY, Owned, SubjectKey, WrappingVault, is_wrapped, keep, subject_of
 from provenance.vault import ReadsMany
 from tests.provenance.conftest import ORIGIN, Clock
 
@@ -132,6 +137,131 @@ def test_a_backup_from_before_forgets_too(shop: Shop, tmp_path: Path) -> None:
     assert again.item(name) is None
     assert again.event(grant) == desk.event(grant)
     assert again.item(shop.field(shop.bo, "name")) is not None
+
+
+def test_a_single_item_dies_in_an_old_backup_too(shop: Shop, tmp_path: Path) -> None:
+    """Under its party's key lie others, which stay; also a sealed event, and where the keys come back as they were."""
+    desk = shop.ledger
+    name, title = shop.field(shop.ada, "name"), shop.field(shop.work(title="A Title"), "title")
+    offer = desk.offer(shop.work(), terms="CC0-1.0")
+    work = orjson.loads(desk.event(offer))["refs"][0]["id"]
+    grants = [desk.license(work, to=shop.ada, offer=offer) for _ in range(2)]
+    done = backup(shop.url, tmp_path / "old", subject_keys=shop.keys)
+    with closing(sqlite3.connect(SqlSubjectKeys(shop.keys).name)) as connection:
+        connection.execute("VACUUM INTO ?", [str(tmp_path / "yesterday.db")])
+    lines = (tmp_path / "old" / done.manifest.parts.vault.file).read_bytes()  # type: ignore[union-attr]
+    wrapped = dict(parse_item(line) for line in lines.splitlines())
+    assert set(desk.erase(name, grants[0]).erased) == {name.hex(), grants[0].id}
+    gone, stay = [name, bytes.fromhex(grants[0].id)], [title, bytes.fromhex(grants[1].id)]
+
+    def check() -> None:
+        vault = WrappingVault(_Fixed(dict(wrapped)), SqlSubjectKeys(shop.keys))
+        for address in gone:
+            with pytest.raises(NotFound, match="its key is not there"):
+                vault.get(address)
+        assert vault.many([*gone, *stay]).keys() == set(stay)
+        for address in stay:
+            assert sha256(vault.get(address)).digest() == address
+
+    check()
+    assert desk.item(title) is not None
+    assert shop.reopen().event(grants[1])
+    assert shop.faults() == []
+    desk = shop.ledger
+    desk.erase(title)  # under what is left of the same key
+    gone, stay = [*gone, title], stay[1:]
+    check()
+    later = shop.field(shop.work(title="Later"), "title")
+    assert shop.stored(later)[1:33] != wrapped[title][1:33]
+    shop.keys = f"sqlite:///{tmp_path / 'yesterday.db'}"
+    assert len(SqlSubjectKeys(shop.keys).find([wrapped[name][1:33]])) == 1
+    (tmp_path / "new").mkdir()
+    shutil.copytree(shop.folder / "market.keys", tmp_path / "new" / "market.keys")
+    again = f"sqlite:///{tmp_path / 'new' / 'market.db'}"
+    put = restore(tmp_path / "old", again, publish=shop.folder / "public", subject_keys=shop.keys)
+    assert put.locked == 0
+    check()
+    restored = connect(again, publish=shop.folder / "public", subject_keys=shop.keys)
+    assert restored.event(grants[1])
+    erased = restored.erase(subject=shop.ada).erased
+    assert wrapped[name][1:33].hex() in erased
+    assert len(erased) < 10  # whatever it was divided into
+    with closing(sqlite3.connect(tmp_path / "yesterday.db")) as connection:
+        left = connection.execute(
+            "SELECT part FROM provenance_subject_keys WHERE subject = ?", [bytes.fromhex(shop.ada.id)]
+        ).fetchall()
+    assert {part for (part,) in left} == {"events", "branch"}  # of the sealed events
+
+
+@pytest.mark.parametrize("product", ["sqlite", "postgresql"])
+def test_two_who_forget_at_once(product: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Whoever comes second looks again: what the first forgot stays forgotten, and nothing else goes."""
+    url = f"sqlite:///{tmp_path / 'k.db'}" if product == "sqlite" else request.getfixturevalue("postgres").database()
+    keys = SqlSubjectKeys(url, create=True)
+    stored = _Fixed({})
+    pairs = [item(str(number)) for number in range(6)]
+    event = Staged(0, bytes(32), "offer.attach", orjson.dumps({"actor": "ab" * 32, "refs": []}), (), None, sealed=False)
+    keep(WrappingVault(stored, keys), [Owned(address, data, event) for address, data in pairs])
+    before = dict(stored.kept)
+
+    class Late(SqlSubjectKeys):
+        def divide(self, parts: Any) -> bool:
+            if not self.late:
+                self.late = True
+                WrappingVault(stored, keys).erase([pairs[0][0]])
+            return super().divide(parts)
+
+        late = False
+
+    other = Late(keys.url)
+    WrappingVault(stored, other).erase([pairs[1][0], pairs[2][0]])
+    assert other.late
+    assert dict(WrappingVault(_Fixed(before), keys).items()) == dict(pairs[3:])
+    root = before[pairs[0][0]][1:33]
+    assert not keys.divide({root: [SubjectKey.generate()]})  # it is divided
+    assert not keys.divide({bytes(32): []})
+    WrappingVault(stored, keys).erase(WrappingVault(stored, keys).retire(bytes.fromhex("ab" * 32)))
+    assert dict(WrappingVault(_Fixed(before), keys).items()) == {}
+    other.close()
+    keys.close()
+
+
+def test_what_was_stored_under_the_key_itself_stays_readable(keys: SqlSubjectKeys) -> None:
+    stored = _Fixed({})
+    vault = WrappingVault(stored, keys)
+    (address, data), whose = item("before"), bytes.fromhex("ab" * 32)
+    key = keys.current([(whose, "fields")])[whose, "fields"]
+    stored.kept[address] = b"\x01" + key.id + bytes(12) + AESGCM(key.secret).encrypt(bytes(12), data, address)
+    assert vault.get(address) == data
+    assert dict(vault.items()) == {address: data}
+    vault.forget(list(stored.kept.items()))
+    assert vault.get(address) == data  # only its party's key ends it
+    vault.erase(vault.retire(whose))
+    assert dict(vault.items()) == {}
+
+
+@given(
+    forgotten=st.lists(st.lists(st.binary(min_size=32, max_size=32), max_size=4), max_size=4),
+    others=st.lists(st.binary(min_size=32, max_size=32), max_size=4),
+)
+def test_branches_lead_to_all_but_what_is_forgotten(forgotten: list[list[bytes]], others: list[bytes]) -> None:
+    root, secret = b"r" * 32, b"s" * 32
+    kept = {Branch(root): secret}
+    for some in forgotten:
+        for branch, own in list(kept.items()):
+            under = [address for address in some if branch.covers(address)]
+            if under:
+                del kept[branch]
+                kept.update(branch.without(under, own))
+    gone = {address[: DEPTH // 8] for some in forgotten for address in some}
+    for address in {*others, *(each for some in forgotten for each in some)}:
+        ways = [(branch, kept[branch]) for branch in branches_to(root, address) if branch in kept]
+        if address[: DEPTH // 8] in gone:
+            assert ways == []
+        else:
+            [(branch, own)] = ways
+            assert branch.key_of(address, own) == Branch(root).key_of(address, secret)
+    assert len({branch.id for branch in kept}) == len(kept) <= 1 + DEPTH * len(gone)
 
 
 class _Fixed:
