@@ -27,6 +27,7 @@ from adapters.key_files import KEY_FILES
 from adapters.sql.store import SqlStore
 from ledger import Client, Policy, VerifierKey
 from ledger.fsck import Fault, strays, walk
+from ledger.keyring import Keyring
 from ledger.testing import MemoryStore
 from ledger.tile import WIDTH, open_path, parse_path
 from provenance import Money
@@ -260,7 +261,7 @@ class Database:
         self.raw.close()
 
     def check(self, *steps: str, signatures: bool = False) -> list[Fault]:
-        holdings = Holdings(Parts(self.store), self.made.key, signatures=signatures)
+        holdings = Holdings(Parts(self.store), Keyring(self.made.key), signatures=signatures)
         wanted = [step for step in holdings.steps() if not steps or step.name in steps]
         return [fault for step in wanted for _, faults in step.run(None) for fault in faults]
 
