@@ -489,6 +489,19 @@ class SalesQueue:
     def forget(self, connection: Transaction, event_ids: Iterable[bytes]) -> None:
         connection.drop(event_ids)
 
+    def names(self, connection: Transaction, ref: str) -> list[tuple[str, bytes]]:
+        """Nobody names anything in a history."""
+        return []
+
+    def every_name(self, verb: str) -> list[list[tuple[str, str, bytes]]]:
+        return []
+
+    def forget_names(self, connection: Transaction, names: Sequence[tuple[str, str]]) -> None:
+        assert not names
+
+    def forget_files(self, connection: Transaction, event_ids: Iterable[bytes]) -> None:
+        """Nor has it files."""
+
     def take(self, connection: Transaction, places: Sequence[Place]) -> Place | None:
         """Nobody sells what can be sold once here: places are tested where they are rows."""
         return None
@@ -594,11 +607,23 @@ class Rows:
 
     def redacted(self, event_ids: Iterable[bytes]) -> list[Entry]:
         self._network.read("open events in the index")
+        found = self._entries(event_ids)
+        return [entry for entry in found if can_be_erased(entry.type, sealed=entry.sealed)]
+
+    def entries_of(self, event_ids: Iterable[bytes]) -> dict[bytes, Entry]:
+        self._network.read("entries in the index")
+        return {entry.event_id: entry for entry in reversed(self._entries(event_ids))}
+
+    def issuer_of(self, idx: int) -> bytes | None:
+        self._network.read("issuer in the index")
+        return self._facts()[idx].issuer
+
+    def _entries(self, event_ids: Iterable[bytes]) -> list[Entry]:
         wanted = set(event_ids)
         return [
             Entry(idx, fact.event_id, fact.type, fact.sealed, fact.strength, fact.claimed_at)
             for idx, fact in enumerate(self._facts())
-            if fact.event_id in wanted and can_be_erased(fact.type, sealed=fact.sealed)
+            if fact.event_id in wanted
         ]
 
     def forget(self, event_ids: Iterable[bytes]) -> None:
