@@ -38,23 +38,6 @@ from ledger.testing import MemoryStore
 KEY = SigningKey("market.example/log", bytes(range(32)))
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    database = SqlStore(f"sqlite:///{tmp_path / 'log.db'}", create=True)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def database(tmp_path):
-    made = SqlStore(f"sqlite:///{tmp_path / 'log.db'}", create=True)
-    yield made
-    made.close()
-
-
 def _back_up(path, copied) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("VACUUM INTO ?", (str(copied),))

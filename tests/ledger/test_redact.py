@@ -7,30 +7,12 @@ import random
 
 import pytest
 
-from adapters.sql.store import SqlStore
 from ledger import Client, Log, NotFound, Row, SigningKey, Unavailable, fsck
 from ledger.publish import staging_path
 from ledger.testing import FaultyStore, MemoryStore
 
 KEY = SigningKey("market.example/log", bytes(range(32)))
 SECRET = b"secret "
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    database = SqlStore(f"sqlite:///{tmp_path / 'log.db'}", create=True)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def database(tmp_path):
-    made = SqlStore(f"sqlite:///{tmp_path / 'log.db'}", create=True)
-    yield made
-    made.close()
 
 
 def _rows(start: int, stop: int) -> list[Row]:

@@ -425,3 +425,29 @@ def test_two_handles_publish_each_others_events_and_prove_them(market: Market) -
     market.ledger.publish()
     assert market.ledger.receipt(theirs).entry == other.receipt(theirs).entry
     assert audit(open_log(market.public, market.ledger.log.policy)).record == "intact"
+
+
+def test_a_claim_of_credit_is_answered_once(market: Market) -> None:
+    desk = market.ledger
+    photo, other = market.work(b"photo"), market.work(b"other")
+    claim = desk.claim_credit(photo, child=other, method="iscc", evidence="ab" * 32, distance=3)
+    answer = desk.answer_credit(claim, "accept", actor=market.ada, ref="answer:1")
+    assert orjson.loads(desk.event(answer))["body"] == {"answer": "accept"}
+    assert desk.find("answer:1") == answer
+    with pytest.raises(EventRejected):
+        desk.answer_credit(claim, "reject", actor=market.ada)
+    assert desk.ancestors(other).rows == ()  # by itself it moves nothing
+
+
+def test_the_result_of_a_test_suite(market: Market) -> None:
+    digests = {"suite_digest": "ab" * 32, "results_digest": "cd" * 32}
+    said = {"suite": "adapters.conformance", "version": "1", **digests, "passed": 40, "failed": 1}
+    ticket = market.ledger.conform(**said, ref="suite:1")
+    assert orjson.loads(market.ledger.event(ticket))["body"] == said
+    assert market.ledger.conform(**said, ref="suite:1") == ticket
+
+
+def test_every_file_of_a_work_finds_it(market: Market) -> None:
+    desk = market.ledger
+    photo = market.work(b"photo")
+    assert desk.digests_of(photo) == {sha256(b"photo").hexdigest()}
