@@ -14,7 +14,7 @@ from cryptography.x509 import load_pem_x509_certificates
 from adapters.cli.copies import copy_
 from adapters.cli.given import file_given, named
 from adapters.cli.output import ALTERED, INTACT, command, echo, fail, help_alone, progress, show, status_of, width
-from adapters.cli.receipts import is_receipt, receipt_verdict
+from adapters.cli.receipts import is_proof, proof_verdict
 from adapters.cli.trust import accept, accepted_key, find_log, may_ask, offered
 from adapters.cli.where import AsJson, Where, at_own_ledger
 from adapters.connect import open_log
@@ -76,7 +76,8 @@ def verify(
     anchors: Anchors = None,
     disclosed: Disclosed = None,
     entry: Annotated[
-        Path | None, typer.Option("--entry", help="the log entry that a COSE receipt is about", metavar="FILE")
+        Path | None,
+        typer.Option("--entry", help="the log entry that a proof is about, where it is not beside it", metavar="FILE"),
     ] = None,
     checkpoints: Annotated[
         list[Path] | None,
@@ -85,12 +86,12 @@ def verify(
     html: Html = None,
     as_json: AsJson = False,
 ) -> int:
-    """Verify a file: manifest, log, terms and credits, each apart. Or a COSE receipt or transparent statement."""
-    if is_receipt(file):
-        verdict = receipt_verdict(file, log=log, policy=policy, entry=entry, checkpoints=checkpoints or ())
+    """Verify a file: manifest, log, terms and credits, each apart. Or a proof: .tlog-proof, COSE receipt, statement."""
+    if is_proof(file):
+        verdict = proof_verdict(file, log=log, policy=policy, entry=entry, checkpoints=checkpoints or ())
         return _answer(verdict, html, as_json)
     if entry is not None or checkpoints:
-        msg = f"--entry, --checkpoint: are for COSE receipts, which {file} is none of"
+        msg = f"--entry, --checkpoint: are for proofs, which {file} is none of"
         raise typer.BadParameter(msg)
     return _answer(_verdict(file, log, policy, anchors, disclosed), html, as_json)
 

@@ -1,4 +1,4 @@
-"""The proof of an event in each of its forms, and COSE receipts that somebody handed over."""
+"""The proof of an event in each of its forms, and the answer for one that somebody handed over."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from adapters.cli.where import AsJson, Where, at_ledger
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.merkle import tree_root
+from ledger.note import Note
+from ledger.proof import Proof
 from ledger.receipt import parse_receipts
 from provenance.ledger import ProvenanceLedger
-from provenance.transparent import verify_receipt
+from provenance.offline import verify_proof, verify_receipt
 from provenance.verdict import Verdict
 
-__all__ = ["add_to", "is_receipt", "receipt_verdict"]
+__all__ = ["add_to", "is_proof", "proof_verdict"]
 
 _COSE_SIGN1 = b"\xd2\x84"  # tag 18, a list of four: how every receipt and statement begins, and no medium
+_TLOG_PROOF = b"c2sp.org/tlog-proof@"
+_FORMS = (".tlog-proof", ".receipt.cose")  # of a proof whose entry lies beside it
 _STDOUT = "-"
 
 
@@ -58,56 +62,86 @@ def receipt(
         msg = "--json, --out -: want one of them on standard output"
         raise typer.BadParameter(msg)
     ledger = where.open(signs=cose or transparent or since is not None)
-    name, data, value = _grown(ledger, since) if since is not None else _proof(ledger, str(event), cose, transparent)
+    name, data, entry, value = (
+        _grown(ledger, since) if since is not None else _proof(ledger, str(event), cose, transparent)
+    )
     place = out or name
     next_ = command("verify", place if place != _STDOUT else name, *where.reading)
     if place == _STDOUT:
         sys.stdout.buffer.write(data)
         typer.echo(f"next: {next_}", err=True)
         return
+    files = [place]
     Path(place).write_bytes(data)
-    if not (cose or transparent or since is not None):
-        next_ = command("audit", where.read_at, *where.reading[2:])
-    text = f"{place}, {len(data)} bytes, for log {ledger.origin} at size {value['size']}\nnext: {next_}"
-    show({**value, "file": place, "origin": ledger.origin}, as_json=as_json, text=text)
+    if entry:
+        files.append(str(_beside(Path(place), ".entry")))
+        Path(files[1]).write_bytes(entry)
+    about = f"for log {ledger.origin} at size {value['size']}"
+    lines = [f"{files[0]}, {len(data)} bytes, {about}", *(f"{each}, what it is about" for each in files[1:])]
+    text = "\n".join([*lines, f"next: {next_}"])
+    show({**value, "files": files, "origin": ledger.origin}, as_json=as_json, text=text)
 
 
-def is_receipt(file: Path) -> bool:
-    """Whether a file begins as a COSE receipt or transparent statement does."""
+def is_proof(file: Path) -> bool:
+    """Whether a file begins as a `.tlog-proof`, a COSE receipt or a transparent statement does."""
     try:
         with file.open("rb") as opened:
-            return opened.read(2) == _COSE_SIGN1
+            begin = opened.read(len(_TLOG_PROOF))
     except OSError:
         return False  # whoever reads all of it says why
+    return begin.startswith((_COSE_SIGN1, _TLOG_PROOF))
 
 
-def receipt_verdict(
+def proof_verdict(
     file: Path, *, log: str | None, policy: Path | None, entry: Path | None, checkpoints: Sequence[Path]
 ) -> Verdict:
-    """The answer for such a file: offline under a policy, or with the log at hand for what the file lacks."""
+    """The answer for such a file: offline under a policy, or with the log at hand for what the file lacks.
+
+    The entry that it is about, and its event, may lie beside it.
+    """
     if log is not None and checkpoints:
         msg = "--log, --checkpoint: want one of them, as the log shows every earlier size"
         raise typer.BadParameter(msg)
     data = file_given(file)
-    statement, receipts = parse_receipts(data)
-    issuer = receipts[0].issuer
-    said = None if entry is None else file_given(entry)
-    if log is None:
-        accepted = find_policy(policy, issuer)
-        opened = [open_checkpoint(file_given(path), accepted) for path in checkpoints]
-        by_size = {each.size: each for each in opened if each.origin == issuer}
-        verdict = verify_receipt(data, accepted, entry=said, known=by_size.get, subject=file.name)
+    said = file_given(entry) if entry is not None else _there(_beside(file, ".entry"))
+    if data.startswith(_TLOG_PROOF):
+        proof = Proof.parse(data)
+        origin = Checkpoint.parse(Note.parse(proof.checkpoint).text).origin
+        accepted = find_policy(policy, origin) if log is None else find_log(log, policy, origin).policy
+        event = _there(_beside(file, ".event.json"))
+        verdict = verify_proof(data, accepted, entry=said, event=event, subject=file.name)
     else:
-        client = find_log(log, policy, issuer)
-        if statement is None and said is None and receipts[0].kind == "inclusion":
-            said = client.entry(receipts[0].numbers[1])
-        verdict = verify_receipt(
-            data, client.policy, entry=said, known=lambda size: _tree(client, size), subject=file.name
-        )
+        verdict = _receipt_verdict(file.name, data, said, log, policy, checkpoints)
     if verdict.record == "cannot check":
         more = [] if policy is None else ["--policy", str(policy)]
         return dataclasses.replace(verdict, next=command("verify", str(file), "--log", log or "FOLDER|URL", *more))
     return verdict
+
+
+def _receipt_verdict(
+    name: str, data: bytes, entry: bytes | None, log: str | None, policy: Path | None, checkpoints: Sequence[Path]
+) -> Verdict:
+    statement, receipts = parse_receipts(data)
+    issuer = receipts[0].issuer
+    if log is None:
+        accepted = find_policy(policy, issuer)
+        opened = [open_checkpoint(file_given(path), accepted) for path in checkpoints]
+        by_size = {each.size: each for each in opened if each.origin == issuer}
+        return verify_receipt(data, accepted, entry=entry, known=by_size.get, subject=name)
+    client = find_log(log, policy, issuer)
+    if statement is None and entry is None and receipts[0].kind == "inclusion":
+        entry = client.entry(receipts[0].numbers[1])
+    return verify_receipt(data, client.policy, entry=entry, known=lambda size: _tree(client, size), subject=name)
+
+
+def _beside(file: Path, suffix: str) -> Path:
+    """Where something about the same event lies: SALE.entry beside SALE.tlog-proof and SALE.receipt.cose."""
+    form = next((form for form in _FORMS if file.name.endswith(form)), file.suffix)
+    return file.with_name(file.name.removesuffix(form) + suffix)
+
+
+def _there(path: Path) -> bytes | None:
+    return file_given(path) if path.is_file() else None
 
 
 def _tree(client: Client, size: int) -> Checkpoint | None:
@@ -118,20 +152,20 @@ def _tree(client: Client, size: int) -> Checkpoint | None:
 
 def _proof(
     ledger: ProvenanceLedger, event: str, cose: bool, transparent: bool
-) -> tuple[str, bytes, dict[str, str | int]]:
+) -> tuple[str, bytes, bytes, dict[str, str | int]]:
+    """Name and bytes of a proof, the entry where that is not in it, and what a program is told."""
     ticket = named(ledger, event)
     name = event[:16] if event == ticket else event.replace(":", "-").replace("/", "-")
     found = ledger.receipt(ticket)
-    if transparent:
-        form, data = "statement.cose", ledger.transparent_statement(ticket)
-    elif cose:
-        form, data = "receipt.cose", bytes(ledger.cose_receipt(ticket))
-    else:
-        form, data = "tlog-proof", bytes(found.proof)
+    form, data, entry = _FORMS[0], bytes(found.proof), found.entry
+    if cose:
+        form, data = _FORMS[1], bytes(ledger.cose_receipt(ticket))
+    elif transparent:
+        form, data, entry = ".statement.cose", ledger.transparent_statement(ticket), b""
     size = open_checkpoint(found.proof.checkpoint, ledger.log.policy).size
-    return f"{name}.{form}", data, {"event": str(ticket), "index": found.index, "size": size}
+    return name + form, data, entry, {"event": str(ticket), "index": found.index, "size": size}
 
 
-def _grown(ledger: ProvenanceLedger, since: int) -> tuple[str, bytes, dict[str, str | int]]:
+def _grown(ledger: ProvenanceLedger, since: int) -> tuple[str, bytes, bytes, dict[str, str | int]]:
     made = ledger.cose_consistency(since)
-    return f"since-{since}.receipt.cose", bytes(made), {"since": since, "size": made.numbers[1]}
+    return f"since-{since}.receipt.cose", bytes(made), b"", {"since": since, "size": made.numbers[1]}

@@ -1,4 +1,4 @@
-"""COSE receipts as they are made and verified on the command line, also with code that shares none with ours."""
+"""Proofs as they are made and verified on the command line, also with code that shares none with ours."""
 
 from __future__ import annotations
 
@@ -92,33 +92,62 @@ def test_others_verify_it_with_what_is_published(shop, capsys):
 def test_a_reader_verifies_it_offline(shop, capsys, tmp_path_factory, monkeypatch):
     """With the file and a policy: no log, no database, no key."""
     made = asked(capsys, "receipt", "work:1", "--transparent")
-    assert made["file"] == "work-1.statement.cose"
+    assert made["files"][0] == "work-1.statement.cose"
     there = tmp_path_factory.mktemp("reader")
-    shutil.copy(made["file"], there)
+    shutil.copy(made["files"][0], there)
     shutil.copy("public/market.policy", there)
     monkeypatch.chdir(there)
-    found = asked(capsys, "verify", made["file"], "--policy", "market.policy")
+    found = asked(capsys, "verify", made["files"][0], "--policy", "market.policy")
     assert (found["record"], found["size"], found["origin"]) == ("intact", made["size"], ORIGIN)
     assert [(check["name"], check["word"]) for check in found["checks"]] == [
         ("receipt", "included"),
         ("statement", "not checked"),
     ]
     assert f"entry #{made['index']}" in found["checks"][0]["detail"]
-    assert f"no policy for origin {ORIGIN}" in told(capsys, "verify", made["file"], code=2)
+    assert f"no policy for origin {ORIGIN}" in told(capsys, "verify", made["files"][0], code=2)
 
 
 def test_a_receipt_alone_needs_its_entry(shop, capsys):
     made = asked(capsys, "receipt", "work:1", "--cose")
     assert asked(capsys, "proof", made["event"], "p", "--log", "public", *POLICY)["index"] == made["index"]
     entry = f"p/{made['event'][:16]}.entry"
-    alone = asked(capsys, "verify", made["file"], *POLICY, code=2)
+    assert made["files"] == ["work-1.receipt.cose", "work-1.entry"]
+    assert asked(capsys, "verify", made["files"][0], *POLICY)["record"] == "intact"
+    Path("work-1.entry").unlink()
+    alone = asked(capsys, "verify", made["files"][0], *POLICY, code=2)
     assert [check["word"] for check in alone["checks"]] == ["no entry"]
     for more in (["--entry", entry], ["--log", "public"]):
-        assert asked(capsys, "verify", made["file"], *POLICY, *more)["record"] == "intact"
+        assert asked(capsys, "verify", made["files"][0], *POLICY, *more)["record"] == "intact"
     assert run(["trust", "public", "--yes"]) == 0
-    assert asked(capsys, "verify", made["file"], "--entry", entry)["record"] == "intact"
+    assert asked(capsys, "verify", made["files"][0], "--entry", entry)["record"] == "intact"
     Path("other.entry").write_bytes(Path(entry).read_bytes()[:-1] + b"x")
-    assert asked(capsys, "verify", made["file"], *POLICY, "--entry", "other.entry", code=1)["record"] == "altered"
+    assert asked(capsys, "verify", made["files"][0], *POLICY, "--entry", "other.entry", code=1)["record"] == "altered"
+
+
+def test_a_kept_proof(shop, capsys):
+    """What `receipt` and `proof` write lies beside each other, and is verified together."""
+    made = asked(capsys, "receipt", "work:1")
+    assert made["files"] == ["work-1.tlog-proof", "work-1.entry"]
+    assert [check["word"] for check in asked(capsys, "verify", made["files"][0], *POLICY)["checks"]] == [
+        "included",
+        "not checked",
+    ]
+    kept = asked(capsys, "proof", made["event"], "p", "--log", "public", *POLICY)["files"]
+    found = asked(capsys, "verify", kept[0], *POLICY)
+    assert (found["record"], [check["word"] for check in found["checks"]]) == (
+        "intact",
+        ["included", "not checked", "disclosed"],
+    )
+    assert asked(capsys, "verify", kept[0], *POLICY, "--log", "public")["record"] == "intact"
+    event = next(Path(file) for file in kept if file.endswith(".event.json") and "signer" not in file)
+    event.write_bytes(event.read_bytes() + b" ")
+    assert asked(capsys, "verify", kept[0], *POLICY, code=1)["checks"][2]["word"] == "mismatch"
+    event.unlink()
+    Path(kept[1]).write_bytes(Path(kept[1]).read_bytes() + b" ")
+    assert asked(capsys, "verify", kept[0], *POLICY, code=1)["checks"][0]["word"] == "mismatch"
+    Path(kept[1]).unlink()
+    assert asked(capsys, "verify", kept[0], *POLICY, code=2)["checks"][0]["word"] == "no entry"
+    assert "no policy for origin" in told(capsys, "verify", kept[0], code=2)
 
 
 def test_that_the_log_grew(shop, capsys):
@@ -127,9 +156,9 @@ def test_that_the_log_grew(shop, capsys):
     told(capsys, "register", "person", "--ref", "user:2")
     made = asked(capsys, "receipt", "--since", str(old))
     assert made["size"] > made["since"] == old
-    assert asked(capsys, "verify", made["file"], *POLICY, "--checkpoint", "old")["checks"][0]["word"] == "grown"
-    assert asked(capsys, "verify", made["file"], *POLICY, "--log", "public")["record"] == "intact"
-    assert asked(capsys, "verify", made["file"], *POLICY, code=2)["checks"][0]["word"] == "no older tree"
+    assert asked(capsys, "verify", made["files"][0], *POLICY, "--checkpoint", "old")["checks"][0]["word"] == "grown"
+    assert asked(capsys, "verify", made["files"][0], *POLICY, "--log", "public")["record"] == "intact"
+    assert asked(capsys, "verify", made["files"][0], *POLICY, code=2)["checks"][0]["word"] == "no older tree"
     assert "MalformedError" not in told(capsys, "receipt", "--since", str(made["size"]), code=1)
     assert "want" in told(capsys, "receipt", "--since", str(made["size"] + 1), code=1)
 
@@ -166,13 +195,13 @@ def test_witnesses_are_asked_for_where_the_policy_asks_for_them(shop, capsys):
     text = f"log {key.verifier}\nwitness north {north.verifier}\nquorum north\n"
     Path("strict.policy").write_text(text, "utf-8")
     strict = ("--policy", "strict.policy")
-    assert asked(capsys, "verify", made["file"], *strict, code=2)["checks"][0]["word"] == "no quorum"
+    assert asked(capsys, "verify", made["files"][0], *strict, code=2)["checks"][0]["word"] == "no quorum"
     signed = Path("public/checkpoint").read_bytes()
     checkpoint = connect("sqlite:///market.db", publish="public").log.checkpoint
     Path("seen").write_bytes(signed + f"{north.sign(checkpoint, time=1_790_000_000)}\n".encode())
-    assert asked(capsys, "verify", made["file"], *strict, "--checkpoint", "seen")["record"] == "intact"
+    assert asked(capsys, "verify", made["files"][0], *strict, "--checkpoint", "seen")["record"] == "intact"
     assert "want the quorum north" in told(
-        capsys, "verify", made["file"], *strict, "--checkpoint", "public/checkpoint", code=2
+        capsys, "verify", made["files"][0], *strict, "--checkpoint", "public/checkpoint", code=2
     )
     assert str(Policy.parse(text)) == text
 
@@ -210,8 +239,8 @@ def test_an_altered_file_is_told(shop, capsys):
         ("receipt work:1 --cose --transparent", 3, "want an EVENT"),
         ("receipt work:1 --json --out -", 3, "want one of them"),
         ("receipt work:9 --cose", 2, "nothing was recorded"),
-        ("verify a.txt --entry a.txt", 3, "COSE receipts"),
-        ("verify none.cose --policy public/market.policy --entry a.txt", 3, "COSE receipts"),
+        ("verify a.txt --entry a.txt", 3, "are for proofs"),
+        ("verify none.cose --policy public/market.policy --entry a.txt", 3, "are for proofs"),
         ("verify bad.cose --policy public/market.policy", 1, "not CBOR"),
     ],
 )

@@ -1,4 +1,4 @@
-"""COSE receipts of a market: what the front desk hands out, and the one answer for a file that carries several."""
+"""Proofs that somebody kept: what the front desk hands out, and the one answer for each form, under a policy alone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import cbor2
 import pytest
 
 from adapters import connect
-from ledger import Checkpoint, MalformedError, NotFound, Policy, ProofMismatch, SigningKey, UnknownKey
+from ledger import Checkpoint, Log, MalformedError, NotFound, Policy, ProofMismatch, SigningKey, UnknownKey
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
 from ledger.merkle import leaf_hash
-from ledger.receipt import join_receipts, sign_receipt, split_receipts
+from ledger.receipt import join_receipts, sign_proof, sign_receipt, split_receipts
+from ledger.testing import MemoryStore
 from provenance import Statement
-from provenance.transparent import verify_receipt
+from provenance.offline import verify_proof, verify_receipt
 
 STRANGER = SigningKey("elsewhere.example/log", bytes(32))
 
@@ -118,6 +119,64 @@ def test_a_policy_for_the_day_when_ed25519_falls(sold):
     later = Policy.of(Cosigner(market.ledger.origin, ML_DSA_44, bytes(32)).verifier)
     verdict = verify_receipt(data, later)
     assert (verdict.record, words(verdict)[0]) == ("cannot check", ("receipt", "unknown", "no policy"))
+
+
+def test_a_tlog_proof(sold):
+    market, work, _, policy = sold
+    found = market.ledger.receipt(work)
+    data = bytes(found.proof)
+    verdict = verify_proof(data, policy, entry=found.entry, event=found.event)
+    assert words(verdict) == [
+        ("proof", "ok", "included"),
+        ("statement", "note", "not checked"),
+        ("event", "ok", "disclosed"),
+    ]
+    assert (verdict.record, verdict.size) == ("intact", market.ledger.log.checkpoint.size)
+    assert words(verify_proof(data, policy, entry=None)) == [("proof", "unknown", "no entry")]
+    other = verify_proof(data, policy, entry=found.entry, event=b"{}")
+    assert words(other)[2] == ("event", "bad", "mismatch")
+    another = market.ledger.receipt(market.ada).entry
+    assert words(verify_proof(data, policy, entry=another))[0] == ("proof", "bad", "mismatch")
+
+
+def test_a_tlog_proof_under_other_policies(sold):
+    market, work, _, policy = sold
+    found = market.ledger.receipt(work)
+    data = bytes(found.proof)
+    north = Cosigner("north.example/w", ED25519, bytes(32)).verifier
+    strict = Policy.parse(f"log {policy.logs[0].key}\nwitness north {north}\nquorum north\n")
+    for other, word in (
+        (Policy.of(STRANGER.verifier), "no policy"),
+        (Policy.of(SigningKey(market.ledger.origin, bytes(32)).verifier), "unknown key"),
+        (strict, "no quorum"),
+    ):
+        verdict = verify_proof(data, other, entry=found.entry)
+        assert (verdict.record, words(verdict)[0]) == ("cannot check", ("proof", "unknown", word))
+    retired = Policy(tuple(replace(line, last=2) for line in policy.logs))
+    assert words(verify_proof(data, retired, entry=found.entry))[0] == ("proof", "bad", "retired key")
+    forged = data.replace(market.ledger.origin.encode() + b"\n", market.ledger.origin.encode() + b"\n1", 1)
+    assert words(verify_proof(forged, policy, entry=found.entry))[0] == ("proof", "bad", "bad signature")
+    for wrong in (b"", data[:-1], data + b"\0"):
+        with pytest.raises(MalformedError):
+            verify_proof(wrong, policy, entry=found.entry)
+
+
+def test_a_statement_for_another_log(sold):
+    """A log that takes in what was signed for another one proves that it did, and nothing more."""
+    market, work, _, policy = sold
+    entry = market.ledger.receipt(work).entry
+    log = Log.create(MemoryStore(), STRANGER, b"genesis")
+    log.append(entry)
+    log.publish()
+    taken = sign_proof(STRANGER, log.prove(1), entry)
+    assert words(verify_receipt(bytes(taken), log.policy, entry=entry)) == [
+        ("receipt", "ok", "included"),
+        ("statement", "bad", "for another log"),
+    ]
+    own = market.ledger.cose_receipt(work)
+    both = Policy.of(*policy.keys(market.ledger.origin), STRANGER.verifier)
+    assert verify_receipt(join_receipts(entry, [own, taken]), both).record == "intact"
+    assert verify_proof(bytes(log.prove(1)), log.policy, entry=entry).record == "altered"
 
 
 def test_statements_of_another_form(sold):
