@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import settings
 pytest_plugins = ["tests.servers"]  # fixtures `postgres` and `seaweed`: real servers, started when first asked for
 
 ROOT = Path(__file__).resolve().parent.parent
+MEMORY = "/dev/shm"  # files in memory, on Linux
 
 # No deadline: a slow machine is not a bug. `make soak` picks the second profile.
 settings.register_profile("default", deadline=None, print_blob=True)
@@ -19,8 +23,18 @@ settings.load_profile("default")
 
 
 def pytest_configure() -> None:
+    if "TMPDIR" not in os.environ and free_memory() >= 8 << 30:
+        os.environ["TMPDIR"], tempfile.tempdir = MEMORY, None  # for us, and for the processes that tests start
     offline = str(ROOT / "tests" / "offline")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [offline, os.environ.get("PYTHONPATH")]))
+
+
+def free_memory() -> int:
+    """Bytes of files that fit into memory; 0 where there is no such place."""
+    if not os.access(MEMORY, os.W_OK | os.X_OK):
+        return 0
+    available = re.search(r"MemAvailable: +([0-9]+) kB", Path("/proc/meminfo").read_text("ascii"))
+    return min(shutil.disk_usage(MEMORY).free, int(available[1]) << 10 if available else 0)
 
 
 @pytest.fixture(scope="session")

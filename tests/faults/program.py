@@ -199,10 +199,10 @@ def market_engine(settings: dict[str, Any]) -> Iterator[Engine]:
         engine.dispose()
 
 
-def sell(ledger: ProvenanceLedger, settings: dict[str, Any], order: str) -> None:
+def sell(ledger: ProvenanceLedger, engine: Engine, settings: dict[str, Any], order: str) -> None:
     """A sale with its event, which is sealed, in one transaction of the market's; then a line that says so."""
     work, offer, buyer = settings["sale"]
-    with market_engine(settings) as engine, Session(engine) as session:
+    with Session(engine) as session:
         session.execute(text("INSERT INTO sales VALUES (:id)"), {"id": order})
         ledger.license(work, to=buyer, offer=offer, price=PRICE, ref=order, session=session)
         ledger.offer(work, terms="CC0-1.0", ref=order, session=session)
@@ -215,8 +215,9 @@ def run(settings: dict[str, Any], orders: list[str]) -> None:
     """Ends with the first error, as the fault wants it."""
     ledger = open_ledger(settings)
     try:
-        for order in orders:
-            sell(ledger, settings, order)
+        with market_engine(settings) as engine:
+            for order in orders:
+                sell(ledger, engine, settings, order)
         ledger.sequence_once()
         ledger.publish_once()
     finally:
