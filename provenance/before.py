@@ -106,6 +106,7 @@ class Before:
         self.waiting = waiting
         self._parties = parties
         self._settled = set() if settled is None else settled
+        self._entries: tuple[frozenset[bytes], dict[bytes, Entry]] | None = None
 
     @cached_property
     def time(self) -> str:
@@ -183,6 +184,13 @@ class Before:
         wanted = set(addresses)
         along = {address for act in self._acts.values() for address in act.fact.erased}
         return (wanted & along) | self.index.erased(wanted).keys()
+
+    def entries_of(self, event_ids: Iterable[bytes]) -> dict[bytes, Entry]:
+        """As `Index.entries_of`; asked once for what several rules ask."""
+        wanted = frozenset(event_ids)
+        if self._entries is None or self._entries[0] != wanted:
+            self._entries = wanted, self.index.entries_of(wanted)
+        return self._entries[1]
 
     def is_settled(self, event_id: bytes) -> bool:
         """Whether this act is known to lack nobody's word."""

@@ -60,7 +60,7 @@ def bonds_of(entry: Entry, before: Before) -> list[bytes]:
 def in_order(wanted: Iterable[bytes], before: Before) -> list[bytes]:
     """The same addresses, each event behind those it is erased with; earlier consents are added."""
     asked = dict.fromkeys(wanted)
-    entries = before.index.entries_of(asked)
+    entries = dict(before.entries_of(asked))
     found: dict[bytes, None] = {}
     for each in asked:
         ahead = [each]

@@ -37,21 +37,25 @@ def erased_names(names: Iterable[Named], erased: Erased, read: Read) -> set[tupl
 
 
 def forget_names(
-    queue: Queue, connection: Connection, erased: Mapping[bytes, bytes | None], events: Collection[bytes], read: Read
+    queue: Queue,
+    connection: Connection,
+    erased: Mapping[bytes, bytes | None],
+    events: Mapping[bytes, bool],
+    read: Read,
 ) -> None:
     """Drop the names of what is about to be erased, and where its files were seen.
 
-    `erased` are its addresses, with the bytes as far as they are vault items that are there. `events` are those among
-    them that others signed: no item repeats the name that the market gave them.
+    `erased` are its addresses, with the bytes as far as they are vault items that are there. `events` are those of
+    logged events among them, each with whether somebody else signed it: no item repeats the name that it was given.
     """
     named: list[Named] = []
     for data in filter(None, erased.values()):
         for text in _refs_in(data):
             named += [(verb, text, event_id) for verb, event_id in queue.names(connection, text)]
-    for portion in queue.every_name("submit") if events else ():
-        named += [name for name in portion if name[2] in events]
+    for portion in queue.every_name("submit") if any(events.values()) else ():
+        named += [name for name in portion if events.get(name[2])]
     queue.forget_names(connection, sorted(erased_names(named, lambda addresses: erased.keys() & addresses, read)))
-    queue.forget_files(connection, erased)
+    queue.forget_files(connection, events)
 
 
 def _refs_in(data: bytes) -> set[str]:

@@ -22,6 +22,9 @@ from provenance.worker import BEAT
 
 __all__ = ["PUBLISHED", "REDACTED", "WORKER", "Publisher", "read_note"]
 
+_UNNOTED = 1_000
+"""Addresses that erasures may name before it is noted that none of them is an open event."""
+
 PUBLISHED = "published"
 """Note: {"at": milliseconds since 1970, "size": of the checkpoint}. Everything was published everywhere by then."""
 
@@ -100,8 +103,11 @@ class Publisher:
         noted = read_note(self._notes, REDACTED) or {}
         done = min((int(noted.get(place, -1)) for place in places), default=newest)
         if done < newest:
-            self._log.redact([entry.idx for entry in index.redacted(index.named_since(done + 1))])
-            self._note(REDACTED, **{**noted, **dict.fromkeys(places, newest)})
+            named = index.named_since(done + 1)
+            gone = index.redacted(named)
+            self._log.redact([entry.idx for entry in gone])
+            if gone or len(named) > _UNNOTED:  # else it costs little to look again
+                self._note(REDACTED, **{**noted, **dict.fromkeys(places, newest)})
         self._redacted = newest
 
     def beat(self, state: str, window: float, error: str = "") -> None:

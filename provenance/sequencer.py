@@ -379,11 +379,11 @@ class Sequencer:
         if not erased:
             return
         index = self._index.on()
-        whole = index.entries_of(erased).items()
-        foreign = {event_id for event_id, entry in whole if index.issuer_of(entry.idx) != self.market}
+        whole = index.entries_of(erased)
+        events = {event_id: index.issuer_of(entry.idx) != self.market for event_id, entry in whole.items()}
         fresh = {item.address: item.data for item in items if item.address in erased}
         held = dict.fromkeys(erased) | read_many(self._vault, erased) | fresh
-        forget_names(self._queue, connection, held, foreign, self.read)
+        forget_names(self._queue, connection, held, events, self.read)
 
     def _gone(self, named: Mapping[bytes, bytes | None], first: int, facts: Sequence[Facts]) -> dict[int, bytes]:
         """Entries, with their event ids, whose open events are among these: before `first`, and in these `facts`."""

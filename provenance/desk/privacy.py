@@ -194,7 +194,7 @@ class PrivacyVerbs(Desk):
     def _choose(self, wanted: Iterable[bytes], before: Before, *, logged: Iterable[bytes] = ()) -> _Chosen:
         """What of this can be erased. Of `logged` it is known that the log names it, should it be lost here."""
         asked, known = in_order(wanted, before), set(logged)
-        entries = before.index.entries_of(asked)
+        entries = before.entries_of(asked)
         whole = [each for each in asked if each in entries and not entries[each].type.startswith(ALWAYS_OPEN)]
         along = [each for event_id in whole for each in _commits(before.event(event_id))]
         known.update(along)

@@ -80,6 +80,8 @@ def among(connection: Connection, column: Column[Any], values: Sequence[Any]) ->
         if arrays:
             # The same text for any number of values: the server plans it once.
             yield column == any_(bindparam(None, portion, type_=ARRAY(column.type)))
+        elif len(portion) == 1:
+            yield column == portion[0]  # a list is spelled out anew for each execution
         else:
             yield column.in_(portion)
 

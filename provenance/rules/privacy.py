@@ -36,7 +36,7 @@ def _not_held(act: Act, before: Before) -> Iterator[Reason]:
 
 def _not_for_ever(act: Act, before: Before) -> Iterator[Reason]:
     """`erasure.always-open`: what all others stand on is never erased."""
-    for event_id, entry in before.index.entries_of(act.fact.erased).items():
+    for event_id, entry in before.entries_of(act.fact.erased).items():
         if entry.type.startswith(ALWAYS_OPEN):
             text = f"{event_id.hex()} is a {entry.type}, which is always open and never erased"
             yield Reason("erasure.always-open", text, (act.id, event_id.hex()))
@@ -45,7 +45,7 @@ def _not_for_ever(act: Act, before: Before) -> Iterator[Reason]:
 def _tombstones(act: Act, before: Before) -> Iterator[Reason]:
     """`erasure.tombstone`: an open event leaves type, actor and refs, word for word; a sealed one leaves nothing."""
     stones = {stone["event"]: stone for stone in act.body.get("tombstones", ())}
-    entries = before.index.entries_of(act.fact.erased)
+    entries = before.entries_of(act.fact.erased)
     for event_id, entry in entries.items():
         stone, event = stones.pop(event_id.hex(), None), before.event(event_id)
         if entry.sealed:
@@ -65,7 +65,7 @@ def _tombstones(act: Act, before: Before) -> Iterator[Reason]:
 def _revives_nothing(act: Act, before: Before) -> Iterator[Reason]:
     """`erasure.revives`: what limits an earlier event is erased only together with that one, or after it."""
     own = set(act.fact.erased)
-    for target, entry in before.index.entries_of(own).items():
+    for target, entry in before.entries_of(own).items():
         bonds = bonds_of(entry, before)
         for bond in set(bonds) - own - before.erased(bonds):
             text = f"the {entry.type} {target.hex()} limits {bond.hex()}, which would say more without it; erase both"
