@@ -32,6 +32,7 @@ from provenance.ledger import ProvenanceLedger
 from provenance.scrubs import Scrubbed
 from provenance.sequencer import Signers
 from provenance.subjects import SubjectKeys, WrappingVault
+from provenance.succession import Link, link_path, read_links
 from provenance.vault import Vault
 
 __all__ = ["Parts", "open_log_of"]
@@ -169,6 +170,14 @@ class Parts:
         """Note in the database what lies elsewhere, so that nobody connects without it, and who signs."""
         self._note({**noted_keys(keys), **self.layout})
 
+    def links(self) -> list[Link]:
+        """What leads verifiers from each of the log's earlier keys to the next: for every place where it is shown."""
+        return read_links(_Noted(SqlNotes(self.store)))
+
+    def note_link(self, number: int, link: Link) -> None:
+        """Keep a link: nobody can make it again once the key of before is gone."""
+        SqlNotes(self.store).save(link_path(number), bytes(link))
+
     def witnesses(self) -> Policy | None:
         """The policy whose witnesses every process asks, as noted; None where no witness is asked."""
         found = SqlNotes(self.store).load(_WITNESSES)
@@ -191,6 +200,20 @@ class Parts:
 
     def _note(self, value: Mapping[str, Any]) -> None:
         SqlNotes(self.store).save(_LAYOUT, json.dumps(value).encode())
+
+
+class _Noted:
+    """Notes, as `ReadsObjects`."""
+
+    def __init__(self, notes: SqlNotes) -> None:
+        self._notes = notes
+
+    def get(self, path: str) -> bytes:
+        data = self._notes.load(path)
+        if data is None:
+            msg = f"{path}: not noted"
+            raise NotFound(msg, path=path)
+        return data
 
 
 def open_log_of(

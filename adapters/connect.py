@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.key_files import key_files, show_key_files
+from adapters.key_files import KEY, key_files, show_key_files
 from adapters.keys import Keys, Passphrase, ask_once, claim_uri, market_signer
 from ledger.client import Client
+from ledger.copies import get_or_none
 from ledger.errors import NotFound
 from ledger.policy import Policy
 from ledger.storage import Checkpoints, Objects, ReadsObjects
@@ -156,9 +157,13 @@ def connect(
     if where is None:
         return parts.ledger(log, signers=None, claim=None, clock=clock)
     market = market_signer(where, opens)
-    if asked is not None and asked != parts.witnesses():
+    asks_others = asked is not None and asked != parts.witnesses()
+    if held.keys.holds_turn(log.signed.signed):  # else a hand-over was interrupted, which shows its own
+        files = key_files(held.keys, witnessed=asked, links=parts.links())
         for place in log.places:
-            show_key_files(place, key_files(held.keys, witnessed=asked))
+            if asks_others or get_or_none(place, KEY) != files[KEY]:  # or it was not there before
+                show_key_files(place, files)
+    if asked is not None and asks_others:
         parts.note_witnesses(asked)
 
     def signers() -> Signers:

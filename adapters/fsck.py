@@ -19,7 +19,7 @@ from adapters.rows import Rows
 from adapters.sql.notes import SqlNotes
 from ledger.checkpoint import open_checkpoint
 from ledger.client import Client
-from ledger.copies import Copies, Fits, Gone
+from ledger.copies import Copies, Fits, Gone, get_or_none
 from ledger.errors import (
     LedgerError,
     MalformedError,
@@ -47,7 +47,7 @@ from provenance.notes import FsckMemory
 from provenance.signatures import Signatures
 from provenance.statement import Statement
 from provenance.subjects import SubjectKeys
-from provenance.succession import LINKS, link_path, read_links
+from provenance.succession import LINKS, Link, follow, link_path
 from provenance.vault import Vault
 
 __all__ = ["Holdings", "check_place", "fits", "open_holdings", "repair_place"]
@@ -146,7 +146,7 @@ class Holdings:
         for place in self._published:
             if isinstance(place, Objects):
                 done = repair(place, Copies(signed, sources), fits=fits, gone=gone, progress=bar)
-                _mend_beside(place, self._keys, done)
+                _mend_beside(place, self._keys, parts.links(), done)
                 report.mended += [f"{place!r} {path}" for path in done.mended]
                 report.lost += done.lost
         self._client = self._owned = None
@@ -231,7 +231,8 @@ class Holdings:
         """A published place: it, and that what it shows is a beginning of this log."""
         if at == _DONE:
             return
-        yield from check_place(place, self._policy, at=at, keys=self._keys, erased=self._erased())
+        links = self._parts.links()
+        yield from check_place(place, self._policy, at=at, keys=self._keys, links=links, erased=self._erased())
         faults: list[Fault] = []
         try:
             shown = open_checkpoint(place.get(CHECKPOINT), self._policy)
@@ -383,13 +384,14 @@ def check_place(
     at: Any = None,
     signatures: bool = False,
     keys: Keyring | None = None,
+    links: Sequence[Link] = (),
     erased: Mapping[bytes, bytes | None] | None = None,
 ) -> Portions:
     """Check a published log from the entry `at` on; "beside" where that was the last place given.
 
     Every tile and bundle, every statement and open event; where the place can list, what should not be there; the key
-    and policy files, against `keys` where they are known. `erased` is what erasures name, by default as the place
-    itself says. With `signatures`, which begin at entry 0, every statement.
+    and policy files, against `keys` and `links` where they are known. `erased` is what erasures name, by default as the
+    place itself says. With `signatures`, which begin at entry 0, every statement.
     """
     if at == _BESIDE_DONE:
         return
@@ -399,7 +401,7 @@ def check_place(
         judge = Signatures(policy, checkpoint.origin) if signatures else None
         named = named_at(client) if erased is None else erased
         yield from check_entries(client, Contents(client.opened, erased=named, signatures=judge), start=at or 0)
-        faults = list(_beside(place, client, policy, keys))
+        faults = list(_beside(place, client, policy, keys, links))
         if isinstance(place, ListsObjects):
             faults += strays(client, (path for path in place.list("") if not path.startswith((*_OWN, *BESIDE, LINKS))))
     except LedgerError as error:
@@ -446,8 +448,13 @@ def _named_there(place: ReadsObjects, policy: Policy) -> Mapping[bytes, bytes | 
         return {}
 
 
-def _beside(place: ReadsObjects, client: Client, policy: Policy, keys: Keyring | None) -> Iterator[Fault]:
-    """Key and policy files of a published log, where there are any: they name keys that the reader accepts."""
+def _beside(
+    place: ReadsObjects, client: Client, policy: Policy, keys: Keyring | None, links: Sequence[Link]
+) -> Iterator[Fault]:
+    """Key and policy files of a published log, where there are any: they name keys that the reader accepts.
+
+    The `links` have to be there, all of them: without one, who knows an earlier key is left behind.
+    """
     origin = client.checkpoint.origin
     known = [Keyring(key) for key in policy.keys(origin)] if keys is None else [keys]
     for path in BESIDE:
@@ -458,27 +465,23 @@ def _beside(place: ReadsObjects, client: Client, policy: Policy, keys: Keyring |
         if not any(agrees(path, data, key_files(one)) for one in known):
             ids = ", ".join(str(one.key) for one in known)
             yield Fault(path, f"{path}: is not what is published for the key {ids}")
-
-    try:
-        links = read_links(place)
-    except MalformedError as error:
-        yield Fault(LINKS, f"{LINKS}: {error}")
-        return
     for number, link in enumerate(links):
-        try:
-            link.verify(policy)
-        except (MalformedError, VerificationError) as error:
-            yield Fault(link_path(number), f"{link_path(number)}: {error}")
+        path = link_path(number)
+        if get_or_none(place, path) != bytes(link):
+            yield Fault(path, f"{path}: not there, or another than leads on from the log's earlier keys")
+    try:
+        follow(place, policy)
+    except (MalformedError, VerificationError) as error:
+        yield Fault(LINKS, f"{LINKS}: {error}")
 
 
-def _mend_beside(place: Objects, keys: Keyring, report: Repaired) -> None:
-    wanted = key_files(keys)
+def _mend_beside(place: Objects, keys: Keyring, links: Sequence[Link], report: Repaired) -> None:
+    wanted = key_files(keys, links=links)
     for path, want in wanted.items():
-        try:
-            data = place.get(path)
-        except NotFound:
+        data = get_or_none(place, path)
+        if data is None and not path.startswith(LINKS):
             continue
-        if not agrees(path, data, wanted):
+        if data is None or not agrees(path, data, wanted):
             place.replace(path, want)
             report.mended.append(path)
 

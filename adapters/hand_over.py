@@ -23,7 +23,7 @@ from ledger.note import VerifierKey
 from ledger.storage import Checkpoints
 from provenance.keys import RemotePartyKey
 from provenance.sequencer import Signers
-from provenance.succession import Link, link_path, read_links
+from provenance.succession import Link
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -102,13 +102,12 @@ def hand_over(
     log = opened(after)
     checkpoint = log.publish()
     row = log.row(head.size - 1)
-    link = Link(log.prove(head.size - 1), row.entry, row.opened)
-    files = key_files(after, witnessed=asked)
+    links = parts.links()
+    if row.entry not in [link.entry for link in links]:
+        links.append(Link(log.prove(head.size - 1), row.entry, row.opened))
+        parts.note_link(len(links) - 1, links[-1])
     for place in log.places:
-        links = read_links(place)
-        if link.entry not in [each.entry for each in links]:
-            place.put(link_path(len(links)), bytes(link))
-        show_key_files(place, files)
+        show_key_files(place, key_files(after, witnessed=asked, links=links))
     # The key first: whoever is told of it finds it.
     moved = [*_move(to, where, "log", before.verifiers[0])]
     if before.also is not None or also is not None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from ledger.cosignature import CosignerKey
 from ledger.errors import MalformedError, NotFound
 from ledger.keyring import Keyring
 from ledger.note import VerifierKey
 from ledger.policy import Policy
 from ledger.receipt import key_set
 from ledger.storage import Objects
+from provenance.succession import Link, link_path
 
-__all__ = ["BESIDE", "KEY_FILES", "KEY_SET", "PQ_POLICY", "agrees", "key_files", "show_key_files"]
+__all__ = ["BESIDE", "KEY", "KEY_FILES", "KEY_SET", "PQ_POLICY", "agrees", "key_files", "show_key_files"]
+
+KEY = "log.vkey"
+"""The log's Ed25519 key. Written last: a place that shows it shows all the others."""
 
 KEY_SET = ".well-known/scitt-keys"
 """Where tools of SCITT look for the keys of receipts, below the log's place or at the top of its host (RFC 8615)."""
@@ -21,29 +27,32 @@ PQ_POLICY = "market-pq.policy"
 
 _POLICY = "market.policy"
 
-KEY_FILES = ("log.vkey", _POLICY, KEY_SET)
+KEY_FILES = (KEY, _POLICY, KEY_SET)
 """The paths of those that every log has."""
 
 BESIDE = (*KEY_FILES, PQ_POLICY)
 """The paths of all of them; the links of `provenance.succession` lie in a folder of their own."""
 
 
-def key_files(keys: Keyring, *, witnessed: Policy | None = None) -> dict[str, bytes]:
+def key_files(keys: Keyring, *, witnessed: Policy | None = None, links: Sequence[Link] = ()) -> dict[str, bytes]:
     """By path: the key itself, a policy that accepts it alone, and all that the log had as a COSE_KeySet.
 
-    With `witnessed`, the policies ask for its witnesses and quorum. A policy accepts any one listed key of a log
-    (c2sp.org/tlog-policy), so an ML-DSA-44 key stands in one of its own.
+    `links` lead to it from those of before. With `witnessed`, the policies ask for its witnesses and quorum. A policy
+    accepts any one listed key of a log (c2sp.org/tlog-policy), so an ML-DSA-44 key stands in one of its own.
     """
     key, *also = keys.verifiers
     asking = witnessed or Policy(())
+
+    def accepting(*keys: VerifierKey | CosignerKey) -> bytes:
+        return str(replace(asking, logs=Policy.of(*keys).logs)).encode()
+
     had = [line.key for line in keys.lines if isinstance(line.key, VerifierKey)]
-    files = {
-        "log.vkey": f"{key}\n".encode(),
-        _POLICY: str(asking.succeeded(Policy.of(key).logs)).encode(),
-        KEY_SET: key_set(had),
-    }
+    files = {link_path(number): bytes(link) for number, link in enumerate(links)}
+    files[_POLICY] = accepting(key)
+    files[KEY_SET] = key_set(had)
     if also:
-        files[PQ_POLICY] = str(asking.succeeded(Policy.of(*also).logs)).encode()
+        files[PQ_POLICY] = accepting(*also)
+    files[KEY] = f"{key}\n".encode()
     return files
 
 

@@ -1,8 +1,8 @@
 """The keys of one log: what it signs checkpoints with, and what it signed with before.
 
 A log signs with an Ed25519 key and, where that was decided, with an ML-DSA-44 key as well. When keys are handed over,
-one checkpoint carries the lines of both sides, the new ones behind the old. So the last line in the log's own name says
-who signs next: whoever does not hold that key has been replaced, and signs no more.
+one checkpoint carries the lines of both sides, those that go on behind those that do not. So the last lines in the
+log's own name say who signs next: whoever does not hold those keys has been replaced, and signs no more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,24 @@ from ledger.errors import Conflict, MalformedError, UnknownKey
 from ledger.note import Note, Signature, Signer, VerifierKey
 from ledger.policy import LogLine, Policy
 
-__all__ = ["Keyring"]
+__all__ = ["Keyring", "own_note"]
+
+
+def own_note(checkpoint: Checkpoint, policy: Policy) -> bytes:
+    """The note that `checkpoint` carries with the lines in the log's own name alone, those of retired keys in front.
+
+    For a head that comes from where others could write: who added or moved lines there does not decide who signs next.
+    A key that the policy does not know stays behind all others: then nobody signs, rather than who was replaced.
+    """
+    note = Note.parse(checkpoint.signed)
+    spans = {(span.key.name, span.key.key_id): span for span in policy.spans(checkpoint.origin)}
+
+    def order(line: Signature) -> int:
+        span = spans.get((line.name, line.key_id))
+        return 2 if span is None else int(span.last is None or span.last > checkpoint.size)
+
+    own = [line for line in note.signatures if line.name == checkpoint.origin]
+    return bytes(Note(note.text, tuple(sorted(own, key=order))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +133,11 @@ class Keyring:
         if checkpoint.origin != self.origin:
             msg = f"checkpoint of {checkpoint.origin}: the key is named {self.origin}"
             raise UnknownKey(msg)
-        lines = [] if after is None else after.signatures(checkpoint, time=time)
-        named = {(line.name, line.key_id): line for line in (*lines, *self.signatures(checkpoint, time=time))}
-        return replace(checkpoint, signed=bytes(Note(str(checkpoint), tuple(named.values()))))
+        own = self.signatures(checkpoint, time=time)
+        before = [] if after is None else after.signatures(checkpoint, time=time)
+        stay = {line.key_id for line in own}
+        lines = (*(line for line in before if line.key_id not in stay), *own)
+        return replace(checkpoint, signed=bytes(Note(str(checkpoint), lines)))
 
     def signatures(self, checkpoint: Checkpoint, *, time: int) -> list[Signature]:
         """The lines of every key. Raises `UnknownKey` without the secrets."""
@@ -128,13 +147,13 @@ class Keyring:
         return lines
 
     def holds_turn(self, signed: bytes) -> bool:
-        """Whether the last who signed this checkpoint for the log holds one of these keys, and so signs the next."""
-        return self._last_signer(signed) in {key.key_id for key in self.verifiers}
+        """Whether these keys, all of them, signed this checkpoint last for the log, and so sign the next."""
+        return self._last_signers(signed) == {key.key_id for key in self.verifiers}
 
     def check_turn(self, checkpoint: Checkpoint) -> None:
         """Raise `Conflict` where `holds_turn` is not so: another process went on with other keys."""
         if not self.holds_turn(checkpoint.signed):
-            by = self._last_signer(checkpoint.signed).hex() or "nobody"
+            by = ", ".join(sorted(key_id.hex() for key_id in self._last_signers(checkpoint.signed))) or "nobody"
             held = ", ".join(key.key_id.hex() for key in self.verifiers)
             msg = (
                 f"{self.origin}: handed over to key {by} by size {checkpoint.size}; this process holds {held} "
@@ -142,6 +161,7 @@ class Keyring:
             )
             raise Conflict(msg)
 
-    def _last_signer(self, signed: bytes) -> bytes:
+    def _last_signers(self, signed: bytes) -> set[bytes]:
+        """As many as there are keys here: a key that stays signs behind those that it is handed over from."""
         own = [line.key_id for line in Note.parse(signed).signatures if line.name == self.origin]
-        return own[-1] if own else b""
+        return set(own[-len(self.verifiers) :])

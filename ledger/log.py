@@ -29,9 +29,12 @@ from ledger.errors import (
     Conflict,
     Fork,
     LedgerError,
+    MalformedError,
     NotFound,
     Rollback,
     TileMismatch,
+    Unavailable,
+    UnknownKey,
 )
 from ledger.evidence import forked
 from ledger.group import GroupCommit, NextKeys, Pending, Within
@@ -160,6 +163,9 @@ class Log:
         if witnessing is not None and not log.places:
             msg = f"{ring.origin}: witnesses, but nowhere to show what they cosign; give a place to publish to"
             raise LedgerError(msg)
+        if witnessing is not None and any(line.key.name == ring.origin for line in witnessing.policy.witnesses):
+            msg = f"{ring.origin}: a witness has the log's own name; want one that is somebody else"
+            raise MalformedError(msg)
         # Published before loaded: whatever another process publishes in between is in the storage by then.
         published = log._published()
         log._load()
@@ -311,8 +317,9 @@ class Log:
                     self._publish_to(target, partials, checkpoint, edge)
             # Another process that signed later may have written its checkpoint before we wrote ours over it.
             if (self._database and not self._targets) or self._head().signed == self._signed[0].signed:
-                break
-        return checkpoint
+                return checkpoint
+        msg = f"{self.origin}: other processes went ahead {_MOST_RETRIES} times; try again"
+        raise Unavailable(msg)
 
     # Reading
 
@@ -642,7 +649,13 @@ class Log:
             data = target.get(CHECKPOINT)
         except NotFound:
             return None
-        return open_checkpoint(data, self.policy)
+        try:
+            return open_checkpoint(data, self.policy)
+        except UnknownKey:
+            if self._renew is None:
+                raise
+            self._open_head(self._head().signed)  # another process may have handed over and gone on meanwhile
+            return open_checkpoint(data, self.policy)
 
     def _check_behind(self, other: Checkpoint, what: str) -> None:
         """Raise unless the newest checkpoint extends `other`."""

@@ -8,6 +8,7 @@ from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.copies import Copies, Fits, Gone, get_or_none
 from ledger.errors import MalformedError, NotFound, StorageError, VerificationError
 from ledger.fsck import Fault
+from ledger.keyring import own_note
 from ledger.policy import Policy
 from ledger.repair import Repaired, repair
 from ledger.storage import Database, Head, ReadsObjects, Row
@@ -86,7 +87,7 @@ def repair_owned(
     report = repair(database, copies, fits=fits, gone=gone, partial=False, progress=progress)
     if own is None:
         with database.transaction() as tx:
-            tx.swap(origin, head.signed, newest.signed)
+            tx.swap(origin, head.signed, own_note(newest, policy))
         report.mended.append(f"head of {origin}")
     _mend_rows(database, origin, head, rows, numbers, copies, fits, report)
     return report, copies

@@ -10,7 +10,7 @@ from ledger.copy import copy_log
 from ledger.edge import Edge
 from ledger.errors import Conflict, Fork, LedgerError, NotFound
 from ledger.evidence import forked
-from ledger.keyring import Keyring
+from ledger.keyring import Keyring, own_note
 from ledger.merkle import tree_root
 from ledger.note import VerifierKey
 from ledger.publish import parse_batch
@@ -92,13 +92,13 @@ def _refill_database(store: Database, origin: str, client: Client, progress: Pro
     for at in range(size, target.size, _BATCH):
         stop = min(at + _BATCH, target.size)
         # A head that names more than is stored yet: nobody can open such a log, until the last entry is there.
-        begin = target.signed if head is None and at == 0 else None
+        begin = own_note(target, client.policy) if head is None and at == 0 else None
         _store(store, origin, edge, _rows(client, at, stop), begin)
         if progress is not None:
             progress(stop, target.size)
     if mine is not None and target.size > mine.size:
         with store.transaction() as tx:
-            tx.swap(origin, mine.signed, target.signed)
+            tx.swap(origin, mine.signed, own_note(target, client.policy))
     return range(size, max(size, target.size))
 
 
@@ -122,9 +122,9 @@ def _refill_objects(
     if size < target.size:  # nobody signs from there meanwhile
         _drop_unpublished(objects, target.size)
     if mine is None:
-        heads.create(origin, target.signed)
+        heads.create(origin, own_note(target, client.policy))
     elif size < target.size:
-        heads.swap(origin, mine.signed, target.signed)
+        heads.swap(origin, mine.signed, own_note(target, client.policy))
     return range(size, target.size)
 
 

@@ -109,6 +109,7 @@ class History(Asks):
         self._parties = Parties(lambda _: None)
         self._mandates = Mandates()
         self._log_keys = LogSigners(log.policy, log.checkpoint.origin)
+        self._handed_over = {line.last for line in log.policy.spans(log.checkpoint.origin)}  # as links say
         self._opened = lru_cache(maxsize=64)(self._open_bundle)
         self._entries = lru_cache(maxsize=64)(self._read_bundle)
 
@@ -442,6 +443,9 @@ class History(Asks):
 
     def _judge_signature(self, idx: int, statement: Statement, event: bytes | None) -> None:
         said = self._key_event(idx, statement, event)
+        if idx + 1 in self._handed_over and statement.type != "log.keys":
+            text = f"entry #{idx} is a {statement.type}; a link from another history says that keys changed here"
+            self._find(idx, "log.keys", text)
         try:
             if idx == 0 or statement.type.startswith("log."):
                 if statement.type == "log.genesis" and idx:

@@ -69,29 +69,38 @@ class Link:
         extra = len(self.entry).to_bytes(_LENGTH, "big") + self.entry + self.event
         return bytes(replace(self.proof, extra=extra))
 
+    @property
+    def said(self) -> LogKeys:
+        """The event, not verified. Raises `MalformedError` when it is no `log.keys` that this version can read."""
+        said = read_event(self.event)
+        if isinstance(said, Unknown) or not isinstance(said, LogKeys):
+            msg = f"link at #{self.proof.index}: its event is not a log.keys that this version can read"
+            raise MalformedError(msg)
+        return said
+
     def verify(self, policy: Policy) -> tuple[Checkpoint, LogKeys]:
         """The checkpoint that keys were handed over under, and what it says; from a side that `policy` knows.
 
-        Raises `MalformedError`, `UnknownKey`, `InvalidSignature`, `QuorumNotMet`, `ProofMismatch`.
+        A key of the policy counts when the link names it: who was replaced long ago says nothing about others. Raises
+        `MalformedError`, `UnknownKey`, `InvalidSignature`, `QuorumNotMet`, `ProofMismatch`.
         """
-        checkpoint = self.proof.verify(self.entry, policy)
+        said = self.said
+        new, retired = _keys(said.body.log_keys), _keys(said.body.retired)
+        named = [line for line in policy.spans(said.ledger) if line.key in (*new, *retired)]
+        checkpoint = self.proof.verify(self.entry, replace(policy, logs=tuple(named)))
         statement = Statement.parse(self.entry)
         where = f"link of {checkpoint.origin} at #{self.proof.index}"
         if self.proof.index != checkpoint.size - 1:
             msg = f"{where}: in a tree of {checkpoint.size} entries, want the last one"
             raise ProofMismatch(msg)
-        if (statement.type, statement.origin) != ("log.keys", checkpoint.origin):
+        if (statement.type, statement.origin, said.ledger) != ("log.keys", checkpoint.origin, checkpoint.origin):
             msg = f"{where}: is a {statement.type} of {statement.origin}, want a log.keys of this log"
             raise MalformedError(msg)
         if address(self.event) != statement.event_id:
             msg = f"{where}: its event is another than was logged"
             raise ProofMismatch(msg)
-        said = read_event(self.event)
-        if isinstance(said, Unknown) or not isinstance(said, LogKeys):
-            msg = f"{where}: its event is not a log.keys that this version can read"
-            raise MalformedError(msg)
-        known = [*policy.log_keys(checkpoint.origin), *map(parse_log_key, (*said.body.retired, *said.body.log_keys))]
-        signer = next((key for key in known if _kid(key) == statement.kid), None)
+        until = [key for key in retired if isinstance(key, VerifierKey)] or new
+        signer = next((key for key in until if _kid(key) == statement.kid), None)
         if signer is None:
             msg = f"{where}: said by key {statement.kid.hex()}, want one that the log had until then"
             raise UnknownKey(msg)
@@ -112,37 +121,78 @@ def read_links(objects: ReadsObjects) -> list[Link]:
     raise MalformedError(msg)
 
 
-def follow(objects: ReadsObjects, policy: Policy) -> Policy:
+def follow(objects: ReadsObjects, policy: Policy, *, all_kinds: bool = False) -> Policy:
     """The policy with every key that the log at `objects` had and has, each for the sizes that it counts for.
 
-    What `policy` knows is where it begins: a log that it does not know stays unknown, and links that lead to it from
-    nowhere are passed over. Witnesses and quorum stay as they are, and have to have seen every hand-over. Raises
-    `MalformedError`, `InvalidSignature`, `QuorumNotMet`, `ProofMismatch` for a link of a known key that does not hold.
+    What `policy` knows is where it begins: a log that it does not know stays unknown. Only keys of a kind that it lists
+    are added, so that one which asks for ML-DSA-44 is not led to Ed25519; `all_kinds` is for who runs the log.
+    Witnesses and quorum stay as they are, and have to have seen every hand-over from there on; those before may be
+    older than they are. Raises `MalformedError`, `ProofMismatch`, `UnknownKey`, `InvalidSignature`, `QuorumNotMet` for
+    links that do not hold.
     """
     links = read_links(objects)
-    for some in (links, links[::-1]):  # on from the keys that are known, then back from them
-        for link in some:
-            try:
-                checkpoint, said = link.verify(policy)
-            except UnknownKey:
-                continue  # by keys of before those that are known, or of after them
-            spans = policy.spans(checkpoint.origin)
-            policy = policy.succeeded(_handed_over(spans, said, checkpoint.size))
+    said = [link.said for link in links]
+    _check_chain(links, said)
+    known = set(policy.log_keys(said[0].ledger)) if said else set()
+    # The last hand-over to a key that is known; -1 when the first one is from such a key.
+    at = next((n for n in reversed(range(len(said))) if known & {*_keys(said[n].body.log_keys)}), -1)
+    if at < 0 and not (said and known & {*_keys(said[0].body.retired)}):
+        return policy
+    kinds = {VerifierKey, CosignerKey} if all_kinds else set(map(type, known))
+    for number in (*range(at, -1, -1), *range(at + 1, len(links))):
+        body = said[number].body
+        if known.isdisjoint(_keys((*body.log_keys, *body.retired))):
+            continue  # from before there was a key of these kinds
+        checkpoint, event = links[number].verify(policy if number > at else Policy(policy.logs))
+        lines = _handed_over(policy.spans(checkpoint.origin), event, checkpoint.size)
+        policy = policy.succeeded(line for line in lines if type(line.key) in kinds)
+        known = set(policy.log_keys(checkpoint.origin))
     return policy
 
 
+def _check_chain(links: Sequence[Link], said: Sequence[LogKeys]) -> None:
+    """Raise `ProofMismatch` unless each link goes on from the one before: event, size, and the keys of the log."""
+    for number in range(1, len(links)):
+        before, after = said[number - 1], said[number]
+        had, has, retired = (_keys(keys) for keys in (before.body.log_keys, after.body.log_keys, after.body.retired))
+        named = [ref.id for ref in after.refs]
+        grows = links[number].proof.index > links[number - 1].proof.index
+        if (
+            named != [address(links[number - 1].event).hex()]
+            or not grows
+            or before.ledger != after.ledger
+            or not {*retired} <= {*had} <= {*has, *retired}
+        ):
+            msg = f"{link_path(number)}: does not go on from the keys that {link_path(number - 1)} hands over to"
+            raise ProofMismatch(msg)
+
+
 def _handed_over(lines: Sequence[LogLine], said: LogKeys, size: int) -> list[LogLine]:
-    """The lines of a log that handed over at `size`."""
-    new, old = map(parse_log_key, said.body.log_keys), [parse_log_key(text) for text in said.body.retired]
+    """The lines of a log that handed over at `size`. Raises `ProofMismatch` where one knows of another size."""
+    new, old = _keys(said.body.log_keys), _keys(said.body.retired)
     known = {line.key: line for line in lines}
     for key in new:
         line = known.get(key, LogLine(key, lines[0].url))
         takes_over = any(type(key) is type(other) for other in old)
-        known[key] = replace(line, first=max(line.first, size)) if takes_over else line
+        known[key] = _at(line, first=size) if takes_over else line
     for key in old:
-        line = known.get(key, LogLine(key, lines[0].url))
-        known[key] = replace(line, last=size if line.last is None else min(line.last, size))
+        known[key] = _at(known.get(key, LogLine(key, lines[0].url)), last=size)
     return list(known.values())
+
+
+def _at(line: LogLine, *, first: int = 0, last: int | None = None) -> LogLine:
+    first, last = first or line.first, line.last if last is None else last
+    if line.first not in {0, first} or line.last not in {None, last}:
+        msg = (
+            f"{line.key.name}: key {line.key.key_id.hex()} is known to count from size {line.first} to "
+            f"{line.last or 'now'}, a link says from {first} to {last or 'now'}: the log has two histories"
+        )
+        raise ProofMismatch(msg)
+    return replace(line, first=first, last=last)
+
+
+def _keys(texts: Sequence[str]) -> list[VerifierKey | CosignerKey]:
+    return list(map(parse_log_key, texts))
 
 
 def _kid(key: VerifierKey | CosignerKey) -> bytes | None:

@@ -29,7 +29,8 @@ from adapters.backup.tables import (
     waiting_or_logged,
 )
 from adapters.connect import Place, _parts, _place, keys_of, open_objects
-from adapters.key_files import key_files
+from adapters.files import Directory
+from adapters.key_files import key_files, show_key_files
 from adapters.keys import Keys, Passphrase, ask_once, log_signer, pq_signer
 from adapters.log_keys import ring_of, with_secrets
 from adapters.recover import Lost, lost_in, rebuild_for
@@ -55,7 +56,7 @@ from provenance.recall import Recall
 from provenance.sequencer import contents_of, facts_of_staged
 from provenance.statement import Headers
 from provenance.subjects import Owned, SubjectKeys, WrappingVault, is_wrapped, keep
-from provenance.succession import follow
+from provenance.succession import Link, follow, read_links
 from provenance.vault import Vault, holds
 
 __all__ = ["Restored", "restore"]
@@ -130,7 +131,7 @@ def restore(
     where = keys_of(parts.store, keys)
     targets = _targets(parts, publish)
     opens = ask_once(passphrase)
-    ring, source = _keys_and_backup(folder, where, opens, targets, progress)
+    ring, links, source = _keys_and_backup(folder, where, opens, targets, progress)
     again = _begin(parts, sha256(b"" if source is None else bytes(source.manifest)).hexdigest())
     newest, compared = _newest(ring, source, targets)
     refilled = _put_log(parts, ring, where, opens, source, newest, progress)
@@ -142,10 +143,12 @@ def restore(
     waiting, sequenced, names, nameless = _put_names(parts, source, log, erased) if source is not None else (0, 0, 0, 0)
     whole = source is not None and source.manifest.parts.vault is not None
     lost = lost_in(log, refilled if whole else range(log.size), parts.sealed, erased)
-    for path, data in key_files(ring).items() if parts.objects is not None else ():
-        parts.tiles.replace(path, data)  # as `create` puts it beside the tiles
     if source is not None and source.manifest.witnesses is not None:
         parts.note_witnesses(Policy.parse(source.manifest.witnesses))
+    for number, link in enumerate(links):
+        parts.note_link(number, link)
+    if parts.objects is not None:  # as `create` puts them beside the tiles
+        show_key_files(parts.objects, key_files(ring, witnessed=parts.witnesses(), links=links))
     parts.note_layout(ring)
     return Restored(
         checkpoint=log.checkpoint,
@@ -171,24 +174,26 @@ def _keys_and_backup(
     opens: Passphrase | None,
     targets: Sequence[tuple[str, ReadsObjects]],
     progress: Progress | None,
-) -> tuple[Keyring, Checked | None]:
-    """The log's keys, all that it had, and the backup once all of it was found to be whole."""
+) -> tuple[Keyring, list[Link], Checked | None]:
+    """The log's keys, all that it had, the links between them, and the backup once all of it was found to be whole."""
     try:
         known = Policy.of(log_signer(where, opens).verifier, *_pq_verifier(where, opens))
     except NotFound:
         if folder is None:
             raise
         known = read_manifest(Path(folder)).keys.policy
-    for _, objects in targets:
-        known = follow(objects, known)
+    links: list[Link] = []
+    for objects in [*([] if folder is None else [Directory(folder)]), *(objects for _, objects in targets)]:
+        known = follow(objects, known, all_kinds=True)
+        links = max(links, read_links(objects), key=len)
     ring = ring_of(known.logs)
     if folder is None:
-        return ring, None
+        return ring, links, None
     checked = check_backup(folder, key=ring, progress=progress)
     if checked.faults:
         text = f"{checked.faults[0].detail}; this was in the ledger when the backup was taken: take an earlier one"
         raise MalformedError(text)
-    return ring, checked
+    return ring, links, checked
 
 
 def _pq_verifier(where: Keys, opens: Passphrase | None) -> Iterator[CosignerKey]:

@@ -24,7 +24,7 @@ from adapters.backup.manifest import Parts as ManifestParts
 from adapters.backup.tables import Sequenced, file_lines, item_line, name_lines, portions, queue_lines
 from adapters.connect import Place, _parts
 from adapters.files import Directory
-from adapters.key_files import key_files
+from adapters.key_files import key_files, show_key_files
 from adapters.log_keys import noted_keys
 from ledger.checkpoint import Checkpoint
 from ledger.client import Client
@@ -99,14 +99,13 @@ def backup(
             redacts=erased,
             progress=None if progress is None else lambda done, total: progress("entries", done, total),
         )
-        for path, data in key_files(keys).items():
-            Directory(root).replace(path, data)
+        asked = parts.witnesses()
+        show_key_files(Directory(root), key_files(keys, links=parts.links()))
         lines = (Sequenced.of(row).model_dump_json().encode() for row in erased.add(rows))
         row_part = write_part(root, "rows", lines)
         redact_copy(Directory(root), erased.indexes(Directory(root), checkpoint.size))
         faults: list[Fault] = []
         vault_part = write_part(root, "vault", _vault_lines(parts, faults, progress)) if with_vault else None
-        asked = parts.witnesses()
         manifest = Manifest(
             format=FORMAT,
             origin=checkpoint.origin,

@@ -14,7 +14,7 @@ from adapters.cli.passphrase import passphrase
 from adapters.cli.trust import find_log
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.files import Directory
-from adapters.key_files import key_files
+from adapters.key_files import key_files, show_key_files
 from adapters.log_keys import ring_of
 from ledger.copy import copy_log
 from ledger.errors import MalformedError
@@ -23,7 +23,7 @@ from ledger.note import VerifierKey
 from ledger.policy import Policy
 from ledger.storage import Objects
 from provenance.erasures import ErasedInCopy
-from provenance.succession import link_path, read_links
+from provenance.succession import follow, read_links
 
 __all__ = ["add_to", "copy_"]
 
@@ -118,10 +118,8 @@ def copy_(
         copied = copy_log(
             client, place, redacts=ErasedInCopy(client), progress=lambda done, total: bars("entries", done, total)
         )
-    for path, data in key_files(ring_of(client.policy.spans(copied.origin))).items():
-        place.replace(path, data)
-    for number, link in enumerate(read_links(client)):
-        place.put(link_path(number), bytes(link))
+    had = follow(client, client.policy, all_kinds=True).spans(copied.origin)
+    show_key_files(place, key_files(ring_of(had), links=read_links(client)))
     value = {"origin": copied.origin, "size": copied.size, "root": copied.root.hex(), "to": target}
     next_ = command("audit", target, *(["--policy", str(policy)] if policy else []))
     show(value, as_json=as_json, text=f"{copied.origin}: {copied.size} entries in {target}\nnext: {next_}")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
 import pytest
 
 from adapters import connect, create, open_log
+from adapters.backup import backup, restore
 from adapters.files import Directory
 from adapters.fsck import open_holdings
 from adapters.hand_over import hand_over
@@ -26,13 +30,26 @@ from ledger import (
     RemoteKey,
     SigningKey,
     UnknownKey,
+    VerificationError,
     VerifierKey,
 )
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.cosignature import ML_DSA_44, Cosigner, CosignerKey
+from ledger.edge import Edge
+from ledger.keyring import Keyring
 from ledger.log import Log
+from ledger.merkle import prove_inclusion
+from ledger.note import Note
+from ledger.policy import LogLine
+from ledger.reader import TileReader
+from ledger.refill import refill
+from ledger.storage import Row
 from provenance import audit
+from provenance.canonical import address
+from provenance.events import new_event
+from provenance.keys import RemotePartyKey
 from provenance.ledger import ProvenanceLedger
+from provenance.statement import sign_statement
 from provenance.succession import Link, follow, read_links
 
 ORIGIN = "market.example/log"
@@ -304,3 +321,167 @@ def test_check_and_repair_know_what_was_handed_over(market):
     assert [fault.place for fault in holdings.faults()] == ["log.vkey"]
     holdings.repair()
     assert list(holdings.faults()) == []
+
+
+# Whoever holds a key that was replaced, or the place where the log is shown
+
+
+def forged(
+    said: bytes,
+    stolen: SigningKey,
+    *,
+    thief: SigningKey,
+    size: int,
+    retired: SigningKey,
+    prev: str,
+    by: SigningKey | None = None,
+) -> bytes:
+    """A link to the key of a thief, in a tree of its own that the stolen key signs, said by that or `by` another."""
+    body = {"log_keys": [str(thief.verifier)], "retired": [str(retired.verifier)]}
+    actor = orjson.loads(said)["actor"]
+    refs = [{"role": "prev", "id": prev}]
+    draft = new_event(
+        "log.keys",
+        ledger=ORIGIN,
+        actor=actor,
+        strength="self",
+        claimed_at="2026-11-02T12:00:00Z",
+        body=body,
+        refs=refs,
+    )
+    party = RemotePartyKey.of(by or stolen)
+    entry = sign_statement(party, issuer=actor, type=draft.type, origin=ORIGIN, event_id=draft.id)
+    edge = Edge()
+    edge.extend([Row(b"%d" % at, b"") for at in range(size - 1)] + [Row(entry, b"")])
+    nodes = TileReader(size, edge.root(), dict(edge.partial()[0]).__getitem__)
+    signed = sign_checkpoint(Checkpoint(ORIGIN, size, edge.root()), stolen, thief).signed
+    return bytes(Link(Proof(size - 1, prove_inclusion(size - 1, size, nodes), signed), entry, draft.data))
+
+
+def test_a_thief_of_a_key_that_was_replaced_leads_nobody_anywhere(market):
+    """By links beside or in place of the log's own, for whoever knows a later key or sees the log's own as well."""
+    stolen = SigningKey.parse(_read(market, "log.key"))
+    first = market.policy
+    second = market.new_key()
+    market.hand_over(log="next.key")
+    market.open().register_party("person", name="Bo")
+    third, thief = market.new_key("third.key"), SigningKey.generate(ORIGIN)
+    market.hand_over(log="third.key")
+    market.open().register_party("person", name="Cy")
+    folder = market.public / "keys"
+    real = [Link.parse(path.read_bytes()) for path in sorted(folder.iterdir())]
+    genesis, *ids = [orjson.loads(link.event)["refs"][0]["id"] for link in real]
+    ids.append(address(real[-1].event).hex())
+    sizes = [link.proof.index + 1 for link in real]
+    known = [first, *(Policy.of(key.verifier) for key in (second, third))]
+    forge = partial(forged, real[0].event, thief=thief)
+    alone = forge(stolen, size=5, retired=stolen, prev=genesis)
+    attacks = {
+        "another successor, in its own tree": (2, alone),
+        "in the name of the newest": (2, forge(stolen, size=5, retired=third, prev=ids[-1])),
+        "as if it went on": (2, forge(stolen, size=99, retired=third, prev=ids[-1])),
+        "between": (1, forge(stolen, size=99, retired=second, prev=ids[0])),
+        "said by the new key": (2, forge(stolen, size=99, retired=third, prev=ids[-1], by=thief)),
+        "the first again": (2, bytes(real[0])),
+        "in another order": (0, bytes(real[1])),
+    }
+    for policy in known:
+        assert follow(Directory(market.public), policy) != policy
+    for name, (number, data) in attacks.items():
+        place = folder / f"{number:03d}.tlog-proof"
+        there = place.read_bytes() if place.exists() else None
+        place.write_bytes(data)
+        for policy in known:
+            with suppress(VerificationError):
+                assert follow(Directory(market.public), policy) == policy, name
+        place.unlink() if there is None else place.write_bytes(there)
+    # In place of the log's own it leads those alone who know nothing newer than the stolen key.
+    (folder / "000.tlog-proof").write_bytes(alone)
+    (folder / "001.tlog-proof").unlink()
+    for policy in known[1:]:
+        assert follow(Directory(market.public), policy) == policy
+    earlier = first.succeeded([LogLine(stolen.verifier, last=sizes[0]), LogLine(second.verifier, first=sizes[0])])
+    with pytest.raises(ProofMismatch, match="the log has two histories"):
+        follow(Directory(market.public), earlier)
+
+
+def test_who_pins_ml_dsa_alone_is_led_to_no_other_kind(market):
+    market.new_key()
+    market.hand_over(log="next.key")
+    market.secret("pq.key", str(Cosigner.generate(ORIGIN, ML_DSA_44)))
+    market.hand_over(log_pq="pq.key")
+    pinned = Policy.parse((market.public / "market-pq.policy").read_text())
+    market.new_key("third.key")
+    market.hand_over(log="third.key")
+    market.open().register_party("person", name="Bo")
+    log = open_log(market.public, pinned)
+    assert {type(key) for key in log.policy.log_keys(ORIGIN)} == {CosignerKey}
+    assert audit(log).findings == ()
+    assert {type(key) for key in open_log(market.public, market.policy).policy.log_keys(ORIGIN)} == {VerifierKey}
+
+
+def test_who_holds_one_of_two_keys_that_stay_signs_no_more(tmp_path):
+    """The ML-DSA-44 key stays when the other one is handed over: it does not make its holder the one who signs."""
+    clock = Clock()
+    market = Market(tmp_path, f"sqlite:///{tmp_path / 'market.db'}", tmp_path / "public", clock)
+    create(market.url, origin=ORIGIN, publish=market.public, post_quantum=True, clock=clock)
+    worker, first = market.open(), market.policy
+    secrets = {"log": SigningKey.parse(_read(market, "log.key")), "log_pq": Cosigner.parse(_read(market, "log-pq.key"))}
+    held = Log.open(SqlStore(market.url), Keyring(secrets["log"], secrets["log_pq"]))
+    new = market.new_key()
+    market.hand_over(log="next.key")
+    market.open().register_party("person", name="Bo")
+    with pytest.raises((Conflict, UnknownKey)):
+        held.append(b"an entry")
+    worker.register_party("person", name="Cy")
+    signed = Note.parse((market.public / "checkpoint").read_bytes())
+    assert {line.key_id for line in signed.signatures} == {new.verifier.key_id, secrets["log_pq"].verifier.key_id}
+    assert audit(open_log(market.public, first)).findings == ()
+
+
+# Places and copies
+
+
+def test_every_place_shows_every_link(market):
+    """One that was not there for a while, one that is new, a restored backup, a copy by anybody."""
+    first = market.policy
+    for number in range(3):
+        market.new_key(f"{number}.key")
+        uri = {"log": f"file:{market.folder / f'{number}.key'}"}
+        place = market.folder / ("elsewhere" if number == 1 else "public")
+        hand_over(market.url, to=uri, publish=place, clock=market.clock)
+    market.open().register_party("person", name="Bo")
+    new = market.folder / "new"
+    ledger = connect(market.url, publish=new, clock=market.clock)
+    ledger.publish()
+    backup(market.url, market.folder / "backup")
+    keys = _keys(market)
+    again = f"sqlite:///{market.folder / 'again.db'}"
+    restore(market.folder / "backup", again, publish=market.folder / "gone", keys=keys)
+    restored = connect(again, publish=market.folder / "shown", keys=keys, clock=market.clock)
+    restored.publish()
+    assert restored.log.keys == ledger.log.keys
+    for place in (market.public, new, market.folder / "backup", market.folder / "shown"):
+        assert len(read_links(Directory(place))) == 3
+        assert audit(open_log(place, first)).findings == ()
+    shutil.rmtree(new / "keys")
+    holdings = open_holdings(market.url, published=[new])
+    assert next(fault.place for fault in holdings.faults()) == "keys/000.tlog-proof"
+    holdings.repair()
+    assert list(holdings.faults()) == []
+
+
+def test_a_storage_that_is_filled_from_others_goes_on_by_the_right_key(market, tmp_path):
+    """What others may have written around the log's own lines does not decide who signs next."""
+    old = SigningKey.parse(_read(market, "log.key"))
+    new = market.new_key()
+    done = market.hand_over(log="next.key")
+    place = market.public / "checkpoint"
+    note = Note.parse(place.read_bytes())
+    witness = Cosigner.generate("north.example/w").sign(done.checkpoint, time=1_800_000_000)
+    place.write_bytes(bytes(Note(note.text, (witness, *reversed(note.signatures)))))
+    store = SqlStore(f"sqlite:///{tmp_path / 'again.db'}", create=True)
+    refill(store, done.after, Directory(market.public))
+    with pytest.raises(Conflict, match="signs no more"):
+        Log.open(store, replace(done.before, key=old)).append(b"an entry")
+    assert Log.open(store, replace(done.after, key=new)).append(b"an entry") == done.checkpoint.size

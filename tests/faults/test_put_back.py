@@ -105,7 +105,7 @@ def test_head_in_a_bucket_put_back(tmp_path, seaweed, monkeypatch):
     newer = bucket.get(head)
     remembered = shop.ledger.log.checkpoint
     bucket.replace(head, old)
-    latest, key = shop.published.latest(), shop.ledger.log._key
+    latest, key = shop.published.latest(), shop.ledger.log.signer
     with pytest.raises(Rollback, match=PUBLISHED):
         Log.open(bucket, key, checkpoints=bucket)
     assert shop.published.latest() == latest

@@ -62,7 +62,7 @@ def keys(begin: Begin, schema: str | None = None) -> set[str]:
 def opened(market: Market) -> Iterator[tuple[Begin, Callable[[], Log], SqlStore]]:
     """Write transactions in the market's database, its log as it is now, and the store."""
     store = SqlStore(market.url)
-    key = market.ledger.log._key
+    key = market.ledger.log.signer
 
     @contextmanager
     def begin() -> Iterator[Connection]:
