@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from adapters.connect import connect, create, open_log
@@ -145,6 +146,8 @@ def _sell(ledger: ProvenanceLedger, root: Path, works: dict[str, Ticket], say: C
     from sqlalchemy.orm import Session
 
     buyer = ledger.register_party("org", name="Buyer & Sons", ref="user:4")
+    # What CC BY allows under terms that no list knows is unknown; the market stands for it.
+    ledger.attest(works["remix.png"], claim="rights-cleared", expires=datetime.now(UTC) + timedelta(days=365))
     offer = ledger.offer(
         works["remix.png"], terms="LicenseRef-demo-commercial", price=Money(1250, "EUR"), ref="offer:1"
     )

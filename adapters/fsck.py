@@ -98,6 +98,7 @@ class Holdings:
             _Step("queue", self._rows().queue),
             _Step("names", self._rows().names),
             _Step("places", self._rows().places),
+            _Step("places taken", self._rows().taken),
             _Step("files", _once(self._rows().files)),
         ]
         for number, place in enumerate(self._published):
@@ -119,6 +120,10 @@ class Holdings:
                 yield from faults
                 if progress is not None and isinstance(position, int) and not isinstance(position, bool):
                     progress(step.name, position, max(position, self._size))
+
+    def mend_places(self) -> list[str]:
+        """Make the places that can be taken once again (`provenance.once`), from log and queue; what was mended."""
+        return self._rows().mend_places()
 
     def repair(self, *, progress: Callable[[str, int, int], None] | None = None) -> Repaired:
         """Mend the log here and where it is published, each from the other, as far as the signed checkpoint proves it.

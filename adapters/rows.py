@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, ColumnElement, Table, and_, or_
+from sqlalchemy import Column, ColumnElement, Table, and_, delete, or_
 
 from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
@@ -26,7 +26,8 @@ from provenance.erasures import ERASURE, targets_of
 from provenance.foreign import open_foreign
 from provenance.identity import Parties, Party
 from provenance.index import Index
-from provenance.index.compare import find_exactly, of_type_exactly, sources_exactly
+from provenance.index.bulk import among, insert_missing
+from provenance.index.compare import find_exactly, of_type_exactly, sources_exactly, taken_exactly
 from provenance.index.exact import read_exactly
 from provenance.item import Item
 from provenance.once import places_of
@@ -198,6 +199,38 @@ class Rows:
             if len(portion) < _PORTION or not told:
                 return
 
+    def taken(self, at: Any) -> Portions:
+        """Every place that can be taken once, and that an event of the log takes, is taken by the first that does."""
+        last = -1 if at is None else at
+        while found := taken_exactly(self._index, last, _PORTION):
+            last = found[-1][0]
+            yield last, [fault for fault, *_ in self._untaken(found)]
+
+    def mend_places(self) -> list[str]:
+        """Make every place again that is not as log and queue say, while nobody sequences; what was mended."""
+        mended: list[str] = []
+        with self._store.leading():
+            for rule, key, event_id in list(self._read(once, ("rule", "key", "event_id"))):
+                if list(self._place(rule, key, event_id)):
+                    with self._store.transaction() as tx:
+                        where = (once.c.rule == rule, once.c.key == key, once.c.event_id == event_id)
+                        tx.connection.execute(delete(once).where(*where))
+                    mended.append(f"place {_text(rule)} {key.hex()}: {event_id.hex()} does not take it")
+            last = -1
+            while found := taken_exactly(self._index, last, _PORTION):
+                last = found[-1][0]
+                for fault, rule, key, event_id in list(self._untaken(found)):
+                    with self._store.transaction() as tx:
+                        tx.connection.execute(delete(once).where(once.c.rule == rule, once.c.key == key))
+                        insert_missing(tx.connection, once, [(rule, key, event_id)])
+                    mended.append(fault.place)
+            for type_, event, event_id in list(self._read(queue, ("type", "event", "event_id"))):
+                with self._store.transaction() as tx:
+                    for rule, key in places_of(type_, orjson.loads(event)):
+                        if insert_missing(tx.connection, once, [(rule, key, event_id)]):
+                            mended.append(f"place {rule} {key.hex()}")
+        return mended
+
     def files(self) -> Iterator[Fault]:
         """Every file that was seen is one of an event that is here. Where it was is a hint, and may have changed."""
         for event_id, _ in self._read(files, ("event_id", "path")):
@@ -260,6 +293,27 @@ class Rows:
         event = self._event(event_id)  # of one that is erased nothing tells; one that is missing is said where it is
         if event is not None and (rule, key) not in places_of(type_, orjson.loads(event)):
             yield Fault(place, f"{place}: the event {event_id.hex()}, a {type_}, does not take it")
+
+    def _untaken(self, found: Sequence[tuple[int, str, bytes, bytes]]) -> Iterator[tuple[Fault, str, bytes, bytes]]:
+        """What is wrong with the places that these entries take, with the rule, the key, and who should have it."""
+        holders = {}
+        keys = list(dict.fromkeys(key for _, _, key, _ in found))
+        for where in among(self._store.reading, once.c.key, keys):
+            for rule, key, event_id in self._read(
+                once, ("rule", "key", "event_id"), where, once.c.event_id != once.c.key
+            ):
+                holders[rule, key] = event_id
+        for idx, rule, key, event_id in found:
+            holder = holders.get((rule, key))
+            if holder == event_id:
+                continue
+            earlier = None if holder is None else find_exactly(self._index, holder)
+            if earlier is not None and earlier[0] < idx:
+                continue  # a second one, which an audit names
+            place = f"place {_text(rule)} {key.hex()}"
+            gone = "nobody has it" if holder is None else f"{holder.hex()} has it"
+            text = f"{place}: entry #{idx} takes it, and {gone}; `provenance fsck --repair` makes it again"
+            yield Fault(place, text, altered=False), rule, key, event_id
 
     def _name(self, verb: str, ref: str, event_id: bytes, fingerprint: bytes) -> Iterator[Fault]:
         place = f"name {_text(ref)!r} of {_text(verb)}"

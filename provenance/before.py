@@ -207,6 +207,18 @@ class Before:
             if entry is not None and (not types or entry.type in types):
                 yield entry.event_id
 
+    def accepted(self, event_id: bytes, role: str, type_: str) -> Iterator[Act]:
+        """What of this type is accepted with the act, all or none, and points to `event_id` in this role."""
+        return (act for act in self._together.get((role, event_id), ()) if act.type == type_)
+
+    @cached_property
+    def _together(self) -> dict[tuple[str, bytes], list[Act]]:
+        found: dict[tuple[str, bytes], list[Act]] = {}
+        for act in self._acts.values():
+            for role, event_id, *_ in act.fact.links:
+                found.setdefault((role, event_id), []).append(act)
+        return found
+
     def newest(self, family: str, start: bytes) -> bytes | None:
         """The last event of a chain (`provenance.once`) that begins at `start`, None while it has no link.
 

@@ -172,16 +172,20 @@ class History(Asks):
         """What became of an entry's event."""
         return self.reading(idx).status
 
-    def value_of(self, address: bytes) -> str | None:
-        """Text of a vault item that was disclosed, None otherwise, and for one that is erased."""
+    def item(self, address: bytes) -> Item | None:
+        """A vault item that was disclosed, None otherwise, and for one that is erased."""
         data = None if address in self._named else self.disclosed.get(address)
         if data is None or sha256(data).digest() != address:
             return None
         try:
-            value = Item.parse(data).value
+            return Item.parse(data)
         except MalformedError:
-            return None  # an event committed to bytes that are no item: there is no text in them
-        return value if isinstance(value, str) else None
+            return None  # an event committed to bytes that are no item: there is nothing in them
+
+    def value_of(self, address: bytes) -> str | None:
+        """Text of a vault item that was disclosed, None otherwise, and for one that is erased."""
+        item = self.item(address)
+        return item.value if item is not None and isinstance(item.value, str) else None
 
     def findings_at(self, idx: int) -> list[Finding]:
         """What is wrong with one entry."""

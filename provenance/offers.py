@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from provenance.assent import judge, refs_of
@@ -28,7 +28,7 @@ def offers_of(work: bytes, before: Before) -> list[Offer]:
 
     Earliest first. An offer whose terms cannot be read is left out: nobody can act on it.
     """
-    found = []
+    found: list[Offer] = []
     for offer_id in before.pointing(work, "work", "offer.attach"):
         event, entry = before.event(offer_id, "offer.attach"), before.index.find(offer_id)
         if event is None or entry is None or next(before.pointing(offer_id, "offer", "offer.detach"), None) is not None:
@@ -36,21 +36,30 @@ def offers_of(work: bytes, before: Before) -> list[Offer]:
         then = before.at(entry.idx)
         if not speaks_for(work, before.issuer_of(entry.idx), bytes.fromhex(event["actor"]), then):
             continue
-        if judge(offer_id, event, list(majorities(event, then)), before).state != "effective":
-            continue
-        terms_id = next(refs_of(event, "terms"), b"")
-        terms = before.event(terms_id, "terms.publish")
-        if terms is None:
-            continue
-        body, said = event["body"], terms["body"]
-        found.append(
-            Offer(
-                id=offer_id.hex(),
-                terms=terms_id.hex(),
-                license=str(said["license"]),
-                machine=said.get("machine", {}),
-                price=body.get("price"),
-                audience=str(body.get("audience", "public")),
-            )
-        )
+        if judge(offer_id, event, list(majorities(event, then)), before).state == "effective":
+            found += _said(offer_id, event, before)
+    for act in before.accepted(work, "work", "offer.attach"):
+        event = before.event(act.fact.event_id, "offer.attach")
+        if (
+            event is not None
+            and speaks_for(work, act.issuer, act.actor, before)
+            and not list(majorities(event, before))
+        ):
+            found += _said(act.fact.event_id, event, before)
     return found
+
+
+def _said(offer_id: bytes, event: Mapping[str, Any], before: Before) -> Iterator[Offer]:
+    terms_id = next(refs_of(event, "terms"), b"")
+    terms = before.event(terms_id, "terms.publish")
+    if terms is None:
+        return
+    body, said = event["body"], terms["body"]
+    yield Offer(
+        id=offer_id.hex(),
+        terms=terms_id.hex(),
+        license=str(said["license"]),
+        machine=said.get("machine", {}),
+        price=body.get("price"),
+        audience=str(body.get("audience", "public")),
+    )

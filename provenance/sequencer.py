@@ -97,6 +97,7 @@ class Sequencer:
         self._genesis = genesis
         self._clock = clock
         self._lock = threading.Lock()
+        self._reserved: set[bytes] = set()  # events whose places were taken before the log had them
         self._stamps: list[int] = []  # when events were staged that are sequenced now; only while somebody watches
         self.observer: Observer = UNOBSERVED
         self.market = b""
@@ -177,6 +178,7 @@ class Sequencer:
         with self._lock, self._queue.leading():
             for _ in range(_MOST_RETRIES):
                 self._follow()
+                self._release()
                 try:
                     return act()
                 except Conflict as error:
@@ -247,9 +249,7 @@ class Sequencer:
             rows = [_unless_erased(row, fact, erased) for row, fact in zip(rows, found, strict=True)]
         joins = self._log.has_transactions and self._index.joins
         if not joins or gone or rows != whole or (erased and not self._vault.joins):
-            if not ids:
-                self._refuse_taken(_places(found))
-            self._apart(began, rows, found, items, gone, hand)
+            self._apart(began, rows, found, items, gone, hand, places=[] if ids else _places(found))
             if known:
                 with self._queue.joining(None) as connection:  # in the log before, and staged again
                     self._queue.forget(connection, known)
@@ -288,14 +288,33 @@ class Sequencer:
         if rows or ids:
             self._extend(rows, within=within, hand=hand)
 
-    def _refuse_taken(self, places: Sequence[Place]) -> None:
-        """Raise `EventRejected` where another event has one of these places, as far as can be seen beforehand."""
-        own: dict[tuple[str, bytes], bytes] = {}
+    def _reserve(self, places: Sequence[Place]) -> None:
+        """Take places before the log has what takes them: whoever else stages waits or is refused from here on.
+
+        What a process that died had reserved is taken over: nobody else leads, what is in the log is indexed, and what
+        waits is in the queue. Raises `EventRejected` where another event has one.
+        """
         for place in places:
-            first = own.setdefault((place.rule, place.key), place.event_id)
-            holder = self._queue.holder(self._queue.reading, place.rule, place.key)
-            if first != place.event_id or holder not in {None, place.event_id}:
+            if (self._index.on().taken(place.rule, place.key) or place.event_id) != place.event_id:
                 raise EventRejected(_taken(place))
+        self._reserved.update(place.event_id for place in places)
+        with self._queue.joining(None) as connection:
+            while (taken := self._queue.take(connection, places)) is not None:
+                holder = self._queue.holder(connection, taken.rule, taken.key)
+                own = {place.event_id for place in places}
+                if holder is None or holder in own or self._queue.waiting(connection, [holder]):
+                    raise EventRejected(_taken(taken))
+                if self._index.on().known([holder]):
+                    raise EventRejected(_taken(taken))
+                self._queue.give_back(connection, [holder])
+
+    def _release(self) -> None:
+        """Give places back that were reserved for what did not come into the log."""
+        if self._reserved:
+            left = self._reserved - self._index.on().known(self._reserved).keys()
+            with self._queue.joining(None) as connection:
+                self._queue.give_back(connection, sorted(left))
+            self._reserved.clear()
 
     def _extend(
         self,
@@ -319,13 +338,19 @@ class Sequencer:
         items: list[Owned],
         redact: Collection[int],
         hand: NextKeys | None,
+        *,
+        places: Sequence[Place],
     ) -> None:
         """A batch without a common transaction: vault first, then the log, then index and queue.
+
+        `places` are those that it has not yet: they are reserved before the log is written.
 
         `at` is the size of the index when it was asked: the log may have grown since, also for this very handle, which
         another thread of the process publishes with. What was decided then holds at that place alone.
         """
         if rows:
+            if places:
+                self._reserve(places)
             keep(self._vault, items)
             first = self._extend(rows, at=at, redact=redact, hand=hand)
             self._follow((first, found))

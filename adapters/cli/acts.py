@@ -1,4 +1,4 @@
-"""Commands for acts that need several words, and for disputes."""
+"""Commands for acts that need several words, for disputes, and for what somebody vouches for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from adapters.cli.given import As, At, Ref, digest_given, moment, named, party_named
+from adapters.cli.given import As, At, Ref, digest_given, moment, named, party_named, time_given
 from adapters.cli.market import recorded
 from adapters.cli.output import command, help_alone, show
 from adapters.cli.where import AsJson, Where, at_ledger
@@ -36,6 +36,7 @@ def add_to(app: typer.Typer) -> None:
     dispute.command("cancel", help="Take a dispute back before it is judged.")(at_ledger(cancel))
     dispute.command("list", help="List disputes that are not over, and what they tag.")(at_ledger(disputes))
     app.add_typer(dispute, name="dispute")
+    app.command("attest", help="Vouch for something of a party, a work or any other event.")(at_ledger(attest))
 
 
 def give(
@@ -119,6 +120,25 @@ def open_(
         ref=ref,
     )
     recorded(ledger, ticket, as_json, command("dispute", "judge", ticket.id, "upheld", *where.options))
+
+
+def attest(
+    subject: Annotated[str, typer.Argument(help="id or ref of what it is about")],
+    claim: Annotated[str, typer.Option("--claim", help="what, in one word, such as rights-cleared")],
+    expires: Annotated[
+        str, typer.Option("--expires", help="log time at which it ends", metavar="2027-01-31T00:00:00Z")
+    ],
+    party: As = None,
+    ref: Ref = None,
+    *,
+    where: Where,
+    as_json: AsJson = False,
+) -> None:
+    """Attest something."""
+    ledger = where.open()
+    about, who = named(ledger, subject), party_named(ledger, party)
+    ticket = ledger.attest(about, claim=claim, expires=time_given("--expires", expires), actor=who, ref=ref)
+    recorded(ledger, ticket, as_json, command("event", "show", str(about), *where.options))
 
 
 def judge(

@@ -102,6 +102,8 @@ def _own(where: Where, *, signatures: bool, repairs: bool, seconds: float | None
             if any(fault.place.startswith("index") for fault in faults):
                 size = rebuild_index(where.db, progress=lambda at, total: bars("index", at, total), **where.parts)
                 done.mended.append(f"index of {size} entries")
+            if any(fault.place.startswith(("place ", "queue row")) for fault in faults):
+                done.mended += holdings.mend_places()
             faults = list(holdings.faults())
         rounds.record(faults, began=began, ended=_now())
     return _answer(faults, done, good=good, again=[*again, "--repair"], as_json=as_json)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, overload
 
 import typer
 
@@ -92,6 +92,10 @@ def file_given(path: Path) -> bytes:
         raise Unavailable(msg) from error
 
 
+@overload
+def time_given(option: str, text: str) -> datetime: ...
+@overload
+def time_given(option: str, text: str | None) -> datetime | None: ...
 def time_given(option: str, text: str | None) -> datetime | None:
     """The time that an option such as `--until` says, in UTC with whole seconds."""
     try:

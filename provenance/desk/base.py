@@ -104,7 +104,7 @@ class Desk(RunningLedger, Asks):
         *,
         body: Mapping[str, Any],
         refs: Sequence[Mapping[str, Any]] = (),
-        personal: Mapping[str, str | None] | None = None,
+        personal: Mapping[str, Any] | None = None,
         strength: str = "observed",
         actor: Named | None = None,
         claimed_at: str | None = None,

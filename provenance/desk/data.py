@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from provenance.desk.base import Desk
 from provenance.drafts import External, Named, parent_refs
+from provenance.members import MAX_STORED, Member, Members
 from provenance.moments import format_time
 from provenance.session import joins_async
 from provenance.staging import Request
@@ -38,6 +39,7 @@ class DataVerbs(Desk):
         *,
         members: int | None = None,
         root: str | None = None,
+        holds: Sequence[Member] | None = None,
         license: str | None = None,  # noqa: A002 - the field's word
         description: str | None = None,
         selection: str | None = None,
@@ -50,9 +52,14 @@ class DataVerbs(Desk):
     ) -> Ticket:
         """Record a dataset as it is now: how many members, and the Merkle root over them (`provenance.members`).
 
-        Without both it is only described: `description` is the SHA-256 of what describes it. `selection` is that of the
-        code that chose the members.
+        Both follow from what it `holds`, which is kept in the vault up to `members.MAX_STORED`; a longer list is kept
+        by whoever made it. Without either it is only described: `description` is the SHA-256 of what describes it.
+        `selection` is that of the code that chose the members. Raises `MalformedError` for members that are none.
         """
+        listed = None if holds is None else Members(holds)
+        if listed is not None:
+            members, root = len(listed), listed.root.hex()
+        kept = None if listed is None or len(listed) > MAX_STORED else listed.item()
         said = {
             "members": members,
             "root": root,
@@ -63,7 +70,9 @@ class DataVerbs(Desk):
         refs: list[Mapping[str, Any]] = [{"role": "creator", "id": str(each)} for each in creators]
         refs += parent_refs(parents, relation)
         body = {name: value for name, value in said.items() if value is not None}
-        draft = self.draft("dataset.snapshot", body=body, refs=refs, personal={"title": title, "ref": ref})
+        draft = self.draft(
+            "dataset.snapshot", body=body, refs=refs, personal={"title": title, "members": kept, "ref": ref}
+        )
         return self._record(Request("snapshot", [draft], ref), session)
 
     @joins_async

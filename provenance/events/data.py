@@ -45,10 +45,11 @@ class _Snapshot(Model):
 class DatasetSnapshot(Event):
     """A dataset as it is now, which is a work; the id of this event is its id.
 
-    `root` is the Merkle root over its `members`, with which each of them can be proven to be in it; without both it is
-    only described. `selection` is the SHA-256 of the code that chose them, `description` that of a file that describes
-    it. `prev` is the snapshot before. Personal: `title`, `members`, `ref`. Maps to a Croissant Dataset, SPDX
-    DatasetPackage. For example::
+    `root` is the Merkle root (RFC 9162 §2.1) over its `members`, each a line of canonical JSON with `digest`, `license`
+    and `verdict`, sorted by digest: each can be proven to be in it, and others not to be; without both it is only
+    described. `selection` is the SHA-256 of the code that chose them, `description` that of a file that describes it.
+    `prev` is the snapshot before. Personal: `title`, `members` (the list, as an array), `ref`. Maps to a Croissant
+    Dataset, SPDX DatasetPackage. For example::
 
         {"body": {"license": "CC-BY-4.0",
                   "members": 120000,

@@ -15,7 +15,15 @@ from provenance.index.facts import Facts, key_of
 from provenance.index.queries import Index, rows_of
 from provenance.index.tables import digests, entries, erased, kin, links, places, times
 
-__all__ = ["DigestCounts", "differing", "find_exactly", "of_type_exactly", "sources_exactly", "surplus"]
+__all__ = [
+    "DigestCounts",
+    "differing",
+    "find_exactly",
+    "of_type_exactly",
+    "sources_exactly",
+    "surplus",
+    "taken_exactly",
+]
 
 _PLACES = {
     entries.name: "idx",
@@ -109,6 +117,17 @@ def sources_exactly(index: Index, event_id: bytes, role: str) -> list[int]:
         lambda query: query.where(links.c.target == key_of(event_id), links.c.event_id == event_id),
     )
     return sorted(int(source) for source, said in found if said == role)
+
+
+def taken_exactly(index: Index, after: int, most: int) -> list[tuple[int, str, bytes, bytes]]:
+    """Who takes which place (`provenance.once`): (entry, rule, key, event id) of the next `most` entries that do."""
+    columns, beyond = [places.c.idx, places.c.rule, places.c.place], places.c.idx > after
+    wanted = select(places.c.idx).where(beyond).distinct().order_by(places.c.idx).limit(most)
+    last = max((int(idx) for (idx,) in index._run(wanted)), default=after)  # noqa: SLF001 - its package
+    order = (places.c.idx, places.c.id)
+    found = list(_read(index, columns, lambda query: query.where(beyond, places.c.idx <= last).order_by(*order)))
+    ids = index.event_ids(idx for idx, _, _ in found)
+    return [(int(idx), rule, place, ids[idx]) for idx, rule, place in found if idx in ids]
 
 
 def surplus(index: Index, size: int) -> list[tuple[str, int]]:

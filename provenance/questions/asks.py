@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
+from ledger.errors import NotFound
 from provenance.acts import agreement
 from provenance.assent import Agreement
 from provenance.before import Before
+from provenance.item import Item
+from provenance.members import Members
 from provenance.moments import Moment, format_time
 from provenance.offers import Offer, offers_of
 from provenance.questions import census, kinship, training
@@ -39,6 +41,10 @@ class Asks:
     def before(self, at: Moment = None) -> Before:
         """Everything that was logged by a moment."""
 
+    @abstractmethod
+    def item(self, address: bytes) -> Item | None:
+        """The vault item at this address, None where it is not here."""
+
     # Creators
 
     def descendants(self, work: Named, *, depth: int | None = None, at: Moment = None) -> Answer[Kinship]:
@@ -61,13 +67,26 @@ class Asks:
         return guard(_id(work), self.before(at), license=license)
 
     def trained_on(
-        self, work: Named, *, members: Mapping[str, AbstractSet[str]] | None = None, at: Moment = None
+        self, work: Named, *, members: Mapping[str, Collection[str]] | None = None, at: Moment = None
     ) -> Answer[Training]:
         """Which models were trained on a work, on what basis, and what was reserved or withdrawn before or since.
 
-        `members` are the SHA-256 (hex) of what snapshots hold, by snapshot, as far as they are known.
+        `members` are the SHA-256 (hex) of what snapshots hold, by snapshot; by default those that are stored with them.
         """
-        return training.trained_on(_id(work), self.before(at), members=members)
+        before = self.before(at)
+        return training.trained_on(_id(work), before, members=self._stored(before) if members is None else members)
+
+    def members(self, snapshot: Named, *, at: Moment = None) -> Members | None:
+        """What a snapshot holds, where that is stored with it: exactly the members that it commits to.
+
+        None where it is not, or is erased. A list that lies elsewhere is compared by `Members.check`. Raises
+        `NotFound` for what is no snapshot, `ProofMismatch` and `MalformedError` where something else is stored.
+        """
+        before = self.before(at)
+        if before.event(_id(snapshot), "dataset.snapshot") is None:
+            msg = f"{snapshot}: no dataset.snapshot that can be read here"
+            raise NotFound(msg)
+        return training.stored_members(_id(snapshot), before, self.item)
 
     def about(self, thing: Named, *, at: Moment = None) -> Answer[Listed]:
         """Everything that points to a party, work, model, dataset or any other event, and what a party signed."""
@@ -88,10 +107,24 @@ class Asks:
         return census.listed(types, self.before(at))
 
     def training_conflicts(
-        self, model: Named, *, members: Mapping[str, Sequence[str]] | None = None, at: Moment = None
+        self, model: Named, *, members: Mapping[str, Collection[str]] | None = None, at: Moment = None
     ) -> Answer[Conflict]:
-        """Works that a model was trained on against a reservation, a withdrawal, or its own verdict."""
-        return training.training_conflicts(_id(model), self.before(at), members=members)
+        """Works that a model was trained on against a reservation, a withdrawal, or its own verdict.
+
+        `members` as in `trained_on`: from them follows the set of what was used less what was allowed.
+        """
+        before = self.before(at)
+        held = self._stored(before) if members is None else members
+        return training.training_conflicts(_id(model), before, members=held)
+
+    def _stored(self, before: Before) -> dict[str, list[str]]:
+        """SHA-256 of the members of every snapshot that has them stored with it."""
+        found = {}
+        for entry in before.index.of_type("dataset.snapshot"):
+            held = training.stored_members(entry.event_id, before, self.item)
+            if held is not None:
+                found[entry.event_id.hex()] = [member.digest for member in held]
+        return found
 
     # Operators
 

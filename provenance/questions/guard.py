@@ -2,7 +2,8 @@
 
 It gathers what the log says of every parent at one place – terms, grants, approvals, disputes, states – and has all
 rules judge it (`provenance.rights`). It returns every rule that fails, never the first alone. Recording a derivation
-needs no verdict of it: it happened. Offering the result to others does.
+needs no verdict of it: it happened. Offering the result to others does, and unknown is no yes: then somebody has to
+stand for it, with an attestation `rights-cleared` about the work.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ from provenance.moments import parse_time
 from provenance.offers import Offer, offers_of
 from provenance.questions.kinship import rates
 from provenance.rights import Child, Finding, Parent, check_derivation
+from provenance.shares import owners_of
 from provenance.states import dispute_status, grant_status, status_of
 
-__all__ = ["Guard", "Obligations", "guard", "guard_event"]
+__all__ = ["CLEARED", "Guard", "Obligations", "guard", "guard_event", "parents_of", "words_for"]
+
+CLEARED = "rights-cleared"
+"""Claim of an attestation that the rights in a work are settled, by whoever attests it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ def guard(work: bytes, before: Before, *, license: str | None = None) -> Guard |
     `license` is the expression that the work is to be under, by default that of its own standing offer.
     """
     event = before.event(work)
-    if event is None or not any(ref["role"] == "parent" for ref in event["refs"]):
+    if event is None or not parents_of(work, event, before):
         return None
     own = offers_of(work, before)
     terms = own[0] if own else None
@@ -70,7 +75,7 @@ def guard_event(
     machine: Mapping[str, Any] | None,
 ) -> Guard:
     """As `guard`, for an event that may not be logged yet, under terms that are proposed for it."""
-    refs = [ref for ref in event["refs"] if ref["role"] == "parent"]
+    refs = parents_of(work, event, before)
     inside = [bytes.fromhex(ref["id"]) for ref in refs if isinstance(ref["id"], str)]
     ancestors = before.index.ancestors(inside) if inside else set()
     said = agreement(work, before)
@@ -85,6 +90,28 @@ def guard_event(
     return Guard(
         worst, tuple(findings), _obligations(work, parents, inside, findings, before), tuple(dict.fromkeys(events))
     )
+
+
+def parents_of(work: bytes, event: Mapping[str, Any], before: Before) -> list[Mapping[str, Any]]:
+    """The refs to what a work was made from, also to what was found out late (`derive.amend`)."""
+    found = [ref for ref in event["refs"] if ref["role"] == "parent"]
+    for amended in before.pointing(work, "child", "derive.amend"):
+        late = before.event(amended, "derive.amend")
+        found += [] if late is None else [ref for ref in late["refs"] if ref["role"] == "parent"]
+    return list({str(ref["id"]): ref for ref in reversed(found)}.values())[::-1]
+
+
+def words_for(work: bytes, before: Before) -> list[bytes]:
+    """Attestations that the rights in a work are cleared, which stand: not revoked, and not expired in log time."""
+    found = []
+    for attestation in before.pointing(work, "subject", "attest.issue"):
+        event = before.event(attestation, "attest.issue")
+        said = None if event is None else event["body"]
+        if said is None or said["claim"] != CLEARED or (before.time and before.time > said["expires"]):
+            continue
+        if before.holder("attest.revoke", attestation) is None:
+            found.append(attestation)
+    return found
 
 
 _ORDER = ("ok", "ok_with_notice", "unknown", "forbidden")
@@ -108,6 +135,7 @@ def _parent(
         state = known if found.holder in holders or known != "valid" else "foreign"
     plain = [offer for offer in offers if not offer.machine]
     weighed = next((offer for offer in offers if offer.machine), None)
+    owners = {party.hex() for party in owners_of(work, before)}
     return Parent(
         ref["id"],
         license=_either(plain) if plain else (weighed.license if weighed else None),
@@ -118,6 +146,7 @@ def _parent(
         approved=approved,
         disputed=_is_tagged(work, before, events),
         exception=ref.get("exception"),
+        own=bool(owners) and owners <= holders,
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from provenance.assent import refs_of
 from provenance.before import Before
+from provenance.item import Item
+from provenance.members import Members
 from provenance.questions.answer import Answer, answer
 from provenance.reservations import reservation_of
 
-__all__ = ["Conflict", "Training", "trained_on", "training_conflicts"]
+__all__ = ["Conflict", "Training", "stored_members", "trained_on", "training_conflicts"]
 
 
 class Training(NamedTuple):
@@ -51,7 +53,7 @@ _REVOKED = frozenset({"ConsentWithdrawn", "ConsentRevoked", "withdrawn", "revoke
 
 
 def trained_on(
-    work: bytes, before: Before, *, members: Mapping[str, AbstractSet[str]] | None = None
+    work: bytes, before: Before, *, members: Mapping[str, Collection[str]] | None = None
 ) -> Answer[Training]:
     """Every training that used a work.
 
@@ -63,7 +65,7 @@ def trained_on(
     sources: list[tuple[bytes, bytes]] = [(work, b"")]
     sources += [(each, each) for each in before.pointing(work, "parent", "dataset.snapshot")]
     for snapshot, held in (members or {}).items():
-        if digests & held and not any(via.hex() == snapshot for _, via in sources):
+        if not digests.isdisjoint(held) and not any(via.hex() == snapshot for _, via in sources):
             sources.append((bytes.fromhex(snapshot), bytes.fromhex(snapshot)))
     ended, ending = _consent(work, before)
     for source, via in sources:
@@ -97,7 +99,7 @@ def trained_on(
 
 
 def training_conflicts(
-    model: bytes, before: Before, *, members: Mapping[str, Sequence[str]] | None = None
+    model: bytes, before: Before, *, members: Mapping[str, Collection[str]] | None = None
 ) -> Answer[Conflict]:
     """Works that a model should not have been trained on, as the log stood at each training.
 
@@ -134,7 +136,7 @@ def _against(work: bytes, ref: Mapping[str, Any], then: Before) -> tuple[str, Se
     return ("denied", ()) if ref["verdict"] == "deny" else ("", ())
 
 
-def _works(event_id: str, then: Before, members: Mapping[str, Sequence[str]]) -> Iterator[bytes]:
+def _works(event_id: str, then: Before, members: Mapping[str, Collection[str]]) -> Iterator[bytes]:
     own = bytes.fromhex(event_id)
     snapshot = then.event(own, "dataset.snapshot")
     seen = dict.fromkeys((own, *(() if snapshot is None else refs_of(snapshot, "parent"))))
@@ -144,6 +146,18 @@ def _works(event_id: str, then: Before, members: Mapping[str, Sequence[str]]) ->
             if kind == "content" and entry.event_id not in seen:
                 seen[entry.event_id] = None
                 yield entry.event_id
+
+
+def stored_members(snapshot: bytes, before: Before, item: Callable[[bytes], Item | None]) -> Members | None:
+    """The members that are stored with a snapshot, None where they are not; raises as `Asks.members`."""
+    event = before.event(snapshot, "dataset.snapshot")
+    address = None if event is None or "root" not in event["body"] else event["commits"].get("members")
+    held = None if address is None else item(bytes.fromhex(address))
+    if event is None or held is None:
+        return None
+    members = Members.of_item(held.value)
+    members.check(size=event["body"]["members"], root=bytes.fromhex(event["body"]["root"]))
+    return members
 
 
 def _inputs(event: Mapping[str, Any], source: bytes) -> Iterator[Mapping[str, Any]]:

@@ -26,6 +26,8 @@ def _findings(child: Child, parents: Sequence[Parent], now: int) -> Iterator[Fin
     weighed: list[Parent] = []
     for parent in parents:
         yield from _standing(parent)
+        if parent.own:
+            continue
         if parent.exception is not None:
             text = f"the exception {parent.exception} is claimed, which is no permission"
             yield Finding("L0.exception", "unknown", text, parent.id)
@@ -45,7 +47,7 @@ def _findings(child: Child, parents: Sequence[Parent], now: int) -> Iterator[Fin
         yield remix([parent.license or "" for parent in licensed])
     if weighed:
         yield from check_terms(child, weighed, now=now)
-    yield from check_restrictions(child, [parent for parent in parents if parent.exception is None])
+    yield from check_restrictions(child, [parent for parent in parents if parent.exception is None and not parent.own])
 
 
 def _standing(parent: Parent) -> Iterator[Finding]:

@@ -58,6 +58,8 @@ class Parent:
     """When its rights end, in seconds since 1970; 0 is never."""
     exception: str | None = None
     """The statutory exception that is claimed instead of any terms."""
+    own: bool = False
+    """It belongs to those who made the child, and to nobody else: nobody needs a license of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from provenance.before import Act, Before
 from provenance.errors import Reason
-from provenance.questions.guard import guard_event
+from provenance.questions.guard import CLEARED, guard_event, parents_of, words_for
 from provenance.states import grant_status
 
 if TYPE_CHECKING:
@@ -18,20 +18,25 @@ __all__ = ["RULES"]
 
 
 def _offers_what_it_may(act: Act, before: Before) -> Iterator[Reason]:
-    """`L…`: what derives from others is offered only under terms that theirs allow; every rule that forbids it.
+    """`L…`: what derives from others is offered only under terms that theirs allow; every rule that says otherwise.
 
-    What is unknown is left to whoever decides on it later: nobody can be refused for what nobody has said.
+    Unknown is no yes, unless somebody attests about the work that its rights are cleared: then it is on their word.
     """
     work, terms_id = act.ref("work"), act.ref("terms")
     event = None if work is None else before.event(work)
     terms = None if terms_id is None else before.event(terms_id, "terms.publish")
-    if work is None or event is None or terms is None or not any(ref["role"] == "parent" for ref in event["refs"]):
+    if work is None or event is None or terms is None or not parents_of(work, event, before):
         return
     body = terms["body"]
     found = guard_event(work, event, before, license=body["license"], machine=body.get("machine"))
-    for finding in found.findings:
-        if finding.verdict == "forbidden":
+    vouched = found.verdict == "unknown" and bool(words_for(work, before))
+    for finding in () if vouched else found.findings:
+        if finding.fails:
             text = f"{finding.sentence} (parent {finding.parent or 'all of them'})"
+            if finding.verdict == "unknown":
+                text += (
+                    f": unknown, which is no yes; offer it once that is known, or have {CLEARED} attested of the work"
+                )
             yield Reason(finding.rule, text, (act.id, *(each for each in (finding.parent,) if len(each) == 64)))
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from provenance.acts import agreement
-from provenance.assent import refs_of
+from provenance.assent import is_custodial_of, refs_of
 from provenance.before import Act, Before
 from provenance.errors import Reason
 from provenance.rules.works import may_act
-from provenance.shares import speaks_for
+from provenance.shares import majorities, speaks_for
 from provenance.states import grant_status, status_of
 
 if TYPE_CHECKING:
@@ -54,8 +54,14 @@ def _agreed(act: Act, before: Before) -> Iterator[Reason]:
     if offer is None or before.is_settled(offer):
         return
     found = agreement(offer, before)
-    if found is None:
-        return  # it waits: its owners have not been asked yet, and it was accepted a moment ago
+    if found is None:  # it waits: nobody can have answered it yet
+        event = before.event(offer, "offer.attach") or {"refs": (), "actor": ""}
+        for group in majorities(event, before):
+            said = {p for p in group.weights if p.hex() == event["actor"] or is_custodial_of(p, before.market, before)}
+            if sum(group.weights[party] for party in said) < group.threshold:
+                text = f"the offer {offer.hex()} is not in the log yet, and lacks the word of {group.why}"
+                yield Reason("grant.offer", text, (act.id, offer.hex()))
+        return
     if found.state == "effective":
         before.settle(offer)
         return

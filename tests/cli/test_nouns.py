@@ -99,6 +99,8 @@ def test_events_of_any_type(shop: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["assent", "give", "photo", "perhaps"], 3, "perhaps"),
         (["dispute", "judge", "photo", "upheld"], 1, "is a work.create, want dispute.open or dispute.appeal"),
         (["dispute", "open", "photo", "--tag", "improper-usage", "--evidence", "no such file"], 2, "no such file"),
+        (["attest", "photo", "--claim", "fine", "--expires", "soon"], 3, "--expires soon: want UTC with whole seconds"),
+        (["attest", "photo", "--claim", "fine", "--expires", "2001-01-01T00:00:00Z"], 1, "expires"),
         (["dispute", "open", "photo", "--tag", "no such word", "--evidence", EVIDENCE], 1, "tag"),
     ],
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from hashlib import sha256
 
 import pytest
 
 from provenance import EventRejected, Money
+from provenance.events import Draft
+from provenance.questions.guard import CLEARED
 from tests.provenance.conftest import Market
 from tests.provenance.test_index import audited
 
@@ -63,6 +66,91 @@ def test_unknown_never_becomes_yes(market: Market) -> None:
     assert found.verdict == "unknown"
     assert {finding.rule for finding in found.findings} == {"L0.terms"}
     assert market.ledger.derivation(market.work(b"an original")) is None
+
+
+def test_what_is_unknown_is_not_offered_but_on_somebodys_word(market: Market) -> None:
+    """The word is in the log, with who gave it; what is asked of the derivation stays unknown."""
+    desk = market.ledger
+    photo = market.work()
+    work = remix(market, photo, {"scheme": "doi", "id": "10.1000/182"})
+    with pytest.raises(EventRejected, match="unknown, which is no yes") as caught:
+        desk.offer(work, terms="CC0-1.0")
+    assert [reason.rule for reason in caught.value.reasons] == ["L0.terms", "L0.terms"]
+    assert {event for reason in caught.value.reasons for event in reason.events} >= {photo.id}
+    expires = market.clock.now + timedelta(days=1)
+    desk.attest(work, claim="fairly-made", expires=expires)
+    with pytest.raises(EventRejected):
+        desk.offer(work, terms="CC0-1.0")
+    word = desk.attest(work, claim=CLEARED, expires=expires)
+    offer = desk.offer(work, terms="CC0-1.0")
+    found = desk.derivation(work, license="CC0-1.0")
+    assert found is not None
+    assert found.verdict == "unknown"
+    desk.revoke_attestation(word, reason="error")
+    with pytest.raises(EventRejected):
+        desk.offer(work, terms="CC0-1.0")
+    desk.attest(work, claim=CLEARED, expires=expires)
+    market.clock.forward(2 * 86_400)
+    market.work(b"time passes")
+    with pytest.raises(EventRejected):
+        desk.offer(work, terms="CC0-1.0")
+    assert [each.id for each in desk.offers_of(work)] == [offer.id]
+    assert audited(desk, market.public).against_rules == ()
+
+
+def test_a_word_does_not_lift_what_is_forbidden(market: Market) -> None:
+    desk = market.ledger
+    work = remix(market, market.work(terms="CC-BY-ND-4.0"), market.work(b"of no terms"))
+    desk.attest(work, claim=CLEARED, expires=market.clock.now + timedelta(days=1))
+    with pytest.raises(EventRejected) as caught:
+        desk.offer(work, terms="CC-BY-4.0")
+    assert {rule.partition(".")[0] for rule in rules(caught)} == {"L0", "L1"}  # all of them are told
+
+
+def test_nobody_needs_a_license_of_their_own(market: Market) -> None:
+    desk = market.ledger
+    photo = market.work()
+    own = desk.derive(market.file(b"own"), parents=[photo], creators=[market.ada], terms="CC-BY-4.0")
+    found = desk.derivation(own)
+    assert found is not None
+    assert found.verdict == "ok"
+    desk.split(photo, {market.ada.id: 50_000_000, market.bo.id: 50_000_000})
+    with pytest.raises(EventRejected) as caught:  # it is not hers alone any more
+        desk.offer(own, terms="CC-BY-4.0")
+    assert rules(caught) == {"L0.terms"}
+    both = desk.derive(market.file(b"both"), parents=[photo], creators=[market.ada, market.bo], terms="CC-BY-4.0")
+    assert desk.offers_of(both) != []
+
+
+def test_terms_that_are_recorded_together_are_known(market: Market) -> None:
+    """As when a whole market is brought in at once."""
+    desk = market.ledger
+    terms = desk.publish_terms("CC-BY-4.0")
+    body = {
+        "media_type": "image/png",
+        "size": 5,
+        "source_type": "humanEdits",
+        "human_contribution": "full",
+        "tools": "none",
+    }
+
+    def work(name: str, creator: str, *more: dict[str, str]):
+        refs = [{"role": "creator", "id": creator, "as": "author"}, *more]
+        said = {**body, "digests": {"sha-256": sha256(name.encode()).hexdigest()}}
+        return desk.draft("work.derive" if more else "work.create", body=said, refs=refs)
+
+    def offer(of: Draft):
+        refs = [{"role": "work", "id": of.id.hex()}, {"role": "terms", "id": terms.id}]
+        return desk.draft("offer.attach", body={"audience": "public", "overrides": {}}, refs=refs)
+
+    photo = work("photo", market.ada.id)
+    parent = {"role": "parent", "id": photo.id.hex(), "relation": "edited"}
+    child = work("child", market.bo.id, parent)
+    with pytest.raises(EventRejected) as caught:
+        desk.record_many([photo, child, offer(child)])
+    assert rules(caught) == {"L0.terms"}
+    desk.record_many([photo, offer(photo), child, offer(child)])
+    assert audited(desk, market.public).against_rules == ()
 
 
 def test_several_licenses_are_a_choice(market: Market) -> None:

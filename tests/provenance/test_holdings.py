@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 import provenance
 from adapters import open_log, rows
-from adapters.fsck import open_holdings
+from adapters.fsck import Holdings, open_holdings
 from ledger.errors import StorageError
 from provenance import History, Money
 from provenance.events.union import MODELS
@@ -139,6 +140,10 @@ def test_names_given_to_later_verbs(market: Market) -> None:
     assert "stands for a dispute.judge, want hold.set" in fault.detail
 
 
+def holdings(market: Market) -> Holdings:
+    return open_holdings(market.url, published=[market.public])
+
+
 def test_places_that_are_taken_by_nothing_that_takes_them(market: Market) -> None:
     work = market.work(b"one")
     market.ledger.set_status(work, "suspended", reason="complaint")
@@ -151,10 +156,42 @@ def test_places_that_are_taken_by_nothing_that_takes_them(market: Market) -> Non
 
     assert faults() == []
     damage(market, "UPDATE provenance_once SET key = zeroblob(32) WHERE rule = 'work.status'")
-    assert faults() == [f"place work.status {'00' * 32}"]
-    damage(market, "UPDATE provenance_once SET event_id = zeroblob(32) WHERE rule = 'work.status'")
-    assert faults() == [f"place work.status {'00' * 32}"]
+    assert faults() == [f"place work.status {'00' * 32}", f"place work.status {work.id}"]
+    damage(market, f"UPDATE provenance_once SET event_id = x'{'ab' * 32}' WHERE rule = 'work.status'")
+    assert faults() == [f"place work.status {'00' * 32}", f"place work.status {work.id}"]
     damage(market, "DELETE FROM provenance_once")
-    [fault] = open_holdings(market.url, published=[market.public]).faults()
-    assert fault.place.startswith("queue row")
-    assert "has not taken its place dispute.judge" in fault.detail
+    status, dispute_of, *_ = [fault for fault in holdings(market).faults() if fault.place.startswith("place")]
+    assert {status.place.split()[1], dispute_of.place.split()[1]} == {"work.status", "dispute.evidence"}
+    assert not status.altered
+    assert "takes it, and nobody has it" in status.detail
+    [waits] = [fault for fault in holdings(market).faults() if fault.place.startswith("queue row")]
+    assert "has not taken its place dispute.judge" in waits.detail
+
+
+def test_places_are_mended(market: Market) -> None:
+    """Those that are gone, those that somebody else has, and those that nothing takes; sales go on meanwhile."""
+    desk, work = market.ledger, market.work(b"one")
+    offer = desk.offer(work, terms="CC0-1.0")
+    desk.license(work, to=market.bo, offer=offer)
+    desk.withdraw_offer(offer)
+    desk.set_status(work, "suspended", reason="complaint")
+    other = desk.offer(market.work(b"two"), terms="CC0-1.0")
+    dispute = desk.dispute(work, tag="improper-usage", evidence="00" * 32)
+    with market.engine.begin() as connection:
+        desk.judge(dispute, "upheld", session=connection)
+    read = "SELECT rule, key, event_id FROM provenance_once WHERE event_id <> key ORDER BY rule"
+
+    def rows() -> list[tuple[Any, ...]]:
+        with market.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(read))]
+
+    good = rows()
+    damage(market, "DELETE FROM provenance_once WHERE rule IN ('work.status', 'dispute.judge')")
+    damage(market, f"UPDATE provenance_once SET event_id = x'{other.id}' WHERE rule = 'offer.detach'")
+    damage(market, f"INSERT INTO provenance_once VALUES ('grant.revoke', x'{'ab' * 32}', x'{'cd' * 32}')")
+    damage(market, f"INSERT INTO provenance_once VALUES ('offer.detach', x'{other.id}', x'{other.id}')")  # is kept free
+    assert len(list(holdings(market).faults())) == 5
+    assert len(holdings(market).mend_places()) == 5
+    assert rows() == good
+    assert list(holdings(market).faults()) == []
+    assert holdings(market).mend_places() == []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -21,7 +21,10 @@ from adapters.sql.upgrade import upgrade
 from ledger import Unavailable
 from provenance import EventRejected, Money, PartyKey, ProvenanceLedger, Ticket, sign_statement
 from provenance.events import Draft
+from provenance.index import Facts
 from provenance.once import CHAINS, ONCE, places_of
+from provenance.queue import Staged
+from provenance.sequencer import facts_of_staged
 from tests.adapters.first_release import build
 from tests.provenance.conftest import Clock, Market
 from tests.provenance.test_index import audited
@@ -439,6 +442,99 @@ def test_bulk_recording_where_log_and_queue_lie_apart(tmp_path: Path) -> None:
     with pytest.raises(EventRejected):
         desk.record_many([_status(desk, work, "active")])
     assert desk.work_status(work).state == "suspended"
+
+
+class Apart(NamedTuple):
+    """A ledger whose log lies elsewhere than its queue, and a connection to where that is."""
+
+    desk: ProvenanceLedger
+    work: Ticket
+    engine: Engine
+
+    def rows(self) -> list[tuple[str, bytes, bytes]]:
+        return _once(str(self.engine.url))
+
+
+@pytest.fixture(params=["objects", "index"])
+def apart(tmp_path: Path, request: pytest.FixtureRequest) -> Apart:
+    """The log in files, or log and queue in one database and the index in another."""
+    url = f"sqlite:///{tmp_path / 'market.db'}"
+    desk = create(url, origin="apart.example/log", objects=tmp_path / "objects", clock=Clock())
+    if request.param == "index":
+        desk = create(url := f"sqlite:///{tmp_path / 'other.db'}", origin="apart.example/log", clock=Clock())
+        rebuild_index(url, into=f"sqlite:///{tmp_path / 'index.db'}")
+        desk = connect(url, index=f"sqlite:///{tmp_path / 'index.db'}", clock=Clock())
+    ada = desk.register_party("person")
+    (tmp_path / "w").write_bytes(b"w")
+    return Apart(desk, desk.create(tmp_path / "w", creators=[ada]), create_engine(url, poolclass=NullPool))
+
+
+def test_what_is_recorded_apart_has_its_places_before_the_log_has_it(
+    apart: Apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web worker that stages the same while the log is being written is refused."""
+    desk = apart.desk
+    dispute = desk.dispute(apart.work, tag="improper-usage", evidence=sha256(b"e").hexdigest())
+    extend, got = desk.log.extend, []
+
+    def meanwhile(*arguments: Any, **options: Any) -> int:
+        with apart.engine.begin() as connection, pytest.raises(EventRejected) as caught:
+            desk.judge(dispute, "dismissed", session=connection)
+        got.append(rules(caught))
+        return extend(*arguments, **options)
+
+    monkeypatch.setattr(desk.log, "extend", meanwhile)
+    refs = [{"role": "dispute", "id": dispute.id}]
+    [ticket] = desk.record_many([desk.draft("dispute.judge", body={"decision": "upheld"}, refs=refs)])
+    monkeypatch.undo()
+    assert got == [{"dispute.state"}]  # taken, by whom nobody can tell yet
+    desk.publish()
+    assert desk.dispute_status(dispute).state == "upheld"
+    assert ("dispute.judge", bytes.fromhex(dispute.id), bytes.fromhex(ticket.id)) in apart.rows()
+
+
+def test_what_did_not_come_into_the_log_gives_its_places_back(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, work = apart.desk, apart.work
+
+    def lost(*_: Any, **__: Any) -> int:
+        msg = "the storage of the log is away"
+        raise Unavailable(msg)
+
+    monkeypatch.setattr(desk.log, "extend", lost)
+    with pytest.raises(Unavailable):
+        desk.record_many([_status(desk, work, "suspended")])
+    monkeypatch.undo()
+    desk.register_party("org")  # whatever is sequenced next
+    assert apart.rows() == []
+    desk.set_status(work, "deactivated", reason="complaint")
+    assert desk.work_status(work).state == "deactivated"
+
+
+def test_what_a_process_reserved_that_died_is_taken_over(apart: Apart) -> None:
+    desk, work = apart.desk, apart.work
+    with apart.engine.begin() as connection:
+        values = {"key": bytes.fromhex(work.id), "by": b"d" * 32}
+        connection.execute(text("INSERT INTO provenance_once VALUES ('work.status', :key, :by)"), values)
+    with pytest.raises(EventRejected):  # it may be alive
+        desk.set_status(work, "deactivated", reason="complaint")
+    desk.record_many([_status(desk, work, "suspended")])
+    assert desk.work_status(work).state == "suspended"
+    with apart.engine.begin() as connection:
+        waiting = desk.work_status(work).events[-1]
+        desk.set_status(work, "active", reason="settled", session=connection)
+    with pytest.raises(EventRejected) as caught:  # what waits is no leftover
+        desk._sequencer.append(
+            *_unasked(desk, work, prev=waiting),
+        )
+    assert rules(caught) == {"once.work.status"}
+
+
+def _unasked(desk: ProvenanceLedger, work: Ticket, *, prev: str) -> tuple[list[Staged], list[Facts]]:
+    """The next state of a work, as whoever does not ask the rules hands it to the sequencer."""
+    refs = [{"role": "work", "id": work.id}, {"role": "prev", "id": prev}]
+    draft = desk.draft("work.status", body={"state": "deactivated", "reason": "complaint"}, refs=refs)
+    staged = Staged(0, draft.id, draft.type, draft.data, (), None, sealed=False)
+    return [staged], [facts_of_staged(staged, market=desk.market)]
 
 
 # Made again

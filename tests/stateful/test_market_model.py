@@ -68,11 +68,13 @@ class Model:
     status: dict[str, str] = field(default_factory=dict)
     offers: dict[str, list[str]] = field(default_factory=dict)  # by work, those that stand
     offered: dict[str, str] = field(default_factory=dict)  # work of an offer
+    unagreed: set[str] = field(default_factory=set)  # offers that lack the word of an owner
     shares: dict[str, dict[str, int]] = field(default_factory=dict)
     splits: dict[str, Split] = field(default_factory=dict)
     counted: dict[str, int] = field(default_factory=dict)  # by work: the newest number among the splits that count
     grants: dict[str, dict[str, Any]] = field(default_factory=dict)
     disputes: dict[str, list[str]] = field(default_factory=dict)  # states in their order
+    disputed: dict[str, str] = field(default_factory=dict)  # what each is about
     judged: dict[str, bool] = field(default_factory=dict)  # by dispute or appeal
     reserved: dict[str, str] = field(default_factory=dict)
     mandates: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # principal, agent, until
@@ -220,18 +222,43 @@ class MarketMachine(RuleBasedStateMachine):
         if parent not in self.model.parents[child]:
             self.model.parents[child] = [*self.model.parents[child], parent]
 
+    def may_be_offered(self, work: str) -> bool:
+        """Whether every parent is its maker's own, or on offer itself, and nothing speaks against one."""
+        model = self.model
+        upheld = {model.disputed[each] for each, states in model.disputes.items() if states[-1] == "upheld"}
+        for parent in model.parents[work]:
+            owners = set(model.shares.get(parent) or model.creators[parent])
+            if model.status[parent] != "active" or upheld & {parent, *model.ancestors(parent)}:
+                return False
+            if not owners <= set(model.creators[work]) and not self.standing(parent):
+                return False
+        return True
+
+    def standing(self, work: str, model: Model | None = None) -> list[str]:
+        model = model or self.model
+        return [offer for offer in model.offers[work] if offer not in model.unagreed]
+
     @rule(target=offers, work=works)
     def offers_it(self, work: str) -> str:
+        """It counts at once where those that the market speaks for own more than half."""
+        self.sync()
         terms = "CC0-1.0"
+        if not self.may_be_offered(work):
+            assert {rule.partition(".")[0] for rule in self.refused(self.ledger.offer, work, terms=terms)} == {"L0"}
+            return ""
         before = self.ledger.waiting + self.ledger.log.size
         offer = self.say(self.ledger.offer, work, terms=terms, price=Money(100, "EUR"))
         published = self.ledger.waiting + self.ledger.log.size - before - 1
         self.model.counts["terms.publish"] += published
         self.model.offers[work] = [*self.model.offers[work], offer]
         self.model.offered[offer] = work
+        shares = self.model.shares.get(work, {})
+        kept = sum(units for party, units in shares.items() if party not in self.model.keys)
+        if len(shares) > 1 and kept <= WHOLE // 2:
+            self.model.unagreed.add(offer)
         return offer
 
-    @rule(offer=offers)
+    @rule(offer=offers.filter(bool))
     def withdraws(self, offer: str) -> None:
         work = self.model.offered[offer]
         if offer in self.model.offers[work]:
@@ -240,7 +267,13 @@ class MarketMachine(RuleBasedStateMachine):
         else:
             assert self.refused(self.ledger.withdraw_offer, offer) == ("once.offer.detach",)
 
-    @rule(target=grants, offer=offers, party=parties, quantity=st.integers(1, 2), days=st.none() | st.integers(1, 40))
+    @rule(
+        target=grants,
+        offer=offers.filter(bool),
+        party=parties,
+        quantity=st.integers(1, 2),
+        days=st.none() | st.integers(1, 40),
+    )
     def sells(self, offer: str, party: str, quantity: int, days: int | None) -> str:
         work = self.model.offered[offer]
         price = Money(100 * quantity, "EUR")
@@ -250,6 +283,9 @@ class MarketMachine(RuleBasedStateMachine):
             *(["grant.detached"] if offer not in self.model.offers[work] else []),
             *(["grant.status"] if self.model.status[work] != "active" else []),
         ]
+        if offer in self.model.unagreed:
+            assert self.refused(self.ledger.license, work, expires=expires, **options) == ("grant.offer",)
+            return ""
         if wrong:
             assert list(self.refused(self.ledger.license, work, expires=expires, **options)) == wrong
             return ""
@@ -401,7 +437,7 @@ class MarketMachine(RuleBasedStateMachine):
         dispute = self.say(
             self.ledger.dispute, work, tag="improper-usage", evidence=sha256(b"evidence %d" % self.number).hexdigest()
         )
-        self.model.disputes[dispute] = ["open"]
+        self.model.disputes[dispute], self.model.disputed[dispute] = ["open"], work
         return dispute
 
     @rule(dispute=disputes, upheld=st.booleans())
@@ -528,7 +564,7 @@ class MarketMachine(RuleBasedStateMachine):
             assert self.name_of(party) == self.model.names[party]  # what is erased is gone from every answer
         for work, parents in model.parents.items():
             assert ledger.work_status(work, at=at).state == model.status[work]
-            assert [offer.id for offer in ledger.offers_of(work, at=at)] == model.offers[work]
+            assert [offer.id for offer in ledger.offers_of(work, at=at)] == self.standing(work, model)
             assert ledger.shares_of(work, at=at) == model.shares.get(work, {})
             assert sum(model.shares.get(work, {}).values()) in {0, WHOLE}
             near = {row.id for row in ledger.ancestors(work, depth=1, at=at).rows}
