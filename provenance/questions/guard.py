@@ -86,6 +86,8 @@ def guard_event(
     child = Child(license, None, machine or None, len(ancestors))
     now = int(parse_time(before.time).timestamp()) if before.time else 0
     findings = [*check_derivation(child, parents, now=now), *_states(inside, before, events)]
+    if work in ancestors:
+        findings.append(Finding("G2.cycle", "forbidden", "the work is among its own ancestors"))
     worst = max((finding.verdict for finding in findings), key=_ORDER.index, default="ok")
     return Guard(
         worst, tuple(findings), _obligations(work, parents, inside, findings, before), tuple(dict.fromkeys(events))

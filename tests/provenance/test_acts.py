@@ -415,6 +415,21 @@ def test_an_offer_of_shares_takes_more_than_half(cast: Cast) -> None:
     assert cast.state(other) == "refused"
 
 
+def test_an_offer_that_waits_is_not_sold_before_its_owners_agreed(cast: Cast) -> None:
+    """Nobody can have answered it yet; what the market may say for its own parties is enough."""
+    work, kept = cast.shared(), cast.work(cast.ada, content=b"kept")
+    cast.desk.split(kept, {cast.ada.id: HALF, cast.bo.id: HALF})
+    with cast.market.engine.begin() as connection:
+        offer = cast.desk.offer(work, terms="CC0-1.0", session=connection)
+        with pytest.raises(EventRejected, match="not in the log yet") as caught:
+            cast.desk.license(work, to=cast.bo, offer=offer, session=connection)
+        assert rules(caught) == {"grant.offer"}
+        other = cast.desk.offer(kept, terms="CC0-1.0", session=connection)
+        cast.desk.license(kept, to=cast.bo, offer=other, session=connection)
+    cast.desk.publish()
+    assert audited(cast.desk, cast.market.public).against_rules == ()
+
+
 def test_exactly_half_is_not_more_than_half(cast: Cast) -> None:
     offer = cast.desk.offer(cast.shared(), terms="CC0-1.0")
     cast.answers(cast.eve, offer)

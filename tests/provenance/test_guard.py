@@ -153,6 +153,20 @@ def test_terms_that_are_recorded_together_are_known(market: Market) -> None:
     assert audited(desk, market.public).against_rules == ()
 
 
+def test_a_parent_that_was_found_late_counts(market: Market) -> None:
+    desk = market.ledger
+    work = desk.create(market.file(b"as if it were new"), creators=[market.bo], terms="CC-BY-4.0")
+    assert desk.derivation(work) is None
+    desk.amend(work, parents=[market.work(terms="CC-BY-ND-4.0")])
+    found = desk.derivation(work)
+    assert found is not None
+    assert found.verdict == "forbidden"
+    with pytest.raises(EventRejected) as caught:
+        desk.offer(work, terms="CC-BY-4.0")
+    assert rules(caught) == {"L1.no-derivatives"}
+    assert audited(desk, market.public).against_rules == ()  # the first offer was made before
+
+
 def test_several_licenses_are_a_choice(market: Market) -> None:
     photo = market.work(terms="CC-BY-ND-4.0")
     market.ledger.offer(photo, terms="CC0-1.0")

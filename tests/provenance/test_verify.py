@@ -163,9 +163,7 @@ def test_a_tampered_parent_is_never_intact(market: Market, name: str) -> None:
 def test_each_ingredient_has_a_line_of_its_own(market: Market) -> None:
     photo, photo_file = signed(market, "demo.jpg")
     song, song_file = signed(market, "demo.mp3")
-    child = market.ledger.derive(
-        sample("demo.png"), parents=[photo, song], creators=[market.bo], relation="composed", terms="CC0-1.0"
-    )
+    child = market.ledger.derive(sample("demo.png"), parents=[photo, song], creators=[market.bo], relation="composed")
     out = market.root / "child.png"
     files = {photo.id: photo_file, song.id: song_file}
     market.ledger.attach(child, sample("demo.png"), out, ingredients=files)
