@@ -54,7 +54,8 @@ class Desk(RunningLedger, Asks):
 
         Verified now: that the statement is over these bytes, for this log, by the event's actor or an agent whose
         mandate covers it, with a key that is valid now, sealed as this log's policy says, and that every rule holds.
-        The same statement again is a no-op.
+        The same statement again is a no-op. No item repeats `ref`, so that it goes with the event alone: give none that
+        is personal for a registration, which is never erased.
         Raises `MalformedError`, `InvalidSignature`, `UnknownKey`, `EventRejected`, `Conflict`.
         """
         staged, facts = open_foreign(
