@@ -204,11 +204,16 @@ def test_a_quorum_is_shown_by_a_checkpoint():
 @pytest.mark.parametrize("numbers", [(True, 0), (5, True), (5.0, 3), (None, 0), ("5", 3), (-1, 0), (1 << 63, 0)])
 def test_numbers_are_whole_numbers(numbers):
     """`isinstance(True, int)` holds, and CBOR has one for it."""
-    tag = cbor2.loads(bytes(included(3, 5)))
-    path = cbor2.loads(tag.value[1][396][-1][0])[2]
-    tag.value[1][396][-1][0] = cbor2.dumps([*numbers, path], canonical=True)
-    with pytest.raises(MalformedError):
-        Receipt.parse(cbor2.dumps(tag, canonical=True))
+    for receipt in (included(3, 5), unbound((3, 5))):
+        tag = cbor2.loads(bytes(receipt))
+        path = cbor2.loads(tag.value[1][396][-1][0])[2]
+        tag.value[1][396][-1][0] = cbor2.dumps([*numbers, path], canonical=True)
+        head = cbor2.loads(tag.value[0])
+        if receipt.bound:
+            head[15]["numbers"] = list(numbers)
+        tag.value[0] = cbor2.dumps(head, canonical=True)
+        with pytest.raises(MalformedError):
+            Receipt.parse(cbor2.dumps(tag, canonical=True))
 
 
 def test_the_numbers_are_signed():
