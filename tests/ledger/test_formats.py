@@ -27,6 +27,7 @@ from ledger.tile import (
     MAX_ENTRY,
     pack_bundle,
     parse_bundle,
+    parse_path,
     parse_tile,
 )
 
@@ -205,6 +206,32 @@ def test_right_root_under_wrong_origin():
         open_checkpoint(sign_note(str(Checkpoint(elsewhere.name, 9, LOG.checkpoint.root)), KEY), both)
     with pytest.raises(UnknownKey):
         sign_checkpoint(Checkpoint(elsewhere.name, 9, LOG.checkpoint.root), KEY)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tile/0/x000/001",  # a group of zeros in front
+        "tile/0/x000/x001/067",
+        "tile/00/001",
+        "tile/64/001",
+        "tile/0/1",
+        "tile/0/0001",
+        "tile/0/x001",
+        "tile/0/001.p/0",
+        "tile/0/001.p/08",
+        "tile/0/001.p/256",
+        "tile/0/001/",
+        "/tile/0/001",
+        "tile/0/../0/001",
+        "tile/0/٠٠١",
+        "tile/entries/x009/x223/x372/x036/x854/x775/x808/000",  # 2^63 and more
+        "tile/data/001",
+    ],
+)
+def test_paths_have_one_spelling(path):
+    with pytest.raises(MalformedError):
+        parse_path(path)
 
 
 def test_trailing_bytes():
