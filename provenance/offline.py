@@ -1,12 +1,14 @@
 """One answer for a proof that somebody kept or was handed, with nothing but a policy: no log, no network.
 
 A proof is a `.tlog-proof` (c2sp.org/tlog-proof), a COSE receipt (RFC 9942) or a transparent statement (RFC 9943).
-Whether the signer of what is proven held the key at that place is in the log, and not answered here.
+Whether the signer of what is proven held the key at that place is in the log, and answered here only as far as the
+proofs of its registration and keys tell, where they were kept as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 from ledger.checkpoint import Checkpoint
@@ -22,6 +24,7 @@ from ledger.note import Note
 from ledger.policy import Policy
 from ledger.proof import Proof
 from ledger.receipt import Receipt, key_id_of, parse_receipts
+from provenance.kept import Kept, check_signer, strength_of
 from provenance.statement import Statement
 from provenance.verdict import Check, Record, Verdict
 
@@ -31,28 +34,41 @@ Known = Callable[[int], Checkpoint | None]
 """A checkpoint of so many entries that the verifier opened under the policy, None where there is none."""
 
 _NO_POLICY = "no policy"
+_UNCHECKED = "not checked"
 _CHANGED = ": where its keys changed, the log leads from those that you know to the others"
 
 
 def verify_proof(
-    data: bytes, policy: Policy, *, entry: bytes | None, event: bytes | None = None, subject: str = ""
+    data: bytes,
+    policy: Policy,
+    *,
+    entry: bytes | None,
+    event: bytes | None = None,
+    signers: Sequence[Kept] = (),
+    subject: str = "",
 ) -> Verdict:
     """Verify a `.tlog-proof` of an entry, and that an event, where there is one, is what the entry is about.
 
-    Raises `MalformedError` for bytes that are no such proof.
+    `signers` are the registration of whoever signed and each change of its keys, each with a proof of its own: then the
+    statement's signature is verified as well. Raises `MalformedError` for bytes that are no such proof.
     """
     proof = Proof.parse(data)
     tree = Checkpoint.parse(Note.parse(proof.checkpoint).text)
     checks = [_proof_check(proof, tree, entry, policy)]
     proven = {tree.origin} if checks[0].status == "ok" else set()
     about = None if entry is None else _statement(entry)
+    strength = ""
     if entry is not None:
-        checks.append(_statement_check(about, proven))
+        said = _statement_check(about, proven)
+        kept = Kept(data, entry, event)
+        checks += check_signer(kept, signers, policy) if proven and signers and said.word == _UNCHECKED else [said]
+        strength = "" if about is None else strength_of(kept)
     if about is not None and event is not None:
         same = sha256(event).digest() == about.event_id
         text = f"SHA-256 {sha256(event).hexdigest()}, the statement is about {about.event_id.hex()}"
         checks.append(Check("event", "ok" if same else "bad", "disclosed" if same else "mismatch", text))
-    return _verdict(data, checks, about, (tree.origin, tree.size if proven else 0), subject)
+    verdict = _verdict(data, checks, about, (tree.origin, tree.size if proven else 0), subject)
+    return replace(verdict, strength=strength)
 
 
 def verify_receipt(
@@ -181,7 +197,7 @@ def _statement_check(statement: Statement | None, proven: Collection[str]) -> Ch
         f"{statement.type} {statement.event_id.hex()} by party {statement.issuer[:16]}… for {statement.origin}; "
         "key history not checked: the log has it"
     )
-    return Check("statement", "note", "not checked", text)
+    return Check("statement", "note", _UNCHECKED, text)
 
 
 def _claim(statement: Statement | None) -> str:

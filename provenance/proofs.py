@@ -8,9 +8,12 @@ from pathlib import Path
 from provenance.history import History
 from provenance.identity import key_events
 from provenance.index import Entry
+from provenance.kept import Kept
 from provenance.statement import Statement
 
-__all__ = ["write_proof"]
+__all__ = ["read_signers", "write_proof"]
+
+_SUFFIX = ".tlog-proof"
 
 
 def write_proof(folder: str | os.PathLike[str], name: str, history: History, entry: Entry) -> list[Path]:
@@ -33,6 +36,18 @@ def write_proof(folder: str | os.PathLike[str], name: str, history: History, ent
             if change is not None:
                 written += _write(where, f"{name}.signer.keys{number}", history, change)
     return written
+
+
+def read_signers(proof: str | os.PathLike[str]) -> list[Kept]:
+    """What `write_proof` wrote of the signer beside `NAME.tlog-proof`: the registration, then each change of keys."""
+    name = Path(proof).name.removesuffix(_SUFFIX)
+    found: list[Kept] = []
+    while True:
+        place = Path(proof).with_name(f"{name}.signer.keys{len(found)}" if found else f"{name}.signer")
+        files = [place.with_name(place.name + suffix) for suffix in (_SUFFIX, ".entry", ".event.json")]
+        if not all(file.is_file() for file in files):
+            return found
+        found.append(Kept(*(file.read_bytes() for file in files)))
 
 
 def _write(where: Path, name: str, history: History, entry: Entry) -> list[Path]:

@@ -91,3 +91,4 @@ class Verdict:
     terms: tuple[Terms, ...] = field(default=())
     rivals: tuple[Node, ...] = field(default=())  # other works that registered the same bytes, earliest first
     next: str = ""  # the next command
+    strength: str = ""  # of the claim, where it is about no work

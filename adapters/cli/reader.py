@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -141,10 +140,7 @@ def proof(
         raise NotFound(msg)
     written = write_proof(folder, name, history, entry)
     value = {"index": entry.idx, "files": [str(p) for p in written]}
-    shown = folder / f"{name}.event.json"
-    next_ = f"sha256sum {shlex.quote(str(shown))}   # the event id inside the entry"
-    if shown not in written:
-        next_ = command("audit", *([log] if log else []), *where_read(None, policy))
+    next_ = command("verify", str(written[0]), *where_read(None, policy))
     show(value, as_json=as_json, text="\n".join([*(str(p) for p in written), f"next: {next_}"]))
     return INTACT
 

@@ -22,6 +22,7 @@ from ledger.proof import Proof
 from ledger.receipt import parse_receipts
 from provenance.ledger import ProvenanceLedger
 from provenance.offline import verify_proof, verify_receipt
+from provenance.proofs import read_signers
 from provenance.verdict import Verdict
 
 __all__ = ["add_to", "is_proof", "proof_verdict"]
@@ -109,7 +110,8 @@ def proof_verdict(
         origin = Checkpoint.parse(Note.parse(proof.checkpoint).text).origin
         accepted = find_policy(policy, origin) if log is None else find_log(log, policy, origin).policy
         event = _there(_beside(file, ".event.json"))
-        verdict = verify_proof(data, accepted, entry=said, event=event, subject=file.name)
+        signers = read_signers(file)
+        verdict = verify_proof(data, accepted, entry=said, event=event, signers=signers, subject=file.name)
     else:
         verdict = _receipt_verdict(file.name, data, said, log, policy, checkpoints)
     if verdict.record == "cannot check":

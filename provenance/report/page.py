@@ -177,7 +177,7 @@ def _view(verdict: Verdict, room: _Room) -> dict[str, Any]:
         "own": work(own) if own else None,
         "record": record_says(verdict),
         "claim": claim_says(verdict),
-        "strength": own.strength if own else "",
+        "strength": own.strength if own else verdict.strength,
         "strengths": STRENGTHS,
         "caution": CAUTION,
         "checks": [

@@ -122,7 +122,7 @@ def claim_says(verdict: Verdict) -> Says:
     """Say who claims it and how strongly. A claim never gets a tick: it is not for us to say that it is true."""
     node = own_node(verdict)
     sentence = safe_text(verdict.claim, limit=400)
-    strength = safe_text(node.strength, limit=40) if node else ""
+    strength = safe_text(node.strength if node else verdict.strength, limit=40)
     if not sentence and not strength:
         return Says(None, "◇", "none found", "Nobody claims this work in what was checked.")
     word = strength or "of unstated strength"

@@ -69,11 +69,22 @@ def test_every_answer_names_the_next_command_and_has_a_json_twin(
         assert json.loads(capsys.readouterr().out)
 
 
-def test_a_proof_is_three_files_that_fit(shop: Path) -> None:
-    assert run(["proof", "b.signed.png", "proofs", "--log", "public", "--policy", "public/market.policy"]) == 0
+def test_a_proof_is_three_files_that_fit(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy = ["--policy", "public/market.policy"]
+    assert run(["proof", "b.signed.png", "proofs", "--log", "public", *policy]) == 0
+    next_ = capsys.readouterr().out.splitlines()[-1]
+    assert next_ == "next: provenance verify proofs/b.signed.png.tlog-proof --policy public/market.policy"
     entry, event = (shop / "proofs" / f"b.signed.png.{suffix}" for suffix in ("entry", "event.json"))
     assert Statement.parse(entry.read_bytes()).event_id == sha256(event.read_bytes()).digest()
     assert (shop / "proofs" / "b.signed.png.signer.tlog-proof").is_file()
+    assert run([*next_.split()[2:], "--html", "proof.html"]) == 0
+    assert "✔ event" in capsys.readouterr().out
+    assert run(["verify", "proofs/b.signed.png.tlog-proof"]) == 2
+    assert "no policy for origin shop.example/log" in capsys.readouterr().err
+    event.write_bytes(event.read_bytes().replace(b"humanEdits", b"humanEdit5"))
+    assert run([*next_.split()[2:]]) == 1
+    entry.unlink()
+    assert run([*next_.split()[2:]]) == 2
 
 
 def test_an_auditor_needs_neither_database_nor_keys(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
