@@ -42,8 +42,11 @@ ORDERS = ["order:1", "order:2", "order:3", "order:4"]
 class _Case:
     """A ledger of `ENTRIES` entries, and copies of it."""
 
-    def __init__(self, folder: Path, *, postgres: Any = None, seaweed: Any = None, **where: str) -> None:
+    def __init__(
+        self, folder: Path, *, entries: int = ENTRIES, postgres: Any = None, seaweed: Any = None, **where: str
+    ) -> None:
         self.folder = folder
+        self.entries = entries
         self.postgres = postgres
         self.seaweed = seaweed
         self.where = where  # part → "folder" or "bucket"
@@ -80,9 +83,9 @@ class _Case:
         offer = ledger.offer(work, terms="LicenseRef-one", price=PRICE)
         ledger.publish_terms("CC0-1.0")
         body = {"kind": "person", "keys": [], "rotation_keys": [], "next_key_hashes": []}
-        missing = ENTRIES - ledger.log.size
+        missing = self.entries - ledger.log.size
         ledger.record_many(ledger.draft("party.register", body=body) for _ in range(missing))
-        assert ledger.log.size == ENTRIES
+        assert ledger.log.size == self.entries
         self.policy = ledger.log.policy
         close(ledger)
         self.settings["sale"] = [work.id, offer.id, buyer.id]
