@@ -152,7 +152,7 @@ def connect(
     opens = ask_once(passphrase)
     held = HeldKeys(parts.read_layout, where, opens)
     asked = parts.witnesses() if witnesses is None else _policy(witnesses)
-    witnessing = None if asked is None else _witnessing(asked, held.keys, fails_open=without_quorum)
+    witnessing = None if asked is None else _witnessing(asked, lambda: held.keys, fails_open=without_quorum)
     log = open_log_of(parts, held.keys, target=_place(publish), renew=held.renew, witnessing=witnessing)
     if where is None:
         return parts.ledger(log, signers=None, claim=None, clock=clock)
@@ -212,13 +212,13 @@ def _policy(given: Policy | str) -> Policy:
     return Policy.parse(given) if isinstance(given, str) else given
 
 
-def _witnessing(policy: Policy, keys: Keyring, *, fails_open: bool = False) -> Witnessing | None:
+def _witnessing(policy: Policy, keys: Callable[[], Keyring], *, fails_open: bool = False) -> Witnessing | None:
     from adapters.witnesses import Witnesses
     from ledger.cosigning import Witnessing
 
     if not policy.witnesses:
         return None
-    return Witnessing(policy, Witnesses(policy.succeeded(keys.lines)), fails_open)
+    return Witnessing(policy, Witnesses(policy, log=lambda: keys().lines), fails_open)
 
 
 def keys_beside(store: SqlStore) -> dict[str, str]:

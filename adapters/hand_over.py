@@ -85,7 +85,7 @@ def hand_over(
     )
 
     def opened(ring: Keyring) -> Log:
-        witnessing = None if asked is None else _witnessing(asked, ring)
+        witnessing = None if asked is None else _witnessing(asked, lambda: ring)
         return open_log_of(parts, ring, target=target, witnessing=witnessing)
 
     head = opened(before).signed

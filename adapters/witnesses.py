@@ -27,7 +27,7 @@ from ledger.errors import Fork, LedgerError, MalformedError, ProofMismatch, Roll
 from ledger.evidence import forked
 from ledger.merkle import verify_consistency
 from ledger.note import MAX_NOTE, Signature, shown
-from ledger.policy import Policy
+from ledger.policy import LogLine, Policy
 from ledger.policy import Witness as Line
 from ledger.witness import Request, read_answer
 
@@ -45,9 +45,15 @@ class Witnesses:
     Safe to share between threads, and to be used in a process that was forked. Implements `ledger.witness.Collects`.
     """
 
-    def __init__(self, policy: Policy, *, deadline: float = DEADLINE) -> None:
-        """`deadline` in seconds, for one call of `collect`. Raises `Unavailable` for a URL that is none."""
+    def __init__(
+        self, policy: Policy, *, log: Callable[[], Iterable[LogLine]] | None = None, deadline: float = DEADLINE
+    ) -> None:
+        """`deadline` in seconds, for one call of `collect`. Raises `Unavailable` for a URL that is none.
+
+        `log` gives the log's keys of by then, by default those of `policy`: they judge what witnesses show of it.
+        """
         self._policy = policy
+        self._log = log or (lambda: policy.logs)
         self._deadline = deadline
         self._peers = _peers(policy)
         self._process = os.getpid()
@@ -60,7 +66,8 @@ class Witnesses:
         verify, is absent; that is logged when it begins and when it ends. Raises `UnknownKey` when the policy names no
         key of this log: nothing that a witness shows could be judged.
         """
-        if not self._policy.log_keys(checkpoint.origin):
+        log = Policy(tuple(self._log())).spans(checkpoint.origin)
+        if not log:
             msg = f"witnesses: the policy names no key of log {shown(checkpoint.origin, 200)}; add its `log` line"
             raise UnknownKey(msg)
         if self._process != os.getpid():
@@ -69,7 +76,7 @@ class Witnesses:
                 peer.leave_to_parent()
             self._peers, self._process = _peers(self._policy), os.getpid()
         until = time.monotonic() + self._deadline
-        call = _Call(checkpoint, until, threading.Event(), SimpleQueue())
+        call = _Call(checkpoint, log, until, threading.Event(), SimpleQueue())
         proofs: dict[int, tuple[bytes, ...]] = {}
 
         def proof(old: int) -> tuple[bytes, ...]:
@@ -141,6 +148,7 @@ class _Call:
     """One call of `collect`, shared with the threads that ask for it."""
 
     checkpoint: Checkpoint
+    log: tuple[LogLine, ...]  # its keys
     until: float
     over: threading.Event
     answers: SimpleQueue[_Answer]
@@ -257,7 +265,7 @@ class _Peer:
         if status != 200:
             msg = f"does not cosign at size {call.checkpoint.size}, and shows no reason: {path}: status {status}"
             raise Unavailable(msg)
-        theirs = open_checkpoint(body, Policy.of(*self._policy.log_keys(origin)))
+        theirs = open_checkpoint(body, Policy(call.log))
         self._shown[origin] = theirs
         self.seen[origin] = theirs.size
 

@@ -59,7 +59,10 @@ class Keyring:
         if last != set(self.verifiers) or any(line.key.name != self.origin for line in self.lines):
             want = ", ".join(sorted(key.key_id.hex() for key in last)) or "none"
             have = ", ".join(key.key_id.hex() for key in self.verifiers)
-            msg = f"{self.origin}: this log is signed by key {want} now; the key at hand is {have}"
+            msg = (
+                f"{self.origin}: this log is signed by key {want} now; the key at hand is {have}; "
+                "if a hand-over to it was interrupted, run that again"
+            )
             raise UnknownKey(msg)
 
     @property
@@ -157,7 +160,7 @@ class Keyring:
             held = ", ".join(key.key_id.hex() for key in self.verifiers)
             msg = (
                 f"{self.origin}: handed over to key {by} by size {checkpoint.size}; this process holds {held} "
-                "and signs no more: start it again with the new key"
+                "and signs no more: start it again with the new key, or finish the hand-over if it was interrupted"
             )
             raise Conflict(msg)
 

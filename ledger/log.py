@@ -31,6 +31,7 @@ from ledger.errors import (
     LedgerError,
     MalformedError,
     NotFound,
+    QuorumNotMet,
     Rollback,
     TileMismatch,
     Unavailable,
@@ -313,6 +314,13 @@ class Log:
                         if error.newest is None or self.refresh() < error.newest.size:
                             raise
                         continue  # another process of this log went ahead, and its checkpoint was cosigned
+                    except QuorumNotMet:
+                        self.refresh()
+                        if self._shown.size < checkpoint.size or not self._witnessing.satisfied(
+                            self._shown, self._keys
+                        ):
+                            raise
+                        continue  # and readers are shown that already
                 for target, partials in self._targets:
                     self._publish_to(target, partials, checkpoint, edge)
             # Another process that signed later may have written its checkpoint before we wrote ours over it.

@@ -162,7 +162,7 @@ class Checkup:
 
     def _flow(self, stands: Standing, window: float) -> Iterator[Check]:
         late, too_late = _LATE * window, _TOO_LATE * window
-        yield Check("log", "ok", f"size {stands.size}, {stands.signed} of it signed", stands.size, unit="entries")
+        yield self._standing(stands)
         yield _judge(
             "queue", stands.waiting, _DEEP, _TOO_DEEP, "events", f"{stands.waiting} events wait", "provenance worker"
         )
@@ -172,6 +172,13 @@ class Checkup:
         yield from self._places(stands, late, too_late)
         yield self._clocks(stands)
         yield self._indexed(stands)
+
+    def _standing(self, stands: Standing) -> Check:
+        text = f"size {stands.size}, {stands.signed} of it signed"
+        if self._log.keys.holds_turn(self._log.signed.signed):
+            return Check("log", "ok", text, stands.size, unit="entries")
+        text += "; a hand-over to other keys was interrupted, and nobody signs before its end"
+        return Check("log", "bad", text, stands.size, unit="entries", fix="provenance key rotate, as before")
 
     def _places(self, stands: Standing, late: float, too_late: float) -> Iterator[Check]:
         """The checkpoint's age while something is not under it, and what others see of it."""

@@ -16,13 +16,25 @@ from adapters.hand_over import hand_over
 from adapters.sql.store import SqlStore
 from adapters.witness.seen import Seen
 from adapters.witness.server import WitnessServer
-from ledger import Checkpoint, Conflict, LedgerError, Policy, ProofMismatch, QuorumNotMet, Rollback, SigningKey
+from ledger import (
+    Checkpoint,
+    Conflict,
+    LedgerError,
+    MalformedError,
+    Policy,
+    ProofMismatch,
+    QuorumNotMet,
+    Rollback,
+    SigningKey,
+    UnknownKey,
+)
 from ledger.checkpoint import open_checkpoint
 from ledger.cosignature import ED25519, Cosigner, CosignerKey
 from ledger.cosigning import Witnessing
+from ledger.keyring import Keyring
 from ledger.log import Log
 from ledger.note import Signature, VerifierKey
-from ledger.storage import Objects
+from ledger.storage import Objects, Row
 from ledger.testing import MemoryStore
 from ledger.witness import Request, Witness, read_answer
 from provenance import ProvenanceLedger, audit
@@ -197,6 +209,65 @@ def test_witnesses_need_a_place_to_be_shown_at(friends, tmp_path):
     Log.create(store, KEY, b"genesis")
     with pytest.raises(LedgerError, match="give a place to publish to"):
         Log.open(store, KEY, witnessing=Witnessing(friends.policy(), friends))
+
+
+class Meanwhile:
+    """Something happens while witnesses are asked, after which the log may be ahead; or then they are away."""
+
+    def __init__(self, then: Friends, *, away: bool = False) -> None:
+        self.then = then
+        self.away = away
+        self.happens: Callable[[], Checkpoint | None] = lambda: None
+
+    def collect(self, checkpoint: Checkpoint, prove: Callable[[int], tuple[bytes, ...]]) -> tuple[Signature, ...]:
+        happens, self.happens = self.happens, lambda: None
+        if (newest := happens()) is not None and newest.size > checkpoint.size:
+            msg = f"{checkpoint.origin}: the storage is behind what a witness has seen"
+            raise Rollback(msg, newest=newest)
+        return () if self.away else self.then.collect(checkpoint, prove)
+
+
+def test_what_another_process_had_cosigned_is_published(friends, store, place):
+    other, asked = log_with(friends, store, place), Meanwhile(friends, away=True)
+    log = Log.open(store, KEY, publish=[place], witnessing=Witnessing(friends.policy(), asked))
+    log.append(b"one")
+    asked.happens = other.publish
+    assert log.publish().size == shown(place, friends.policy(KEY.verifier)) == 2
+    log.append(b"two")
+    with pytest.raises(QuorumNotMet):
+        log.publish()
+
+
+def test_keys_change_while_witnesses_are_asked(friends, store, place):
+    """The one who waited goes on by the new key, and so does who opens it with what it knew of before."""
+    new = SigningKey(KEY.name, bytes([5] * 32))
+    friends.logs[KEY.name].append(new.verifier)
+    other, asked, now = log_with(friends, store, place), Meanwhile(friends), [Keyring(KEY)]
+    witnessing = Witnessing(friends.policy(), asked)
+    log = Log.open(store, KEY, publish=[place], witnessing=witnessing, renew=lambda: now[0])
+
+    def change() -> Checkpoint:
+        other.refresh()
+        other.extend([Row(b"from here on another key", b"")], hand=(new, None))
+        other.append(b"by that alone")
+        now[0] = Keyring(KEY).next(new, None, size=other.size - 1)
+        return other.publish()
+
+    log.append(b"one")
+    asked.happens = change
+    assert log.publish() == other.checkpoint
+    assert log.append(b"two") == 4
+    late = Log.open(store, KEY, publish=[place], witnessing=witnessing, renew=lambda: now[0])
+    assert late.publish().size == shown(place, friends.policy(new.verifier)) == 5
+    with pytest.raises(UnknownKey):
+        shown(place, friends.policy(KEY.verifier))
+
+
+def test_nobody_is_its_own_witness(friends, store, place):
+    log_with(friends, store, place)
+    policy = Policy.parse(f"witness self {Cosigner.generate(KEY.name).verifier}\nquorum self\n")
+    with pytest.raises(MalformedError, match="the log's own name"):
+        Log.open(store, KEY, publish=[place], witnessing=Witnessing(policy, friends))
 
 
 # Markets

@@ -28,6 +28,7 @@ from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
 from ledger.cosigning import Witnessing
 from ledger.merkle import prove_consistency
 from ledger.note import Note
+from ledger.policy import LogLine
 from ledger.testing import MemoryStore
 from ledger.witness import Answer, Request, Witness
 from tests.ledger.test_witness import KEY, NOW, ORIGIN, read, tree
@@ -503,3 +504,19 @@ def test_wrong_use(peers):
         Witnesses(policy(peers, "all", url="ftp://x.example"))
     with collecting(Policy.parse(f"{peers[0].lines()}quorum north\n")) as witnesses, pytest.raises(UnknownKey):
         witnesses.collect(tree(3), Prover(3))
+
+
+def test_keys_that_the_log_has_by_now_judge_what_is_shown(peers):
+    """A process that runs while the log is handed over learns of it: a storage that is behind stays a stop."""
+    new = SigningKey(ORIGIN, bytes([9] * 32))
+    kept = Witness({ORIGIN: [KEY.verifier, new.verifier]}, peers[1].keys, MemoryStore())
+    assert kept.add_checkpoint(bytes(Request(0, (), tree(20, key=new).signed)), time=NOW).status == 200
+    peers[1].witness = kept
+    lines = [LogLine(KEY.verifier)]
+    with collecting(policy(peers, "all"), log=lambda: lines) as witnesses:
+        assert len(witnesses.collect(tree(8), Prover(8))) == 2  # nobody knows whose checkpoint that is
+        lines[:] = [LogLine(KEY.verifier, last=10), LogLine(new.verifier, first=10)]
+        with pytest.raises(Rollback, match=r"witness harbour holds .* size 20"):
+            witnesses.collect(tree(9), Prover(9))
+        lines[:] = [LogLine(KEY.verifier, last=30), LogLine(new.verifier, first=30)]  # of a thief: it counts from 30
+        assert len(witnesses.collect(tree(9), Prover(9))) == 2

@@ -11,7 +11,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import exc
@@ -27,7 +27,7 @@ from provenance import audit
 from provenance.succession import read_links
 from tests.faults.program import close, market_engine, meeting, open_ledger, place_of, run, sell
 from tests.faults.test_market import ROLES, _kill, _Market
-from tests.faults.test_table import LENGTHS, _Case, _nursery, _rows, folder
+from tests.faults.test_table import _Case, _nursery, _rows, folder
 
 __all__ = ["folder"]
 
@@ -84,13 +84,14 @@ def _new_key(settings: dict[str, Any]) -> str:
     return (new if new.exists() else Path(settings["connect"]["keys"]["log"].removeprefix("file:"))).read_text()
 
 
-def _table(case: _Case, root: Path, *, every: bool) -> None:
+def _table(case: _Case, root: Path, rows: Literal["killed", "some", "every"]) -> None:
+    """A row for each write that can be lost, or for those of them after which the process is killed, or for all."""
     with _copy(case) as settings, meeting(None) as met:
         run(settings, [])
     assert len(met.writes) > 10
     with _nursery(root) as in_process:
-        for fault in _rows(met.writes, every=every):
-            if not every and fault.outcome != "killed after":
+        for fault in _rows(met.writes, every=rows == "every"):
+            if rows == "killed" and fault.outcome != "killed after":
                 continue
             with _copy(case) as settings:
                 if fault.outcome.startswith("killed"):
@@ -107,28 +108,31 @@ def _table(case: _Case, root: Path, *, every: bool) -> None:
     case.end()
 
 
-@pytest.mark.parametrize("every", LENGTHS)
-def test_sqlite(every, root, folder):
-    _table(_Case(folder, entries=ENTRIES, publish="folder"), root, every=every)
+LENGTHS = [pytest.param("killed", id="short"), pytest.param("every", id="long", marks=pytest.mark.soak)]
 
 
-@pytest.mark.parametrize("every", LENGTHS)
-def test_files(every, root, folder):
-    _table(_Case(folder, entries=ENTRIES, objects="folder"), root, every=every)
+@pytest.mark.parametrize("rows", LENGTHS)
+def test_sqlite(rows, root, folder):
+    _table(_Case(folder, entries=ENTRIES, publish="folder"), root, rows)
+
+
+@pytest.mark.parametrize("rows", LENGTHS)
+def test_files(rows, root, folder):
+    _table(_Case(folder, entries=ENTRIES, objects="folder"), root, rows)
 
 
 @pytest.mark.soak
 def test_postgresql_and_s3(root, folder, postgres, seaweed, monkeypatch):
     for name, value in seaweed.environment.items():
         monkeypatch.setenv(name, value)
-    _table(_Case(folder, entries=ENTRIES, postgres=postgres, seaweed=seaweed, objects="bucket"), root, every=True)
+    _table(_Case(folder, entries=ENTRIES, postgres=postgres, seaweed=seaweed, objects="bucket"), root, "some")
 
 
 @pytest.mark.soak
 def test_head_in_s3(root, folder, seaweed, monkeypatch):
     for name, value in seaweed.environment.items():
         monkeypatch.setenv(name, value)
-    _table(_Case(folder, entries=ENTRIES, seaweed=seaweed, objects="bucket", checkpoints="bucket"), root, every=True)
+    _table(_Case(folder, entries=ENTRIES, seaweed=seaweed, objects="bucket", checkpoints="bucket"), root, "some")
 
 
 # While everybody sells
