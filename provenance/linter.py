@@ -108,13 +108,13 @@ def lint_own(
     Of digests only those of its own `personal` values count. What has nothing but words and numbers costs microseconds.
     """
     outside = [ref["id"] for ref in refs if not isinstance(ref["id"], str)]
-    body = {name: inner for name, inner in body.items() if name != "digests"}  # of content, which is found by them
+    said = [(name, inner) for name, inner in body.items() if name != "digests"]  # those of content are for finding it
     nobody = _NOBODY_SAID if personal else _NOBODY
-    if _is_plain(body, nobody) and _is_plain(outside, nobody):
+    if all(_is_plain(inner, nobody) for _, inner in said) and _is_plain(outside, nobody):
         return ()
     values = {variant for text in _strings(dict(personal or {}), 1) for variant in _variants(text)}
     seen = _Seen(type, _digests(values), short=False)
-    found = [reason for name, inner in body.items() for reason in _look(inner, f"body.{name}", name, seen, 1)]
+    found = [reason for name, inner in said for reason in _look(inner, f"body.{name}", name, seen, 1)]
     found += [reason for id_ in outside for reason in _look(id_, "refs.id", "id", seen, 1)]
     return tuple(dict.fromkeys(found))
 
