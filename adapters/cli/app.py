@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import typer
@@ -105,6 +106,7 @@ def run(arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
+@cache
 def program() -> Any:
     """All commands, as they are run. In their help a value is named after its option, not after a type of Python."""
     root = typer.main.get_command(app)

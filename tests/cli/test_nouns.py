@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,24 @@ HALF = 50_000_000
 EVIDENCE = sha256(b"evidence").hexdigest()
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop that each test has a copy of."""
+    folder = tmp_path_factory.mktemp("shop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        fill()
+    return folder
+
+
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shop(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fill() -> None:
     assert run(["init", "cli.example/log"]) == 0
     for name in ("Ada", "Bo"):
         assert run(["register", "person", "--name", name, "--ref", name.lower()]) == 0
@@ -29,7 +45,6 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         command, *more = words
         told = [command, f"{name}.bin", "--creator", "ada", *more, "--title", f"Title of {name}", "--ref", name]
         assert run([*told, "--terms", "CC0-1.0"]) == 0
-    return tmp_path
 
 
 def ledger() -> ProvenanceLedger:
