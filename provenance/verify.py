@@ -277,7 +277,14 @@ def _terms_checks(work: Entry, picture: Lineage, history: History) -> list[Check
     license_, count = picture.nodes[0].license, len(said) - len(strangers)
     checks = [Check("terms", "note", "none", "the work is offered under no terms in this log: ask its creators")]
     if license_:
-        checks = [Check("terms", "ok", license_, f"offered under {license_} ({count} offers in the log)")]
+        checks = [
+            Check(
+                "terms",
+                "ok",
+                license_,
+                f"offered under {license_} ({count} offer{'' if count == 1 else 's'} in the log)",
+            )
+        ]
     if strangers:
         where = ", ".join(f"#{offer.idx}" for offer in strangers[:5])
         text = f"{len(strangers)} offers by others than its creators and the market do not count: {where}"

@@ -114,9 +114,12 @@ def proof_verdict(
         verdict = verify_proof(data, accepted, entry=said, event=event, signers=signers, subject=file.name)
     else:
         verdict = _receipt_verdict(file.name, data, said, log, policy, checkpoints)
+    more = [] if policy is None else ["--policy", str(policy)]
     if verdict.record == "cannot check":
-        more = [] if policy is None else ["--policy", str(policy)]
         return dataclasses.replace(verdict, next=command("verify", str(file), "--log", log or "FOLDER|URL", *more))
+    if any(check.name == "event" for check in verdict.checks):  # all of it is here: the rest only the log can tell
+        place = log or ("LOG" if more else None)
+        return dataclasses.replace(verdict, next=command("audit", *([place] if place else []), *more))
     return verdict
 
 

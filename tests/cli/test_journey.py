@@ -78,7 +78,9 @@ def test_a_proof_is_three_files_that_fit(shop: Path, capsys: pytest.CaptureFixtu
     assert Statement.parse(entry.read_bytes()).event_id == sha256(event.read_bytes()).digest()
     assert (shop / "proofs" / "b.signed.png.signer.tlog-proof").is_file()
     assert run([*next_.split()[2:], "--html", "proof.html"]) == 0
-    assert "✔ event" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "✔ event" in out
+    assert out.splitlines()[-1].strip() == "next: provenance audit LOG --policy public/market.policy"
     assert run(["verify", "proofs/b.signed.png.tlog-proof"]) == 2
     assert "no policy for origin shop.example/log" in capsys.readouterr().err
     event.write_bytes(event.read_bytes().replace(b"humanEdits", b"humanEdit5"))

@@ -136,7 +136,7 @@ def test_a_kept_proof(shop, capsys):
     found = asked(capsys, "verify", kept[0], *POLICY)
     assert (found["record"], [check["word"] for check in found["checks"]]) == (
         "intact",
-        ["included", "not checked", "disclosed"],
+        ["included", "signed", "disclosed"],
     )
     assert asked(capsys, "verify", kept[0], *POLICY, "--log", "public")["record"] == "intact"
     event = next(Path(file) for file in kept if file.endswith(".event.json") and "signer" not in file)
