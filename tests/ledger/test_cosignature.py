@@ -245,6 +245,16 @@ def test_a_cosignature_covers_everything(key):
             key.sign(TREE, time=time)
 
 
+def test_a_time_that_cannot_be():
+    """Signed by the right key all the same: 2^63 fits no signed integer that others store it in."""
+    late = 2**63
+    raw = NORTH._private.sign(v1_message(str(TREE), time=late))
+    with pytest.raises(InvalidSignature, match=r"want at most 2\^63 - 1"):
+        NORTH.verifier.verify(
+            TREE, Signature(NORTH.verifier.name, NORTH.verifier.key_id, late.to_bytes(8, "big") + raw)
+        )
+
+
 def test_extension_lines():
     more = Checkpoint(ORIGIN, 5, bytes(32), ("more",))
     assert NORTH.verifier.verify(more, NORTH.sign(more, time=NOW)) == NOW
