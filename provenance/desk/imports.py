@@ -18,7 +18,7 @@ from provenance.errors import EventRejected
 from provenance.events import Draft
 from provenance.imports import Item, Report, TableMap, read_collection, read_croissant, read_row
 from provenance.imports.fields import license_of
-from provenance.imports.report import Known, Reasons, Record
+from provenance.imports.report import Known, Reasons, Recorder
 from provenance.imports.table import Row, Step
 from provenance.staging import Request
 from provenance.ticket import Ticket
@@ -90,7 +90,7 @@ class ImportVerbs(Desk):
             self._accept(report)
         return report
 
-    def _datasets(self, read: Callable[[Record, Known], Report], dry_run: bool, progress: Progress | None) -> Report:
+    def _datasets(self, read: Callable[[Recorder, Known], Report], dry_run: bool, progress: Progress | None) -> Report:
         done = 0
 
         def record(

@@ -18,7 +18,7 @@ from ledger.errors import Conflict, MalformedError
 from provenance.errors import EventRejected
 from provenance.imports.fields import external, licenses_of, title_of
 from provenance.imports.reading import read_object
-from provenance.imports.report import Item, Known, Reasons, Record, Report, taken
+from provenance.imports.report import Item, Known, Reasons, Recorder, Report, taken
 
 __all__ = ["FIELDS", "MAX_LINE", "read_collection"]
 
@@ -55,7 +55,7 @@ class _Line(NamedTuple):
     value: dict[str, Any]
 
 
-def read_collection(data: bytes, record: Record, known: Known) -> Report:
+def read_collection(data: bytes, record: Recorder, known: Known) -> Report:
     """Record the datasets of a file, parents before what derives from them; say what becomes of every line.
 
     A line that is no dataset is refused, and the others go on; every line is one item of the report, an empty one is

@@ -14,7 +14,7 @@ from ledger.errors import Conflict, MalformedError
 from provenance.errors import EventRejected
 from provenance.imports.fields import external, licenses_of, title_of
 from provenance.imports.reading import read_object
-from provenance.imports.report import Item, Known, Reasons, Record, Report, taken
+from provenance.imports.report import Item, Known, Reasons, Recorder, Report, taken
 
 __all__ = ["FIELDS", "MAX_FILE", "read_croissant"]
 
@@ -46,7 +46,7 @@ _PREFIX = re.compile(r"^(?!@).*[:/#]", re.DOTALL)
 _KEPT = "not taken: under the digest in description"
 
 
-def read_croissant(files: Mapping[str, bytes], record: Record, known: Known) -> Report:
+def read_croissant(files: Mapping[str, bytes], record: Recorder, known: Known) -> Report:
     """Record what these files (by name) describe; say what becomes of each. One that is no dataset is refused."""
     source = sha256(b"".join(sha256(data).digest() for _, data in sorted(files.items()))).hexdigest()
     report = Report("croissant", source, dict(FIELDS))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["MAX_FIELDS", "OUTCOMES", "Item", "Known", "Outcome", "Reasons", "Record", "Report", "taken"]
+__all__ = ["MAX_FIELDS", "OUTCOMES", "Item", "Known", "Outcome", "Reasons", "Recorder", "Report", "taken"]
 
 Outcome = Literal["accepted", "degraded", "duplicate", "rejected", "skipped"]
 """Taken whole · taken, and some fields not or not as they were · was here before · refused · left out by policy."""
@@ -20,7 +20,7 @@ Reasons = list[tuple[str, str]]
 Known = Callable[[bytes], str | None]
 """Event id of what was imported from bytes with this SHA-256 before, None when nothing was."""
 
-Record = Callable[[bytes, Mapping[str, Any], list[dict[str, Any]], str | None], tuple[str, bool]]
+Recorder = Callable[[bytes, Mapping[str, Any], list[dict[str, Any]], str | None], tuple[str, bool]]
 """Records a dataset: SHA-256 of what it was read from, body, refs, title; its event id, and whether it is a new one."""
 
 MAX_FIELDS = 200
