@@ -668,7 +668,7 @@ def test_index_answers_as_in_sqlite(store):
             "observed",
             "2026-01-01T00:00:00Z",
             (("parent", works[number - 1], "", "edited", None), ("parent", b"", f"isrc:{number}", "", None))
-            if number
+            if number % 40 or number > 600
             else (),
             ((sha256(b"content %d" % number).digest(), "content"),),
             "2026-01-01T00:00:00Z" if number == 7 else "",
