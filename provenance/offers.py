@@ -26,7 +26,8 @@ class Offer(NamedTuple):
 def offers_of(work: bytes, before: Before) -> list[Offer]:
     """The offers of a work that stand: made by somebody who may, agreed to where it is owned in shares, not detached.
 
-    Earliest first. An offer whose terms cannot be read is left out: nobody can act on it.
+    Earliest first; at staging also those that wait, which are not in the log yet. An offer whose terms cannot be read
+    is left out: nobody can act on it.
     """
     found: list[Offer] = []
     for offer_id in before.pointing(work, "work", "offer.attach"):
@@ -38,14 +39,14 @@ def offers_of(work: bytes, before: Before) -> list[Offer]:
             continue
         if judge(offer_id, event, list(majorities(event, then)), before).state == "effective":
             found += _said(offer_id, event, before)
-    for act in before.accepted(work, "work", "offer.attach"):
-        event = before.event(act.fact.event_id, "offer.attach")
-        if (
-            event is not None
-            and speaks_for(work, act.issuer, act.actor, before)
-            and not list(majorities(event, before))
-        ):
-            found += _said(act.fact.event_id, event, before)
+    together = [act.fact.event_id for act in before.accepted(work, "work", "offer.attach")]
+    for offer_id in dict.fromkeys((*together, *before.waiting("offer.attach"))):
+        event = before.event(offer_id, "offer.attach")
+        if event is None or work not in refs_of(event, "work") or before.index.find(offer_id) is not None:
+            continue
+        # It was let in by the rules; what lacks the word of owners is not agreed to yet.
+        if before.holder("offer.detach", offer_id) is None and next(majorities(event, before), None) is None:
+            found += _said(offer_id, event, before)
     return found
 
 

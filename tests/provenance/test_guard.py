@@ -6,6 +6,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 import pytest
+from sqlalchemy import text
 
 from provenance import EventRejected, Money
 from provenance.events import Draft
@@ -165,6 +166,23 @@ def test_a_parent_that_was_found_late_counts(market: Market) -> None:
         desk.offer(work, terms="CC-BY-4.0")
     assert rules(caught) == {"L1.no-derivatives"}
     assert audited(desk, market.public).against_rules == ()  # the first offer was made before
+
+
+def test_terms_that_wait_are_known(market: Market) -> None:
+    """What was accepted a moment ago counts, until it is withdrawn."""
+    desk = market.ledger
+    files = [market.file(b"%d" % number) for number in range(3)]
+    with market.engine.begin() as connection:
+        photo = desk.create(files[0], creators=[market.ada], terms="CC-BY-4.0", session=connection)
+        desk.derive(files[1], parents=[photo], creators=[market.bo], terms="CC-BY-4.0", session=connection)
+        offers = connection.execute(text("SELECT event_id FROM provenance_queue WHERE type = 'offer.attach'"))
+        first = bytes(next(iter(offers))[0]).hex()
+        desk.withdraw_offer(first, session=connection)
+        with pytest.raises(EventRejected) as caught:
+            desk.derive(files[2], parents=[photo], creators=[market.bo], terms="CC-BY-4.0", session=connection)
+    assert rules(caught) == {"L0.terms"}
+    desk.publish()
+    assert audited(desk, market.public).against_rules == ()
 
 
 def test_several_licenses_are_a_choice(market: Market) -> None:
