@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, Engine
 
 from adapters.connect import Place, _parts, database_url, open_objects
+from adapters.log_keys import ring_of
 from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
 from ledger.errors import Conflict
@@ -24,6 +25,7 @@ from provenance.queue import retake
 from provenance.sequencer import facts_of_staged
 from provenance.signatures import Signatures
 from provenance.statement import Statement
+from provenance.succession import Link, follow, read_links
 from provenance.vault import Vault, holds
 
 if TYPE_CHECKING:
@@ -140,10 +142,10 @@ def recover(
     """Refill a ledger that is behind what was published, index what came back, and say what could not come back.
 
     Open events and all entries return, verified, from `published` and from the bucket given as `objects`. What the log
-    says is erased is erased first. Sealed events and personal items were only in the lost database: `lost` names the
-    sealed ones, so that they can be taken from a newer backup of the vault. Nothing is signed, and no key is needed.
-    Where the ledger is, as in `connect`; one whose database is gone altogether is for `restore`. Raises `Fork` when the
-    ledger contradicts what is published.
+    says is erased is erased first. Keys that the log was handed over to since are followed. Sealed events and personal
+    items were only in the lost database: `lost` names the sealed ones, so that they can be taken from a newer backup of
+    the vault. Nothing is signed, and no key is needed. Where the ledger is, as in `connect`; one whose database is gone
+    altogether is for `restore`. Raises `Fork` when the ledger contradicts what is published.
     """
     from adapters.assemble import open_log_of
 
@@ -151,15 +153,31 @@ def recover(
     keys = parts.read_layout()
     places = [open_objects(published)] if published is not None else []
     places += [parts.objects] if parts.objects is not None else []
+    after, links = _followed(keys, places)
+    for number, link in enumerate(links):
+        parts.note_link(number, link)
     indexed = parts.index.on().size
-    starts = [refill(parts.tiles, keys, at, checkpoints=parts.heads, progress=progress).start for at in places]
-    log = open_log_of(parts, keys, target=None)
+    starts = [refill(parts.tiles, after, at, checkpoints=parts.heads, progress=progress).start for at in places]
+    if after != keys:
+        parts.note_layout(after)
+    log = open_log_of(parts, after, target=None)
     erased = apply_erasures(log.rows(0, log.size), parts.sealed)
     redact_erased(log, erased)
     parts.ledger(log, signers=None, claim=None, clock=lambda: datetime.now(UTC))  # index and queue follow the log
     start = min(starts, default=log.size)
     unseen = range(min(start, indexed), log.size)
     return Recovery(range(start, log.size), list(lost_in(log, unseen, parts.sealed, erased)))
+
+
+def _followed(keys: Keyring, places: Sequence[ReadsObjects]) -> tuple[Keyring, Sequence[Link]]:
+    """The keys that the log was handed over to since, as is published, and the links that say so."""
+    known, links = keys.policy, list[Link]()
+    for place in places:
+        known = follow(place, known, all_kinds=True)
+        links = max(links, read_links(place), key=len)
+    if len(known.logs) == len(keys.lines):
+        return keys, ()
+    return ring_of(known.logs), links
 
 
 def lost_in(log: Log, among: range, vault: Vault, erased: Container[bytes]) -> Iterator[Lost]:

@@ -61,7 +61,7 @@ class Keyring:
             have = ", ".join(key.key_id.hex() for key in self.verifiers)
             msg = (
                 f"{self.origin}: this log is signed by key {want} now; the key at hand is {have}; "
-                "if a hand-over to it was interrupted, run that again"
+                "if a hand-over to it was interrupted, run that again; if the storage is older than it, recover that"
             )
             raise UnknownKey(msg)
 

@@ -660,10 +660,16 @@ class Log:
         try:
             return open_checkpoint(data, self.policy)
         except UnknownKey:
-            if self._renew is None:
-                raise
-            self._open_head(self._head().signed)  # another process may have handed over and gone on meanwhile
+            if self._renew is not None:  # another process may have handed over and gone on meanwhile
+                self._open_head(self._head().signed)
+        try:
             return open_checkpoint(data, self.policy)
+        except UnknownKey as error:
+            msg = (
+                f"{self.origin}: what is published is not signed by a key that the log has in this storage: {error}; "
+                "where it was put back to before a hand-over, refill it from what is published"
+            )
+            raise UnknownKey(msg) from error
 
     def _check_behind(self, other: Checkpoint, what: str) -> None:
         """Raise unless the newest checkpoint extends `other`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from adapters.backup import backup, restore
 from adapters.files import Directory
 from adapters.fsck import open_holdings
 from adapters.hand_over import hand_over
+from adapters.recover import recover
 from adapters.sql.store import SqlStore
 from ledger import (
     Conflict,
@@ -485,3 +487,24 @@ def test_a_storage_that_is_filled_from_others_goes_on_by_the_right_key(market, t
     with pytest.raises(Conflict, match="signs no more"):
         Log.open(store, replace(done.before, key=old)).append(b"an entry")
     assert Log.open(store, replace(done.after, key=new)).append(b"an entry") == done.checkpoint.size
+
+
+def test_a_database_that_was_put_back_to_before_a_hand_over(market):
+    first = market.policy
+    database, before = market.folder / "market.db", market.folder / "before.db"
+    with sqlite3.connect(database) as there, sqlite3.connect(before) as copy:
+        there.backup(copy)
+    market.new_key()
+    size = market.hand_over(log="next.key").checkpoint.size
+    market.open().register_party("person", name="Bo", ref="user:2")
+    url = f"sqlite:///{before}"
+    keys = _keys(market)
+    old = SigningKey.parse(next(path for path in (market.folder / "market.keys").glob("log.*.key")).read_text().strip())
+    for log in (keys["log"], old):
+        with pytest.raises(UnknownKey, match=r"recover that|refill it from what is published"):
+            connect(url, publish=market.public, keys={**keys, "log": log})
+    assert recover(url, market.public).refilled.stop == market.open().log.size
+    ledger = connect(url, publish=market.public, keys=keys, clock=market.clock)
+    ledger.register_party("person", name="Cy", ref="user:3")
+    assert [line.last for line in ledger.log.keys.lines] == [size, None]
+    assert audit(open_log(market.public, first)).findings == ()
