@@ -14,6 +14,7 @@ from adapters.cli.trust import find_place
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.connect import open_objects
 from adapters.fsck import check_place, open_holdings, repair_place
+from adapters.log_keys import ring_of
 from adapters.recover import rebuild_index
 from ledger.checkpoint import open_checkpoint
 from ledger.fsck import Fault
@@ -24,6 +25,7 @@ from ledger.storage import Objects
 from ledger.tile import CHECKPOINT
 from provenance.moments import format_time
 from provenance.report import safe_text
+from provenance.succession import follow
 from provenance.verdict import Record
 
 __all__ = ["add_to"]
@@ -64,7 +66,8 @@ def fsck(
 
 def _published(location: str, policy: Path | None, *, signatures: bool, repairs: bool, as_json: bool) -> int:
     found, text = find_place(location, policy)
-    place, accepted = open_objects(found), Policy.parse(text)
+    place = open_objects(found)
+    accepted = follow(place, Policy.parse(text))
     done = None
     with progress() as bars:
         if repairs:
@@ -72,12 +75,14 @@ def _published(location: str, policy: Path | None, *, signatures: bool, repairs:
                 msg = f"--repair: {found} is only read from here; mend it where it is stored"
                 raise typer.BadParameter(msg)
             done = repair_place(place, accepted, progress=lambda at, total: bars("mending", at, total))
-        size = open_checkpoint(place.get(CHECKPOINT), accepted).size
+        shown_there = open_checkpoint(place.get(CHECKPOINT), accepted)
+        had = follow(place, accepted, all_kinds=True).spans(shown_there.origin)
+        keys = ring_of(had) if any(line.last is not None for line in had) else None  # else any one of the policy's
         faults: list[Fault] = []
-        for position, more in check_place(place, accepted, signatures=signatures):
+        for position, more in check_place(place, accepted, signatures=signatures, keys=keys):
             faults += more
             if isinstance(position, int):
-                bars("entries", position, size)
+                bars("entries", position, shown_there.size)
     again = ["fsck", location, *(["--policy", str(policy)] if policy else [])]
     good = ["audit", *again[1:]]
     return _answer(faults, done, good=good, again=[*again, "--repair"], as_json=as_json)
