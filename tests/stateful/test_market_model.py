@@ -611,5 +611,9 @@ class MarketMachine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-MarketMachine.TestCase.settings = settings(stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])
+# A history takes about a second: `make test` plays fewer than of other properties, `make soak` as many.
+HISTORIES = 40 if settings().max_examples == 100 else settings().max_examples
+MarketMachine.TestCase.settings = settings(
+    max_examples=HISTORIES, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow]
+)
 TestMarket = MarketMachine.TestCase
