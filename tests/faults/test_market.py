@@ -174,7 +174,7 @@ def test_on_sqlite(kills, root, tmp_path, seed):
     _killed(market, kills, seed=seed)
 
 
-@pytest.mark.parametrize("kills", _kills(10))
+@pytest.mark.parametrize("kills", _kills(20))
 def test_on_postgresql(kills, root, tmp_path, seed, postgres):
     market = _Market(root, tmp_path, database=postgres.database(), publish=str(tmp_path / "public"))
 
@@ -185,7 +185,7 @@ def test_on_postgresql(kills, root, tmp_path, seed, postgres):
     _killed(market, kills, servers=(crash,), seed=seed)
 
 
-@pytest.mark.parametrize("kills", _kills(10))
+@pytest.mark.parametrize("kills", _kills(20))
 def test_on_postgresql_and_s3(kills, root, tmp_path, seed, postgres, seaweed, monkeypatch):
     for name, value in seaweed.environment.items():
         monkeypatch.setenv(name, value)

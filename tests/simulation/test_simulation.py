@@ -15,7 +15,7 @@ from tests.simulation.history import failures, prepare, run
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(300, id="short"), pytest.param(100_000, id="long", marks=pytest.mark.soak)]
+    "count", [pytest.param(1_000, id="short"), pytest.param(100_000, id="long", marks=pytest.mark.soak)]
 )
 def test_histories(count, seeds):
     happened: Counter[str] = Counter()
