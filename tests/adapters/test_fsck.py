@@ -37,11 +37,16 @@ def test_all_in_postgresql(postgres, tmp_path):
     report = kept().rounds().slice(60.0, now="2026-11-24T07:00:00Z")
     assert report.last is not None
     assert report.last.found == 0
+
+    def flipped(table: str, column: str, at: int, where: str) -> str:
+        byte = f"set_byte({column}, {at}, get_byte({column}, {at}) # 255)"
+        return f"UPDATE prov.provenance_{table} SET {column} = {byte} WHERE {where}"
+
     places = {
-        "UPDATE prov.provenance_vault SET data = set_byte(data, 9, 0) WHERE id = 2": "vault ",
-        "UPDATE prov.provenance_objects SET data = set_byte(data, 9, 0) WHERE path = 'tile/0/000'": "tile/0/000",
-        "UPDATE prov.provenance_rows SET entry = set_byte(entry, 200, 0) WHERE idx = 257": "tile/",
-        "UPDATE prov.provenance_refs SET fingerprint = set_byte(fingerprint, 9, 0) WHERE verb = 'offer'": "name ",
+        flipped("vault", "data", 9, "id = 2"): "vault ",
+        flipped("objects", "data", 9, "path = 'tile/0/000'"): "tile/0/000",
+        flipped("rows", "entry", 200, "idx = 257"): "tile/",
+        flipped("refs", "fingerprint", 9, "verb = 'offer'"): "name ",
         "UPDATE prov.provenance_index_entries SET type = 'x' WHERE idx = 100": "index of entry #100",
     }
     with kept()._parts.store.engine.connect() as connection:

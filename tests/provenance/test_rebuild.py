@@ -16,7 +16,7 @@ from adapters import connect, create
 from adapters.recover import rebuild_index
 from adapters.sql.store import SqlStore
 from adapters.sql.vault import SqlVault
-from ledger import Conflict, InvalidSignature, MalformedError, Row, Unavailable, UnknownKey
+from ledger import Conflict, InvalidSignature, MalformedError, NotFound, Row, Unavailable, UnknownKey
 from ledger.log import Log
 from provenance import Ticket
 from provenance.canonical import address
@@ -190,7 +190,7 @@ def test_of_two_rebuilds_the_later_wins(grown: Market) -> None:
             inner.append(0)
             inner[0] = rebuild_index(grown.url)
 
-    with pytest.raises((Conflict, module.NotFound), match=r"another rebuild has begun|no such table"):
+    with pytest.raises((Conflict, NotFound), match=r"another rebuild has begun|no such table"):
         rebuild_index(grown.url, progress=another)
     assert inner == [grown.ledger.log.size]
     assert dump(grown.ledger.index) == live
