@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ledger.cosignature import CosignerKey
 from ledger.errors import MalformedError, NotFound
@@ -12,7 +13,9 @@ from ledger.note import VerifierKey
 from ledger.policy import Policy
 from ledger.receipt import key_set
 from ledger.storage import Objects
-from provenance.succession import Link, link_path
+
+if TYPE_CHECKING:
+    from provenance.succession import Link
 
 __all__ = ["BESIDE", "KEY", "KEY_FILES", "KEY_SET", "PQ_POLICY", "agrees", "key_files", "show_key_files"]
 
@@ -40,6 +43,8 @@ def key_files(keys: Keyring, *, witnessed: Policy | None = None, links: Sequence
     `links` lead to it from those of before. With `witnessed`, the policies ask for its witnesses and quorum. A policy
     accepts any one listed key of a log (c2sp.org/tlog-policy), so an ML-DSA-44 key stands in one of its own.
     """
+    from provenance.succession import link_path  # whoever only reads a log loads nothing of events
+
     key, *also = keys.verifiers
     asking = witnessed or Policy(())
 

@@ -65,6 +65,11 @@ def test_import_loads_no_driver(package):
     assert loaded_by(f"import {package}") & DRIVERS == set()
 
 
+def test_who_only_opens_a_log_loads_no_events():
+    """Schema library, SQL and the models come with the first ledger that is connected."""
+    assert loaded_by("import adapters") & {"pydantic", "sqlalchemy", "provenance"} == set()
+
+
 @pytest.mark.parametrize("package", ["ledger", "provenance", "adapters"])
 def test_import_starts_no_thread_and_touches_no_logger(package):
     assert after(
