@@ -45,6 +45,7 @@ __all__ = ["add_to"]
 Folder = Annotated[Path, typer.Argument(help="the folder of the witness", metavar="FOLDER")]
 
 _LISTEN = "127.0.0.1:8765"
+_LONG = 200  # characters of a line that a terminal is shown; a key of ML-DSA-44 has ten times as many
 _LOOK = 0.25  # seconds between looks at whether a signal came
 _MARKS: dict[State, str] = {"cosigns": "■", "refuses": "□", "absent": "□", "lies": "✕", "contradicts": "✕"}
 _STATUS: dict[State, int] = {
@@ -82,10 +83,12 @@ def init(
     keys = begin_witness(folder, name)
     label = name.partition(".")[0]
     lines = [str(Witness(f"{label}-ml-dsa" if key.type == ML_DSA_44 else label, key, url)) for key in keys]
+    for_others = folder / "witness.policy"
+    for_others.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     text = [
         f"{name}: keys, what it has seen and logs.policy are in {folder}; never put an older copy of it back",
-        "a log that wants it puts these lines into its policy, and the names into a group:",
-        *lines,
+        f"a log that wants it puts lines of {for_others} into its policy, and their names into a group:",
+        *(line if len(line) < _LONG else f"{line[:_LONG]}…" for line in lines),
         f"next: add a line `log VKEY` to {folder / 'logs.policy'}, then {command('witness', 'serve', str(folder))}",
     ]
     value = {"name": name, "keys": [str(key) for key in keys], "policy": lines}

@@ -5,6 +5,7 @@
     ed25519.key  ml-dsa-44.key      secrets, mode 0600; another `key` may be named instead, as `env:NAME`
     seen.db                         what it signed: never put an older one back
     logs.policy                     one line for each log: log VKEY [URL]
+    witness.policy                  lines for the policies of others; nothing here reads it
 """
 
 from __future__ import annotations

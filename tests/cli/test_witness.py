@@ -164,6 +164,7 @@ def test_init_says_what_others_need(house, capsys):
     assert [str(line.key) for line in policy.witnesses] == said["keys"]
     assert [line.name for line in policy.witnesses] == ["harbour", "harbour-ml-dsa"][: len(said["keys"])]
     assert {line.url for line in policy.witnesses} == {"https://harbour.example/w"}
+    assert (house / "harbour" / "witness.policy").read_text().splitlines() == said["policy"]
     for path in (house / "harbour").glob("*.key"):
         assert path.stat().st_mode & 0o777 == 0o600
     assert (house / "harbour").stat().st_mode & 0o777 == 0o700
