@@ -97,8 +97,8 @@ them as its one parent.
 checked where it is built and where one is submitted. What rests on earlier events (*rules between events*) is judged as
 an event is staged, all of it, and again by an audit. What two writers might do at the same moment is decided by a
 *place*: a unique row that is written with the event, so that the second one is refused while it still can be. A grant
-keeps two places free until its transaction ends, the withdrawal of its offer and the next state of its work: whoever
-wants one of them waits, and a grant that comes after is refused. The
+keeps places free until its transaction ends, the withdrawal of its offer, the next state of its work and what is said
+next of a dispute about that: whoever wants one of them waits, and a grant that comes after is refused. The
 [last table](#what-is-decided-when) says which is which. Rules `G1.unknown-ref`, `G1.ref-type`, `G2.duplicate-parent`,
 `G3.actor` and `mandate.*` hold for all types.
 

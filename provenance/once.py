@@ -160,6 +160,7 @@ CHAINS: Mapping[str, tuple[str, Start]] = MappingProxyType(
         "attribution.set": ("attribution", _at("work")),
         "consent.record": ("consent", _consent),
         "dispute.appeal": ("dispute.appeal", _at("dispute")),
+        "dispute.open": ("dispute", _at("target")),
         "generation.run": ("generation", _nowhere),
         "grant.transfer": ("grant.holder", _at("grant")),
         "log.keys": ("log.keys", _nowhere),

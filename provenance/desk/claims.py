@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from provenance.desk.base import Desk
+from provenance.before import Before
+from provenance.desk.base import Desk, follows
 from provenance.drafts import Named
 from provenance.moments import format_time
 from provenance.session import joins_async
@@ -31,16 +32,23 @@ class ClaimVerbs(Desk):
         session: Any = None,
     ) -> Ticket:
         """Open a dispute about any event. `evidence` is a SHA-256 that no other dispute rests on."""
-        refs = [{"role": "target", "id": str(target)}]
-        body = {"tag": tag, "evidence": evidence}
-        draft = self.draft("dispute.open", body=body, refs=refs, personal={"ref": ref}, actor=actor)
-        return self._record(Request("dispute", [draft], ref), session)
+
+        def make(before: Before) -> Request:
+            refs = [{"role": "target", "id": str(target)}, *follows(before, "dispute", bytes.fromhex(str(target)))]
+            body = {"tag": tag, "evidence": evidence}
+            draft = self.draft("dispute.open", body=body, refs=refs, personal={"ref": ref}, actor=actor)
+            return Request("dispute", [draft], ref)
+
+        return self._record(make, session)
 
     @joins_async
     def judge(
         self, dispute: Named, decision: str, *, evidence: str | None = None, ref: str | None = None, session: Any = None
     ) -> Ticket:
-        """Judge a dispute, or its appeal, once: upheld or dismissed. What follows from it is for further events."""
+        """Judge a dispute, or its appeal, once: upheld or dismissed. What follows from it is for further events.
+
+        Nothing is licensed of a work while a dispute about it stands as upheld.
+        """
         body = {"decision": decision} if evidence is None else {"decision": decision, "evidence": evidence}
         return self._about(dispute, "dispute.judge", "judge", body, None, ref, session)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from provenance.events.envelope import ONE, AnyRef, Ending, Event, EventRef, Model, OnlyRef, Roles
+from provenance.events.envelope import ONE, OPTIONAL, AnyRef, Ending, Event, EventRef, Model, OnlyRef, Roles
 from provenance.events.fields import Hex
 from provenance.events.vocabulary import Decision, DisputeTag
 
@@ -19,20 +19,20 @@ class _Open(Model):
 class DisputeOpen(Event):
     """Something is disputed: any event, or a thing outside. What it says of it is a `tag` of a table.
 
-    `evidence` is the SHA-256 of what shows it, on which no other dispute rests. Maps to disputes of Story. For
-    example::
+    `prev` is the dispute about the same event before it, where there was one. `evidence` is the SHA-256 of what shows
+    it, on which no other dispute rests. Maps to disputes of Story. For example::
 
         {"body": {"evidence": "e160e86ecb571cb0703b47969f37d9942648529a68113ec29c5332c83b3b76e6",
                   "tag": "improper-registration"},
          "refs": [{"role": "target", "id": "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"}]}
     """
 
-    roles: ClassVar[Roles] = {"target": ONE}
+    roles: ClassVar[Roles] = {"target": ONE, "prev": OPTIONAL}
 
     type: Literal["dispute.open"]
     actor: Hex
     body: _Open
-    refs: tuple[AnyRef[Literal["target"]], ...]
+    refs: tuple[AnyRef[Literal["target"]] | EventRef[Literal["prev"]], ...]
     commits: OnlyRef
 
 

@@ -15,7 +15,7 @@ from provenance.before import Act, Before
 from provenance.errors import Reason
 from provenance.rules.works import may_act
 from provenance.shares import majorities, speaks_for
-from provenance.states import grant_status, status_of
+from provenance.states import dispute_status, grant_status, status_of
 
 if TYPE_CHECKING:
     from provenance.rules import Rule
@@ -70,7 +70,9 @@ def _agreed(act: Act, before: Before) -> Iterator[Reason]:
 
 
 def in_force(act: Act, before: Before) -> Iterator[Reason]:
-    """`grant.detached`, `grant.status`: the offer was not withdrawn, and its work is not suspended or gone.
+    """`grant.detached`, `grant.status`, `grant.disputed`: nothing was said of the offer or the work that ends selling.
+
+    The offer was not withdrawn, the work is not suspended or gone, and no dispute about it stands as upheld.
 
     Asked only where one of `barriers` is taken: a sale under a standing offer pays for no look.
     """
@@ -82,17 +84,43 @@ def in_force(act: Act, before: Before) -> Iterator[Reason]:
     if work is not None and status is not None and status.state != "active":
         text = f"the work {work.hex()} is {status.state}: nothing is licensed of it"
         yield Reason("grant.status", text, (act.id, *status.events))
+    if work is None:
+        return
+    for dispute in _disputes(work, before):
+        found = dispute_status(dispute, before)
+        # One that ended says nothing any more, also where it was erased since; of others unknown is no yes.
+        if found.state in {"upheld", "unknown"} and any(_next_of(dispute, before)):
+            text = f"a dispute about the work {work.hex()} is {found.state}: nothing is licensed of it"
+            yield Reason("grant.disputed", text, (act.id, *found.events))
 
 
 def barriers(act: Act, before: Before | None = None) -> Iterator[tuple[str, bytes]]:
     """Places (`provenance.once`) that stay free as long as nothing speaks against this grant.
 
-    Without `before` as for a work of which no state was ever said, else behind what was said of it last.
+    Without `before` as for a work of which nothing was ever said, else behind what was said of it last.
     """
     if act.type == "grant.issue":
         yield from (("offer.detach", offer) for offer in act.refs("offer"))
         for work in act.refs("work"):
             yield "work.status", (None if before is None else before.newest("work.status", work)) or work
+            yield "dispute", (None if before is None else before.newest("dispute", work)) or work
+            if before is not None:
+                yield from (place for dispute in _disputes(work, before) for place in _next_of(dispute, before))
+
+
+def _disputes(work: bytes, before: Before) -> Iterator[bytes]:
+    """The disputes about a work, earliest first."""
+    at = work
+    while (after := before.holder("dispute", at)) is not None:
+        yield after
+        at = after
+
+
+def _next_of(dispute: bytes, before: Before) -> Iterator[tuple[str, bytes]]:
+    """Where the next word about a dispute will stand: its judgment, or an appeal against that. None once it ended."""
+    last = before.newest("dispute.appeal", dispute) or dispute
+    if all(before.holder("dispute.end", each) is None for each in (dispute, last)):
+        yield ("dispute.judge" if before.holder("dispute.judge", last) is None else "dispute.appeal"), last
 
 
 @lru_cache(maxsize=1024)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -204,6 +206,26 @@ def test_nothing_is_sold_that_is_withdrawn_or_suspended(shop: Shop, named: bool)
     assert _sell(shop, work, other, **sale(4)).type == "grant.issue"
 
 
+def test_nothing_is_sold_while_a_dispute_stands_as_upheld(shop: Shop) -> None:
+    desk, work = shop.ledger, shop.work()
+    offer = desk.offer(work, terms="CC0-1.0")
+    first, second = _open_dispute(shop, work), _open_dispute(shop, work)
+    assert [ref["role"] for ref in json.loads(desk.event(second))["refs"]] == ["target", "prev"]
+    desk.judge(first, "dismissed")
+    _sell(shop, work, offer)  # what is only said ends nothing
+    appeal = desk.appeal(first, evidence=sha256(os.urandom(8)).hexdigest())
+    _sell(shop, work, offer)
+    for dispute, ended in ((appeal, first), (second, second)):
+        desk.judge(dispute, "upheld")
+        with pytest.raises(EventRejected) as caught:
+            _sell(shop, work, offer)
+        assert rules(caught) == {"grant.disputed"}
+        desk.resolve_dispute(dispute if dispute is appeal else ended)
+        _sell(shop, work, offer)
+    desk.publish()
+    assert audited(desk, shop.folder / "public").against_rules == ()
+
+
 def test_a_sale_is_one_statement_on_postgresql(shops: dict[str, Shop]) -> None:
     """The names and the barriers are looked at where the row is written."""
     from sqlalchemy import event
@@ -232,8 +254,19 @@ def _suspend(shop: Shop, work: Ticket, _: Ticket, connection: Connection) -> obj
     return shop.ledger.set_status(work, "suspended", reason="complaint", session=connection)
 
 
+def _open_dispute(shop: Shop, work: Ticket) -> Ticket:
+    evidence = sha256(os.urandom(8)).hexdigest()
+    return shop.ledger.dispute(work, tag="improper-registration", evidence=evidence)
+
+
+def _uphold(shop: Shop, work: Ticket, _: Ticket, connection: Connection) -> object:
+    return shop.ledger.judge(_open_dispute(shop, work), "upheld", session=connection)
+
+
 _STOPS = pytest.mark.parametrize(
-    "stop, rule", [(_withdraw, "grant.detached"), (_suspend, "grant.status")], ids=["withdrawn", "suspended"]
+    "stop, rule",
+    [(_withdraw, "grant.detached"), (_suspend, "grant.status"), (_uphold, "grant.disputed")],
+    ids=["withdrawn", "suspended", "disputed"],
 )
 
 
@@ -567,7 +600,7 @@ def _once(url: str) -> list[tuple[str, bytes, bytes]]:
 def test_places_are_made_again_by_a_rebuild(taken: Market) -> None:
     before = _once(taken.url)
     assert {rule for rule, *_ in before} == {
-        *("grant.consume", "split", "work.status", "dispute.evidence", "dispute.judge"),
+        *("grant.consume", "split", "work.status", "dispute", "dispute.evidence", "dispute.judge"),
     }
     with taken.engine.begin() as connection:
         connection.execute(text("DELETE FROM provenance_once"))

@@ -291,6 +291,15 @@ def _(s: Stage) -> tuple[Said, Said]:
     return _grants(s, gone, work), _grants(s, stands, work)
 
 
+@case("grant.disputed")
+def _(s: Stage) -> tuple[Said, Said]:
+    work, other = s.work(), s.work()
+    offer, stands = s.offer(work), s.offer(other)
+    s.desk.judge(s.desk.dispute(work, tag="improper-registration", evidence=next(DIGESTS)), "upheld")
+    s.desk.judge(s.desk.dispute(other, tag="improper-registration", evidence=next(DIGESTS)), "dismissed")
+    return _grants(s, offer, work), _grants(s, stands, other)
+
+
 @case("grant.status")
 def _(s: Stage) -> tuple[Said, Said]:
     work, other = s.work(), s.work()
