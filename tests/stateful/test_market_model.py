@@ -282,6 +282,11 @@ class MarketMachine(RuleBasedStateMachine):
         wrong = [
             *(["grant.detached"] if offer not in self.model.offers[work] else []),
             *(["grant.status"] if self.model.status[work] != "active" else []),
+            *(
+                "grant.disputed"
+                for dispute, states in self.model.disputes.items()
+                if states[-1] == "upheld" and self.model.disputed[dispute] == work
+            ),
         ]
         if offer in self.model.unagreed:
             assert self.refused(self.ledger.license, work, expires=expires, **options) == ("grant.offer",)
