@@ -151,19 +151,19 @@ def connect(
     where = keys_of(parts.store, keys) if signs else None
     opens = ask_once(passphrase)
     held = HeldKeys(parts.read_layout, where, opens)
-    asked = parts.witnesses() if witnesses is None else _policy(witnesses)
+    noted = parts.witnesses()
+    asked = noted if witnesses is None else _policy(witnesses)
     witnessing = None if asked is None else _witnessing(asked, lambda: held.keys, fails_open=without_quorum)
     log = open_log_of(parts, held.keys, target=_place(publish), renew=held.renew, witnessing=witnessing)
     if where is None:
         return parts.ledger(log, signers=None, claim=None, clock=clock)
     market = market_signer(where, opens)
-    asks_others = asked is not None and asked != parts.witnesses()
     if held.keys.holds_turn(log.signed.signed):  # else a hand-over was interrupted, which shows its own
         files = key_files(held.keys, witnessed=asked, links=parts.links())
         for place in log.places:
-            if asks_others or get_or_none(place, KEY) != files[KEY]:  # or it was not there before
+            if asked != noted or get_or_none(place, KEY) != files[KEY]:  # or it was not there before
                 show_key_files(place, files)
-    if asked is not None and asks_others:
+    if asked is not None and asked != noted:
         parts.note_witnesses(asked)
 
     def signers() -> Signers:
