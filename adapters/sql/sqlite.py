@@ -7,9 +7,11 @@ write-ahead mode; a file that exists keeps the mode it has. The host's own conne
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,7 @@ class Sqlite:
             msg = "an SQLite database in memory cannot be shared with the market: give a file, sqlite:///market.db"
             raise StorageError(msg)
         self.name = path
-        self._is_new = not Path(path).exists()
-        if self._is_new and not create:
+        if not create and not Path(path).exists():
             msg = f"{path}: no such database; `provenance init` makes one"
             raise NotFound(msg)
         self._patience = patience
@@ -59,9 +60,8 @@ class Sqlite:
     @contextmanager
     def making(self) -> Iterator[Connection]:
         """As `Backend.making`: a new file is put into write-ahead mode."""
-        if self._is_new:
-            with self._reads.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        if not Path(self.name).exists():
+            _make(Path(self.name))
         with self.engine.begin() as connection:
             yield connection
 
@@ -105,6 +105,21 @@ class Sqlite:
         self.engine.dispose(close=False)
         self._reads.dispose(close=False)
         return left
+
+
+def _make(path: Path) -> None:
+    """An empty database in write-ahead mode; one that somebody else made meanwhile stays as it is."""
+    # Under a name of its own first: SQLite waits for nobody when it changes the mode of a file that others use.
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+            made = Path(folder, path.name)
+            with closing(sqlite3.connect(made)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+            with suppress(FileExistsError):
+                os.link(made, path)
+    except (OSError, sqlite3.Error) as error:
+        msg = f"{path}: could not be made: {error}; is its folder there, may it be written to, and has the disk room?"
+        raise Unavailable(msg) from error
 
 
 def _on_connect(connection: sqlite3.Connection, _: Any) -> None:

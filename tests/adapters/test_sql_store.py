@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -54,6 +56,28 @@ def test_a_file_that_exists_keeps_its_mode(tmp_path):
     store.close()
 
 
+def test_who_makes_a_database_at_the_same_moment_waits_for_the_other(tmp_path, monkeypatch):
+    path = tmp_path / "market.db"
+    link = os.link
+    market = None
+
+    def late(made, place):
+        nonlocal market
+        market = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        market.executescript("BEGIN IMMEDIATE; CREATE TABLE orders (id INTEGER)")
+        threading.Timer(0.2, market.execute, ["COMMIT"]).start()
+        link(made, place)
+
+    monkeypatch.setattr(os, "link", late)
+    store = SqlStore(f"sqlite:///{path}", create=True)
+    store.put("x", b"1")
+    assert market.execute("SELECT count(*) FROM orders").fetchone() == (0,)
+    assert _pragma(store, "journal_mode") == "delete", "the other's file, as the other made it"
+    market.close()
+    store.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["market.db"]
+
+
 def test_opening_creates_nothing(tmp_path):
     path = tmp_path / "log.db"
     with pytest.raises(NotFound, match="no such database"):
@@ -98,7 +122,7 @@ def test_the_markets_own_driver_is_replaced_by_ours(tmp_path):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(Unavailable, match="unable to open database file; is its folder there"):
+    with pytest.raises(Unavailable, match=r"log\.db: could not be made: .*; is its folder there"):
         SqlStore(f"sqlite:///{tmp_path / 'no' / 'log.db'}", create=True)
 
 
