@@ -275,12 +275,12 @@ class RunningLedger:
     def _has_changed(self, party: Party) -> bool:
         return has_changed(party, self._index.on())
 
-    def _find_late(self, statements: Iterable[Statement]) -> list[tuple[bytes, str]]:
+    def _find_late(self, statements: Iterable[bytes]) -> list[tuple[bytes, str]]:
         """Of statements that were just logged, those whose key was retired meanwhile: (event id, how)."""
         if not self._key_changes():
             return []
         found, parties, index = list[tuple[bytes, str]](), dict[str, Party | None](), self._index.on()
-        for statement in statements:
+        for statement in map(Statement.parse, statements):
             if statement.issuer not in parties:
                 parties[statement.issuer] = self._parties.get(bytes.fromhex(statement.issuer))
             party = parties[statement.issuer]

@@ -104,8 +104,8 @@ class Sequencer:
         """Party id of whoever signs what comes without a signature; known once the log was read."""
         self.may_sign: Callable[[bytes], None] = lambda _: None
         """Raises `UnknownKey` unless the market's key with this id is valid for the next entry."""
-        self.late: Callable[[Sequence[Statement]], list[tuple[bytes, str]]] = lambda _: []
-        """Of statements that were just logged: the events whose key was retired at their place, and since when."""
+        self.late: Callable[[Sequence[bytes]], list[tuple[bytes, str]]] = lambda _: []
+        """Of statements that others made and that were just logged: the events whose key was retired at their place, and since when."""
         self.forget: Callable[[Collection[bytes]], None] = lambda _: None
         """Told the addresses that are erased, for whoever remembers what lay there."""
         self.read: Callable[[bytes], bytes | None] = lambda _: None
@@ -121,11 +121,13 @@ class Sequencer:
 
         def act() -> None:
             nonlocal done
-            staged = self._until_keys(parents_first(self._queue.peek(limit)))
+            headers = Headers()
+            peeked = self._queue.peek(limit)
+            pairs = parents_first([(event, facts_of_staged(event, market=self.market, by=headers)) for event in peeked])
+            staged = self._until_keys([event for event, _ in pairs])
             done = len(staged)
             if staged:
-                facts = [facts_of_staged(event, market=self.market) for event in staged]
-                self._batch(staged, facts, [event.event_id for event in staged])
+                self._batch(staged, [fact for _, fact in pairs[:done]], [event.event_id for event in staged])
 
         # What waits stays visible until a batch has committed, so that nothing visible means nothing under way.
         if self._queue.peek(1) or self._behind():
@@ -216,7 +218,7 @@ class Sequencer:
     def _late(self, staged: Sequence[Staged]) -> list[tuple[bytes, str]]:
         """Events that others signed with keys which were valid then and are not now: logged, and told."""
         foreign = [
-            Statement.parse(event.statement)
+            event.statement
             for event in staged
             if event.statement is not None and event.type not in {"party.register", "party.keys"}
         ]
@@ -493,9 +495,12 @@ class Sequencer:
         return Row(statement, draft.data), facts
 
 
-def facts_of_staged(event: Staged, *, market: bytes) -> Facts:
-    """What the index will keep of an event that waits, once `market` (party id) has signed those of its own."""
-    issuer = market.hex() if event.statement is None else Statement.parse(event.statement).issuer
+def facts_of_staged(event: Staged, *, market: bytes, by: Headers | None = None) -> Facts:
+    """What the index will keep of an event that waits, once `market` (party id) has signed those of its own.
+
+    `by` reads the statements of others, where there are many.
+    """
+    issuer = market.hex() if event.statement is None else (by or Headers()).read(event.statement)[0].issuer
     return facts_of(event_id=event.event_id, type=event.type, issuer=issuer, sealed=event.sealed, event=event.event)
 
 
@@ -520,25 +525,18 @@ def contents_of(event: Staged) -> list[tuple[bytes, bytes]]:
     return [*items, (event.event_id, event.event)] if event.sealed else items
 
 
-def parents_first(staged: Sequence[Staged]) -> list[Staged]:
+def parents_first(waiting: Sequence[tuple[Staged, Facts]]) -> list[tuple[Staged, Facts]]:
     """The same events, each behind those of the same batch that it refers to, otherwise in their order."""
-    by_id = {event.event_id: event for event in staged}
-    done: dict[bytes, Staged] = {}
-    for event in staged:
-        stack = [event]
+    by_id = {pair[0].event_id: pair for pair in waiting}
+    done: dict[bytes, tuple[Staged, Facts]] = {}
+    for pair in waiting:
+        stack = [pair]
         while stack:
-            top = stack[-1]
-            missing = [by_id[i] for i in _refs(top) if i in by_id and i not in done and i != top.event_id]
+            event, fact = stack[-1]
+            named = (fact.issuer, *(link[1] for link in fact.links))
+            missing = [by_id[i] for i in named if i in by_id and i not in done and i != event.event_id]
             if missing:
                 stack += missing
             else:
-                done[top.event_id] = stack.pop()
+                done[event.event_id] = stack.pop()
     return list(done.values())
-
-
-def _refs(event: Staged) -> list[bytes]:
-    value = orjson.loads(event.event)
-    ids = [ref["id"] for ref in value["refs"] if isinstance(ref["id"], str)]
-    if value["actor"] != "self":
-        ids.append(value["actor"])
-    return [bytes.fromhex(i) for i in ids]
