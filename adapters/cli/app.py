@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 
@@ -73,11 +74,17 @@ for module in (
 
 
 @app.callback(invoke_without_command=True)
-def _begin(context: typer.Context) -> None:
+def _begin(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="which release this is", is_eager=True)] = False,
+) -> None:
     """A provenance and attribution ledger: record, prove and verify who made what from what, under which terms.
 
     New here: `provenance demo DIR` shows all of it on real files, `provenance init ORIGIN` begins a ledger.
     """
+    if version:
+        typer.echo(f"provenance {metadata.version('provenance-ledger')}")
+        raise typer.Exit
     help_alone(context)
 
 

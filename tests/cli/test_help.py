@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -81,3 +82,9 @@ def test_who_interrupts_a_command_is_told_what_is_left(
     with pytest.raises(SystemExit, match="130"):
         main()
     assert capsys.readouterr().err == "provenance: interrupted; nothing was done\n"
+
+
+def test_it_says_which_release_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    found = capsys.readouterr()
+    assert (found.out, found.err) == (f"provenance {metadata.version('provenance-ledger')}\n", "")
