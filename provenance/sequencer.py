@@ -105,7 +105,7 @@ class Sequencer:
         self.may_sign: Callable[[bytes], None] = lambda _: None
         """Raises `UnknownKey` unless the market's key with this id is valid for the next entry."""
         self.late: Callable[[Sequence[bytes]], list[tuple[bytes, str]]] = lambda _: []
-        """Of statements that others made and that were just logged: the events whose key was retired at their place, and since when."""
+        """Of others' statements that were just logged: the events whose key was retired at their place, since when."""
         self.forget: Callable[[Collection[bytes]], None] = lambda _: None
         """Told the addresses that are erased, for whoever remembers what lay there."""
         self.read: Callable[[bytes], bytes | None] = lambda _: None
