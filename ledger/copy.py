@@ -6,13 +6,14 @@ import contextlib
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
+from ledger.batch import write_all
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.edge import Edge
 from ledger.errors import MalformedError, NotFound, Rollback
 from ledger.evidence import forked
 from ledger.merkle import leaf_hash, tree_root
-from ledger.publish import Partials, write_all
+from ledger.publish import Partials
 from ledger.reader import TileReader
 from ledger.redact import redacted_bundle
 from ledger.storage import Objects, ReadsObjects, Row

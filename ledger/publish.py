@@ -1,16 +1,15 @@
-"""Writing a log where others read it, and the batch file that lets a crash be finished."""
+"""Writing a log to one place where others read it."""
 
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from hashlib import sha256
 
+from ledger.batch import Written, write_all
 from ledger.checkpoint import Checkpoint
 from ledger.edge import Edge
-from ledger.errors import MalformedError, NotFound, ProofMismatch, Rollback, Unavailable
+from ledger.errors import NotFound, ProofMismatch, Rollback, Unavailable
 from ledger.evidence import forked
 from ledger.merkle import ReadNodes, tree_root
 from ledger.redact import Opened, agree
@@ -27,81 +26,9 @@ from ledger.tile import (
     tile_widths,
 )
 
-__all__ = [
-    "Partials",
-    "check_behind",
-    "lost_batches",
-    "pack_batch",
-    "parse_batch",
-    "publish_to",
-    "staging_path",
-    "write_all",
-]
+__all__ = ["Partials", "check_behind", "publish_to"]
 
-Written = Sequence[tuple[str, bytes]]
-
-_STAGED = re.compile("staging/([0-9]{1,19})-[0-9a-f]{64}", re.ASCII)
 _IN_MEMORY = 64  # objects of a batch that are held at once
-_WORTH_A_THREAD = 3  # writes; fewer are done sooner than a thread is started
-
-
-def staging_path(checkpoint: Checkpoint) -> str:
-    """Where the batch file that leads to `checkpoint` lies: no two batches share it."""
-    return f"staging/{checkpoint.size}-{checkpoint.root.hex()}"
-
-
-def lost_batches(objects: Objects, size: int) -> list[str]:
-    """Batch files in a storage that lists, of writers whose swap another was faster than: of no use at `size`.
-
-    A batch that did swap was finished before the next one could, by its writer or by whoever came next.
-    """
-    if not isinstance(objects, ListsObjects):
-        return []
-    return [path for path in objects.list("staging/") if (at := _STAGED.fullmatch(path)) and int(at[1]) < size]
-
-
-def pack_batch(puts: Written, opens: Written) -> bytes:
-    """A batch file: for each object one byte (0 put, 1 replace), uint16 path length ‖ path, uint32 length ‖ bytes."""
-    parts = []
-    for kind, written in ((b"\0", puts), (b"\1", opens)):
-        for path, data in written:
-            name = path.encode()
-            parts += [kind, len(name).to_bytes(2, "big"), name, len(data).to_bytes(4, "big"), data]
-    return b"".join(parts)
-
-
-def parse_batch(data: bytes) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
-    """(objects to put, objects to replace) of a batch file; `pack_batch(*parse_batch(data)) == data`.
-
-    Raises `MalformedError` for a cut or foreign file.
-    """
-    written: tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]] = ([], [])
-    at = 0
-    while at < len(data):
-        kind, start = data[at], at + 3
-        stop = start + int.from_bytes(data[at + 1 : start], "big")
-        begin = stop + 4
-        end = begin + int.from_bytes(data[stop:begin], "big")
-        name = data[start:stop]
-        if kind > 1 or (written[1] and not kind) or end > len(data) or not name.isascii():
-            msg = f"batch file: broken at byte {at}"
-            raise MalformedError(msg)
-        written[kind].append((name.decode("ascii"), data[begin:end]))
-        at = end
-    return written
-
-
-def write_all(objects: Objects, puts: Written, opens: Written) -> None:
-    """Put and replace all of these, side by side where the storage can; durable when this returns."""
-    work = [(objects.put, *written) for written in puts] + [(objects.replace, *written) for written in opens]
-    ways = min(getattr(objects, "parallel", 1), len(work) // _WORTH_A_THREAD)
-    if ways <= 1:
-        for act, path, data in work:
-            act(path, data)
-        return
-    with ThreadPoolExecutor(ways, thread_name_prefix="ledger-write") as pool:
-        for done in [pool.submit(act, path, data) for act, path, data in work]:
-            done.result()
 
 
 class Partials:

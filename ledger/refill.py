@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ledger.batch import parse_batch
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.copy import copy_log
@@ -13,7 +14,6 @@ from ledger.evidence import forked
 from ledger.keyring import Keyring, own_note
 from ledger.merkle import tree_root
 from ledger.note import VerifierKey
-from ledger.publish import parse_batch
 from ledger.storage import Checkpoints, Database, ListsObjects, Objects, ReadsObjects, Row
 from ledger.stored import Stored
 from ledger.tile import CHECKPOINT, HEIGHT, WIDTH, parse_path

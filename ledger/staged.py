@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
+from ledger.batch import lost_batches, pack_batch, parse_batch, staging_path, write_all
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.copies import get_or_none
 from ledger.edge import Edge
 from ledger.errors import Conflict, MalformedError, Unavailable
 from ledger.policy import Policy
-from ledger.publish import Partials, lost_batches, pack_batch, parse_batch, staging_path, write_all
+from ledger.publish import Partials
 from ledger.redact import redacted_bundle, without
 from ledger.storage import Checkpoints, ListsObjects, Objects
 from ledger.tile import CHECKPOINT, WIDTH, open_path, pack_open, parse_open, parse_path

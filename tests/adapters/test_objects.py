@@ -22,9 +22,9 @@ from adapters.object_vault import ObjectVault
 from adapters.objects import Bucket
 from adapters.probe import PASSED, probe, probe_once
 from ledger import Log, SigningKey, fsck
+from ledger.batch import staging_path
 from ledger.client import Client
 from ledger.errors import Conflict, MalformedError, NotFound, StorageError, Unavailable
-from ledger.publish import staging_path
 from ledger.storage import Checkpoints, ListsObjects, Objects, Row
 from ledger.tile import bundle_path, open_path, tile_path
 from provenance.errors import MissingExtra

@@ -29,10 +29,11 @@ from ledger import (
     fsck,
     refill,
 )
+from ledger.batch import staging_path
 from ledger.checkpoint import sign_checkpoint
 from ledger.group import GroupCommit, Pending
 from ledger.merkle import verify_consistency
-from ledger.publish import Partials, staging_path
+from ledger.publish import Partials
 from ledger.testing import MemoryStore
 
 KEY = SigningKey("market.example/log", bytes(range(32)))

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from ledger import Client, Log, NotFound, Row, SigningKey, Unavailable, fsck
-from ledger.publish import staging_path
+from ledger.batch import staging_path
 from ledger.testing import FaultyStore, MemoryStore
 
 KEY = SigningKey("market.example/log", bytes(range(32)))

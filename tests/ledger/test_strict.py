@@ -35,6 +35,7 @@ from ledger import (
     VerifierKey,
     open_checkpoint,
 )
+from ledger.batch import pack_batch, parse_batch
 from ledger.checkpoint import parse_decimal
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner, CosignerKey
 from ledger.encrypted_key import MIN_WORK, EncryptedKey, encrypt_key
@@ -42,7 +43,6 @@ from ledger.evidence import MAX_EVIDENCE, Evidence
 from ledger.merkle import EMPTY_ROOT, Node, leaf_hash, subtree_root
 from ledger.note import MAX_NOTE, Note, Signature, decode_base64, open_note
 from ledger.policy import MAX_POLICY, parse_log_key
-from ledger.publish import pack_batch, parse_batch
 from ledger.receipt import (
     MAX_RECEIPT,
     Receipt,

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from unittest.mock import patch
 
 import ledger.log
+from ledger.batch import pack_batch, parse_batch, staging_path, write_all
 from ledger.copies import get_or_none
 from ledger.log import Log
-from ledger.publish import pack_batch, parse_batch, publish_to, staging_path, write_all
+from ledger.publish import publish_to
 from ledger.staged import StagedBatches
 from ledger.stored import Stored
 from ledger.tile import CHECKPOINT

@@ -20,10 +20,10 @@ from unittest.mock import patch
 
 import greenlet
 
+import ledger.batch
 import ledger.edge
 import ledger.group
 import ledger.log
-import ledger.publish
 import ledger.reader
 import ledger.stored
 import provenance.sequencer
@@ -297,7 +297,7 @@ def installed(world: World) -> Iterator[None]:
         stack.enter_context(patch.object(ledger.log, "random", world.random))
         # Its default lock was looked up when the class was made.
         stack.enter_context(patch.object(ledger.log, "Pending", lambda *a, **k: pending(*a, **k, gate=Lock())))
-        stack.enter_context(patch.object(ledger.publish, "ThreadPoolExecutor", Pool))
+        stack.enter_context(patch.object(ledger.batch, "ThreadPoolExecutor", Pool))
         # Pure functions, asked the same thing over and over.
         stack.enter_context(patch.object(ledger.log, "open_checkpoint", open_once))
         for module in (ledger.reader, ledger.stored, ledger.edge):
