@@ -60,8 +60,9 @@ class Sqlite:
     @contextmanager
     def making(self) -> Iterator[Connection]:
         """As `Backend.making`: a new file is put into write-ahead mode."""
-        if not Path(self.name).exists():
-            _make(Path(self.name))
+        path = Path(self.name).resolve()  # where a link leads
+        if not path.exists():
+            _make(path)
         with self.engine.begin() as connection:
             yield connection
 

@@ -56,6 +56,15 @@ def test_a_file_that_exists_keeps_its_mode(tmp_path):
     store.close()
 
 
+def test_a_link_to_a_database_that_is_not_there_yet_is_followed(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "market.db").symlink_to(tmp_path / "disk" / "market.db")
+    store = SqlStore(f"sqlite:///{tmp_path / 'market.db'}", create=True)
+    assert _pragma(store, "journal_mode") == "wal"
+    store.close()
+    assert (tmp_path / "disk" / "market.db").stat().st_size > 0
+
+
 def test_who_makes_a_database_at_the_same_moment_waits_for_the_other(tmp_path, monkeypatch):
     path = tmp_path / "market.db"
     link = os.link
