@@ -85,7 +85,7 @@ class Witnesses:
         def ask(peer: _Peer, old: int) -> None:
             if old not in proofs:
                 proofs[old] = proof(old)
-            peer.start(call, bytes(Request(old, proofs[old], checkpoint.signed)), old)
+            peer.start(call, bytes(Request.about(checkpoint, old=old, proof=proofs[old])), old)
 
         def judge(peer: _Peer) -> None:
             if theirs := peer.take_shown(checkpoint.origin):
@@ -165,6 +165,7 @@ class _Peer:
         self._exchange = Exchange(url)
         self._free = threading.Lock()  # holds what is below, and the connection
         self._shown: dict[str, Checkpoint] = {}
+        self._cosigned: dict[str, int] = {}
         self._trouble = ""
         self._ended = False
 
@@ -222,7 +223,7 @@ class _Peer:
         checkpoint = call.checkpoint
         status, body = self._exchange.ask("add-checkpoint", request, until=call.until, most=MAX_NOTE)
         if status == 422:
-            self._look(call)
+            self._look(call, f"says that size {checkpoint.size} does not extend what it saw")
             return _Answer(self, {})
         try:
             said = read_answer(status, body)
@@ -230,14 +231,16 @@ class _Peer:
             raise Unavailable(str(error)) from error
         if isinstance(said, int):
             if old != said <= checkpoint.size:
+                self._remembers(checkpoint.origin, said)
                 self.seen[checkpoint.origin] = said
                 return _Answer(self, {}, said)
             # Ahead of us, or with another root of the same size: some witnesses answer 409 for that, too.
-            self._look(call)
+            what = "another tree of" if said <= checkpoint.size else "more of this log than there is here,"
+            self._look(call, f"says that it has seen {what} size {said}")
             return _Answer(self, {})
         lines, trouble = self._verified(checkpoint, said)
         if lines:
-            self.seen[checkpoint.origin] = checkpoint.size
+            self.seen[checkpoint.origin] = self._cosigned[checkpoint.origin] = checkpoint.size
         self.note(trouble)
         return _Answer(self, lines)
 
@@ -257,13 +260,28 @@ class _Peer:
                 wrong.append(str(error))
         return lines, "; ".join(wrong)
 
-    def _look(self, call: _Call) -> None:
-        """Ask which checkpoint it holds. Only one that this log signed says anything."""
+    def _remembers(self, origin: str, said: int) -> None:
+        """Report a witness that says it has seen less than it cosigned for this process."""
+        if said < (signed := self._cosigned.get(origin, 0)):
+            extra = {"witness": self.name, "url": self._exchange.url, "origin": origin}
+            logger.error(
+                "witness %s: says that it has seen size %d of %s, and cosigned size %d before: it has forgotten what "
+                "it signed and may sign another history; ask its operator, and do not count on it until you know why",
+                *(self.name, said, shown(origin, 200), signed),
+                extra=extra,
+            )
+
+    def _look(self, call: _Call, why: str) -> None:
+        """Ask which checkpoint it holds, as it would not sign. Only one that this log signed says anything."""
         origin = call.checkpoint.origin
         path = f"{sha256(origin.encode()).hexdigest()}/checkpoint"
         status, body = self._exchange.ask(path, until=call.until, most=MAX_NOTE)
         if status != 200:
-            msg = f"does not cosign at size {call.checkpoint.size}, and shows no reason: {path}: status {status}"
+            msg = (
+                f"does not cosign at size {call.checkpoint.size}: {why}, and shows no checkpoint for it ({path}: "
+                f"status {status}); if its operator has one that this log signed, sign nothing more: this storage is "
+                "behind it, or another"
+            )
             raise Unavailable(msg)
         theirs = open_checkpoint(body, Policy(call.log))
         self._shown[origin] = theirs

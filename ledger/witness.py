@@ -38,13 +38,33 @@ from ledger.proof import MAX_HASHES
 from ledger.storage import Checkpoints
 from ledger.subtree import check_part, verify_part
 
-__all__ = ["MAX_REQUEST", "SIZE_TYPE", "Answer", "Collects", "Request", "SubtreeRequest", "Witness", "read_answer"]
+__all__ = [
+    "MAX_REQUEST",
+    "REFUSALS",
+    "SIZE_TYPE",
+    "Answer",
+    "Collects",
+    "Request",
+    "SubtreeRequest",
+    "Witness",
+    "read_answer",
+]
 
 MAX_REQUEST = MAX_NOTE + 64 * 64
 """Bytes of the longest request that is read."""
 
 SIZE_TYPE = "text/x.tlog.size"
 """Media type of an answer that says which size the witness has seen."""
+
+REFUSALS: Mapping[int, str] = {
+    400: "takes the request for malformed",
+    403: "knows this log by another key",
+    404: "does not watch this log",
+    409: "has seen another size",
+    422: "says that the log did not grow from what it saw",
+    429: "is asked too often",
+}
+"""What a witness says of a log with each status but 200, in words."""
 
 _TEXT = "text/plain; charset=utf-8"
 _RETRIES = 3
@@ -75,6 +95,17 @@ class Request:
             msg = f"add-checkpoint: want 'old SIZE', at most {MAX_HASHES} hashes, an empty line and a checkpoint"
             raise MalformedError(msg)
         return cls(parse_decimal(first.removeprefix("old "), "add-checkpoint: old size"), hashes, checkpoint)
+
+    @classmethod
+    def about(cls, checkpoint: Checkpoint, *, old: int, proof: Iterable[bytes]) -> Request:
+        """That it has grown into `checkpoint`, with the lines in the log's own name alone.
+
+        What others have signed beside it tells a witness nothing, and some read no more than 10 KiB of a request:
+        three lines of ML-DSA-44.
+        """
+        note = Note.parse(checkpoint.signed)
+        own = tuple(line for line in note.signatures if line.name == checkpoint.origin)
+        return cls(old, tuple(proof), bytes(Note(note.text, own)))
 
     def __bytes__(self) -> bytes:
         return _joined(f"old {self.old}", self.proof, self.checkpoint)
@@ -268,7 +299,8 @@ def read_answer(status: int, body: bytes) -> tuple[Signature, ...] | int:
         return tuple(Signature.parse(line) for line in lines)
     if status == 409 and text.endswith("\n"):
         return parse_decimal(text[:-1], "size that the witness has seen")
-    msg = f"witness: status {status}, {shown(text.strip(), 200)!r}"
+    means = f"{REFUSALS[status]}: " if status in REFUSALS else ""
+    msg = f"witness: {means}status {status}, {shown(text.strip(), 200)!r}"
     raise MalformedError(msg)
 
 

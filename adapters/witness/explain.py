@@ -17,7 +17,7 @@ from ledger.merkle import verify_consistency
 from ledger.note import MAX_NOTE, Note, shown
 from ledger.policy import Policy
 from ledger.policy import Witness as Line
-from ledger.witness import Request, read_answer
+from ledger.witness import REFUSALS, Request, read_answer
 
 __all__ = ["Explained", "State", "explain"]
 
@@ -28,16 +28,13 @@ State = Literal["cosigns", "refuses", "absent", "lies", "contradicts"]
 `contradicts`: it holds a checkpoint that this log signed and that cannot be true beside the newest one.
 """
 
-_REFUSED = {
-    400: ("takes the request for malformed", "compare the versions of both programs"),
-    403: ("knows this log by another key", "send its operator the line `log {key}`, by a way that he trusts"),
-    404: ("does not watch this log", "send its operator the line `log {key}`, by a way that he trusts"),
-    409: ("has seen another size", "ask again; if it stays so, ask its operator for the checkpoint that he has"),
-    422: (
-        "says that the log did not grow from what it saw",
-        "keep the newest checkpoint, ask its operator for what he has",
-    ),
-    429: ("is asked too often", "wait; the log asks again with its next checkpoint"),
+_DO = {
+    400: "compare the versions of both programs",
+    403: "send its operator the line `log {key}`, by a way that he trusts",
+    404: "send its operator the line `log {key}`, by a way that he trusts",
+    409: "ask again; if it stays so, ask its operator for the checkpoint that he has",
+    422: "keep the newest checkpoint, ask its operator for what he has",
+    429: "wait; the log asks again with its next checkpoint",
 }
 _AWAY = "ask its operator; publishing goes on as long as the others are a quorum"
 
@@ -123,17 +120,17 @@ class _Asking:
             self._held = newest
             return self.answer("cosigns", "cosigns the newest checkpoint", "nothing")
         key = self._client.policy.log_keys(newest.origin)[0]
-        if status not in _REFUSED:
+        if status not in _DO:
             return self.answer("absent", f"answers with status {status}", _AWAY)
-        says, do = _REFUSED[status]
         reason = shown(body[:300].decode("utf-8", "replace").strip(), 200)
-        return self.answer("refuses", f"{says} ({status}: {reason})", do.format(key=key))
+        says = f"{REFUSALS[status]} ({status}{': ' if reason else ''}{reason})"
+        return self.answer("refuses", says, _DO[status].format(key=key))
 
     def _ask(self, old: int) -> tuple[int, bytes]:
         """What it answers when it is asked to cosign the newest checkpoint, proven from the size `old`."""
         newest = self._newest
         proof = tuple(self._client.prove_consistency(old)) if 0 < old < newest.size else ()
-        request = bytes(Request(old, proof, newest.signed))
+        request = bytes(Request.about(newest, old=old, proof=proof))
         return self._exchange.ask("add-checkpoint", request, until=self._until, most=MAX_NOTE)
 
     def _hold(self) -> None:
@@ -145,10 +142,17 @@ class _Asking:
         if status != 200:
             msg = f"answers with status {status} when it is asked what it holds"
             raise Unavailable(msg)
-        keys = self._client.policy.log_keys(self._newest.origin)
-        held = open_checkpoint(body, Policy.of(*keys))
-        self._at = self._verify(held, Note.parse(body).signatures)
-        self._held = held
+        note = Note.parse(body)
+        held = Checkpoint.parse(note.text)
+        if held.origin != self._newest.origin:
+            msg = f"shows a checkpoint of {shown(held.origin, 200)} when it is asked for {self._newest.origin}"
+            raise UnknownKey(msg)
+        at = self._verify(held, note.signatures)
+        try:
+            held = open_checkpoint(body, Policy.of(*self._client.policy.log_keys(self._newest.origin)))
+        except UnknownKey:
+            return  # it watches a log of this name under another key: its answer will say so
+        self._at, self._held = at, held
 
     def _verify(self, tree: Checkpoint, signatures: object) -> int:
         """The time at which it signed, if every key of it did."""

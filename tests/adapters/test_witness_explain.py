@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 
 from adapters.witness.explain import explain
-from ledger import Client, Log, Policy, Row, SigningKey
-from ledger.cosignature import CosignerKey
+from ledger import Checkpoint, Client, Log, Policy, Row, SigningKey
+from ledger.checkpoint import sign_checkpoint
+from ledger.cosignature import ML_DSA_44, Cosigner, CosignerKey
+from ledger.note import Note
 from ledger.policy import Witness as Line
 from ledger.testing import MemoryStore
-from ledger.witness import Answer
+from ledger.witness import Answer, Request, Witness
 from tests.adapters.test_witnesses import BAD, Peer
-from tests.ledger.test_witness import KEY, NORTH, ORIGIN, tree
+from tests.ledger.test_witness import KEY, NORTH, NOW, ORIGIN, tree
 
 
 @pytest.fixture
@@ -94,6 +98,46 @@ def test_another_log_signed_what_it_shows(peer, log):
     stranger = SigningKey(ORIGIN, bytes(32))
     act(peer, get=Answer(200, tree(3, key=stranger).signed))
     assert explain(lines(peer), client(log)).state == "lies"
+
+
+def test_a_log_of_the_same_name_under_another_key_is_no_lie(peer, log):
+    """It watches whom it was told to watch; the operator has to be told the key."""
+    stranger = SigningKey(ORIGIN, bytes(32))
+    peer.witness = Witness({ORIGIN: [stranger.verifier]}, peer.keys, MemoryStore())
+    asked = bytes(Request(0, (), tree(3, key=stranger).signed))
+    assert peer.witness.add_checkpoint(asked, time=NOW).status == 200
+    said = explain(lines(peer), client(log))
+    assert (said.state, said.size, said.at) == ("refuses", None, None)
+    assert said.says.startswith("knows this log by another key (403")
+    assert f"log {KEY.verifier}" in said.do
+
+
+def test_a_checkpoint_of_another_log_is_a_lie(peer, log):
+    other = SigningKey("other.example/log", bytes(32))
+    peer.witness = Witness({other.name: [other.verifier]}, peer.keys, MemoryStore())
+    head = sign_checkpoint(Checkpoint(other.name, 3, tree(3).root), other)
+    assert peer.witness.add_checkpoint(bytes(Request(0, (), head.signed)), time=NOW).status == 200
+    act(peer, get=peer.witness.checkpoint(sha256(other.name.encode()).hexdigest()))
+    said = explain(lines(peer), client(log))
+    assert (said.state, said.says) == ("lies", f"shows a checkpoint of {other.name} when it is asked for {ORIGIN}")
+
+
+def test_it_is_asked_with_the_lines_of_the_log_alone(peer, log):
+    """Some witnesses read no more than 10 KiB, and what is published carries the lines of every witness."""
+    place = log.places[-1]
+    head = client(log).latest()
+    note = Note.parse(head.signed)
+    others = [Cosigner(f"w{at}.example/w", ML_DSA_44, bytes([at]) * 32).sign(head, time=NOW) for at in range(4)]
+    place.replace("checkpoint", bytes(Note(note.text, (*note.signatures, *others))))
+    asked = []
+
+    def answer(method: str, path: str, body: bytes) -> Answer:
+        asked.append(len(body))
+        return Answer(500, b"too large") if len(body) > 10_240 else peer.honest(method, path, body)
+
+    peer.act = answer
+    assert explain(lines(peer), client(log)).state == "cosigns"
+    assert len(place.get("checkpoint")) > 10_240 > max(asked)
 
 
 def test_every_key_has_to_have_signed(peer, log):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import ssl
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -355,6 +356,65 @@ def test_nobody_else_can_stop_us(peers, status):
             assert cosigned(witnesses.collect(tree(8), Prover(8)), tree(8), asks) == ("harbour", "civic")
         with collecting(policy(peers, "all")) as witnesses:
             assert len(witnesses.collect(tree(8), Prover(8))) == 2
+
+
+@pytest.mark.parametrize(
+    "size, answer, why",
+    [
+        (20, None, r"has seen more of this log than there is here, size 20, and shows no checkpoint .* status 404"),
+        (8, Answer(409, b"8\n"), r"has seen another tree of size 8, and shows"),
+        (5, Answer(422, b""), r"size 8 does not extend what it saw, and shows"),
+    ],
+)
+def test_one_that_shows_monitors_nothing_is_absent_with_what_it_said(peers, caplog, size, answer, why):
+    """As litewitness, which has no path for monitors: what it claims stops nobody, and nobody should overlook it."""
+    ahead(peers[0], tree(size))
+    honest = peers[0].honest
+
+    def act(method: str, path: str, body: bytes) -> Answer:
+        if method == "GET":
+            return Answer(404, b"not found\n")
+        return answer or honest(method, path, body)
+
+    peers[0].act = act
+    with collecting(policy(peers, "all")) as witnesses:
+        assert len(witnesses.collect(tree(8), Prover(8))) == 2
+    assert re.search(rf"witness north: absent: does not cosign at size 8: says that .*{why}", caplog.text)
+
+
+def test_one_that_forgot_what_it_signed_is_named(peers, caplog):
+    """Its file was put back: what it cosigned since, it would cosign another history of."""
+    with collecting(policy(peers, "all")) as witnesses:
+        assert len(witnesses.collect(tree(8), Prover(8))) == 3
+        ahead(peers[1], tree(5))
+        assert len(witnesses.collect(tree(9), Prover(9))) == 3
+        (record,) = [each for each in caplog.records if each.levelno >= logging.ERROR]
+        assert "witness harbour: says that it has seen size 5 of" in record.getMessage()
+        assert "cosigned size 8 before" in record.getMessage()
+        assert (record.witness, record.url, record.origin) == ("harbour", peers[1].url, ORIGIN)
+        ahead(peers[0], tree(10))  # another process of the log went on: nothing is forgotten
+        assert len(witnesses.collect(tree(11), Prover(11))) == 3
+        assert len([each for each in caplog.records if each.levelno >= logging.ERROR]) == 1
+
+
+def test_a_request_has_the_lines_of_the_log_alone(peers):
+    """What is published carries those of every witness, and some witnesses read no more than 10 KiB."""
+    head = tree(8)
+    note = Note.parse(head.signed)
+    others = [Cosigner(f"w{at}.example/w", ML_DSA_44, bytes([at]) * 32).sign(head, time=NOW) for at in range(4)]
+    published = replace(head, signed=bytes(Note(note.text, (*others, *note.signatures))))
+    assert len(published.signed) > 10_240
+    bodies = []
+    honest = peers[0].honest
+
+    def act(method: str, path: str, body: bytes) -> Answer:
+        bodies.append(body)
+        return honest(method, path, body)
+
+    peers[0].act = act
+    with collecting(policy(peers[:1], "all")) as witnesses:
+        assert len(witnesses.collect(published, Prover(8))) == 1
+    assert bodies == [bytes(Request(0, (), head.signed))]
 
 
 def test_late_evidence_stops_the_next_call(peers):
