@@ -9,9 +9,7 @@ from hashlib import sha256
 from ledger.batch import Written, write_all
 from ledger.checkpoint import Checkpoint
 from ledger.edge import Edge
-from ledger.errors import NotFound, ProofMismatch, Rollback, Unavailable
-from ledger.evidence import forked
-from ledger.merkle import ReadNodes, tree_root
+from ledger.errors import NotFound, Unavailable
 from ledger.redact import Opened, agree
 from ledger.storage import ListsObjects, Objects, ReadsObjects
 from ledger.tile import (
@@ -26,7 +24,7 @@ from ledger.tile import (
     tile_widths,
 )
 
-__all__ = ["Partials", "check_behind", "publish_to"]
+__all__ = ["Partials", "publish_to"]
 
 _IN_MEMORY = 64  # objects of a batch that are held at once
 
@@ -123,22 +121,3 @@ def publish_to(
     target.replace(CHECKPOINT, checkpoint.signed)
     partials.add(path for path, _ in puts)
     target.discard(*partials.take_stale(size))
-
-
-def check_behind(other: Checkpoint, what: str, mine: Checkpoint, reader: ReadNodes) -> None:
-    """Raise unless a log that stands on `mine`, whose nodes `reader` gives, extends `other`, which `what` shows.
-
-    `Rollback` when the log is behind, `Fork` when it is another history, `ProofMismatch` for another log.
-    """
-    if other.origin != mine.origin:
-        msg = f"{mine.origin}: the checkpoint {what} is one of {other.origin}"
-        raise ProofMismatch(msg)
-    if other.size > mine.size:
-        msg = (
-            f"{mine.origin}: storage is at size {mine.size}, the checkpoint {what} at {other.size}; "
-            "refusing to sign: restore the newer storage, or refill it from what is published"
-        )
-        raise Rollback(msg)
-    if tree_root(other.size, reader) != other.root:
-        msg = f"{mine.origin}: the checkpoint {what} of size {other.size} is not a beginning of this log"
-        raise forked(msg, other, mine, reader)

@@ -5,7 +5,7 @@ Recovery is the normal path: whoever opens the log finishes what the newest batc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from ledger.batch import lost_batches, pack_batch, parse_batch, staging_path, write_all
@@ -13,10 +13,10 @@ from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.copies import get_or_none
 from ledger.edge import Edge
 from ledger.errors import Conflict, MalformedError, Unavailable
-from ledger.policy import Policy
+from ledger.home import Home
 from ledger.publish import Partials
 from ledger.redact import redacted_bundle, without
-from ledger.storage import Checkpoints, ListsObjects, Objects
+from ledger.storage import ListsObjects
 from ledger.tile import CHECKPOINT, WIDTH, open_path, pack_open, parse_open, parse_path
 
 __all__ = ["StagedBatches"]
@@ -25,22 +25,14 @@ __all__ = ["StagedBatches"]
 class StagedBatches:
     """Writes the batches of one log. Owned by the caller that leads a batch."""
 
-    def __init__(
-        self,
-        origin: str,
-        objects: Objects,
-        checkpoints: Checkpoints,
-        policy: Callable[[], Policy],
-        *,
-        shows: bool = True,
-    ) -> None:
-        """`policy` is that of the log at any moment. Without `shows` another writes the checkpoint that readers see."""
-        self._origin = origin
-        self._objects = objects
-        self._checkpoints = checkpoints
-        self._policy = policy
+    def __init__(self, home: Home, *, shows: bool = True) -> None:
+        """Without `shows` another writes the checkpoint that readers see."""
+        self._home = home
+        self._origin = home.origin
+        self._objects = home.objects
+        self._checkpoints = home.checkpoints
         self._shows = shows
-        self._partials = Partials(objects)
+        self._partials = Partials(home.objects)
         self._last = ""  # path of the newest batch file
 
     def write(
@@ -84,7 +76,7 @@ class StagedBatches:
         batch = get_or_none(self._objects, self._last)
         if batch is None:
             # Dropped by release 0.1.0, as the last thing of a batch; or not to be seen yet.
-            if shown is None or open_checkpoint(shown, self._policy()).size >= checkpoint.size:
+            if shown is None or open_checkpoint(shown, self._home.keys.policy).size >= checkpoint.size:
                 return {}
             msg = (
                 f"{self._last}: not there, and the batch that it describes is not known to be finished; "

@@ -467,7 +467,7 @@ def test_two_logs_witness_each_other():
     names = ("shop.example/log", "gallery.example/log")
     keys = [SigningKey.generate(name) for name in names]
     cosigners = [Cosigner.generate(f"{name}/w", ED25519) for name in names]
-    servers, logs, places = [], [], [MemoryStore(), MemoryStore()]
+    servers, asked, logs, places = [], [], [], [MemoryStore(), MemoryStore()]
     for key, cosigner in zip(reversed(keys), cosigners, strict=True):
         servers.append(WitnessServer(Witness({key.name: [key.verifier]}, [cosigner], MemoryStore())).start())
     policies = [
@@ -477,7 +477,8 @@ def test_two_logs_witness_each_other():
     for key, place, asks in zip(keys, places, policies, strict=True):
         store = MemoryStore()
         Log.create(store, key, b"genesis", publish=[place])
-        logs.append(Log.open(store, key, publish=[place], witnessing=Witnessing(asks, Witnesses(asks))))
+        asked.append(Witnesses(asks))
+        logs.append(Log.open(store, key, publish=[place], witnessing=Witnessing(asks, asked[-1])))
 
     def grow(log: Log) -> None:
         for number in range(20):
@@ -492,8 +493,8 @@ def test_two_logs_witness_each_other():
         assert not thread.is_alive()
     for place, asks in zip(places, policies, strict=True):
         assert Client(place, asks).latest().size == 21
-    for log, server in zip(logs, servers, strict=True):
-        log._witnessing.collects.close()
+    for witnesses, server in zip(asked, servers, strict=True):
+        witnesses.close()
         server.stop()
 
 

@@ -33,7 +33,6 @@ from ledger.batch import staging_path
 from ledger.checkpoint import sign_checkpoint
 from ledger.group import GroupCommit, Pending
 from ledger.merkle import verify_consistency
-from ledger.publish import Partials
 from ledger.testing import MemoryStore
 
 KEY = SigningKey("market.example/log", bytes(range(32)))
@@ -300,13 +299,13 @@ def test_another_history_in_place_of_the_storage():
 
 
 def test_another_log_publishes_to_the_same_place(store):
-    place = MemoryStore()
+    place, elsewhere = MemoryStore(), MemoryStore()
     log = Log.create(store, KEY, b"genesis", publish=[place])
-    other = Log.create(MemoryStore(), KEY, b"genesis")
+    other = Log.create(MemoryStore(), KEY, b"genesis", publish=[elsewhere])
     log.append(b"here")
     log.publish()
     other.append(b"there")
-    other._targets = ((place, Partials(place)),)
+    elsewhere.objects = place.objects
     with pytest.raises(Fork):
         other.publish()
 

@@ -78,9 +78,13 @@ def holds(place, secret: bytes) -> list[str]:
     return [path for path in place.list("") if secret in place.get(path)]
 
 
+def own_storage(ledger):
+    return ledger.log._home.objects
+
+
 def held_in(market: Market, secret: bytes) -> list[str]:
     """Where the log's own storage and its published copy hold these bytes."""
-    store = market.ledger.log._database
+    store = own_storage(market.ledger)
     rows = [f"row {n}" for n, row in enumerate(store.rows(ORIGIN)) if secret in row.opened]
     return [*holds(store, secret), *rows, *holds(Directory(market.public), secret)]
 
@@ -295,7 +299,7 @@ def test_a_published_place_that_was_away_forgets_before_the_erasure_shows(tmp_pa
     assert ledger.log.size == size + 1
     assert ledger.index.size == size
     assert holds(public, event)
-    assert all(event not in row.opened for row in ledger.log._database.rows(ORIGIN))
+    assert all(event not in row.opened for row in own_storage(ledger).rows(ORIGIN))
     if after == "rebuild":  # then the index does not tell that the crash was not finished
         rebuild_index(url)
     else:
@@ -378,8 +382,8 @@ def test_a_backup_forgets_and_an_old_one_brings_nothing_back(family, tmp_path, m
         url = f"sqlite:///{tmp_path / f'restored{number}.db'}"
         restore(source, url, publish=market.public, keys=_keys(market))
         ledger = connect(url, publish=market.public, clock=market.clock, keys=_keys(market))
-        assert holds(ledger.log._database, event) == []
-        assert all(event not in row.opened for row in ledger.log._database.rows(ORIGIN))
+        assert holds(own_storage(ledger), event) == []
+        assert all(event not in row.opened for row in own_storage(ledger).rows(ORIGIN))
         with pytest.raises(NotFound):
             ledger.event(child)
         assert index_of(url) == live
@@ -400,7 +404,7 @@ def test_a_published_copy_that_is_older_than_the_erasure(family, tmp_path) -> No
     url = f"sqlite:///{tmp_path / 'refilled.db'}"
     restore(None, url, publish=market.public, keys=_keys(market))
     ledger = connect(url, publish=market.public, clock=market.clock, keys=_keys(market))
-    assert all(event not in row.opened for row in ledger.log._database.rows(ORIGIN))
+    assert all(event not in row.opened for row in own_storage(ledger).rows(ORIGIN))
     ledger.publish()
     assert holds(Directory(market.public), event) == []
     recover(url, market.public)
@@ -464,7 +468,7 @@ def _elsewhere(ledger, tmp_path, **where) -> None:
     events = [ledger.event(work) for work in works]
     erase(ledger, *works)
     grow(other, 300)
-    stored = ledger.log._objects
+    stored = own_storage(ledger)
     for event in events:
         assert holds(stored, event) == []
         assert all(event not in row.opened for row in other.log.rows(0, other.log.size))

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from unittest.mock import patch
 
 import ledger.log
+import ledger.places
 from ledger.batch import pack_batch, parse_batch, staging_path, write_all
 from ledger.copies import get_or_none
 from ledger.log import Log
+from ledger.places import Places
 from ledger.publish import publish_to
 from ledger.staged import StagedBatches
 from ledger.stored import Stored
@@ -64,11 +66,11 @@ def _finish_what_is_left(self, checkpoint, *, signs):
 
 
 def _publish_over_anything(self):
-    self._group.submit(ledger.log.Pending((), None, close=True))
+    self._writer.submit(ledger.log.Pending((), None, close=True))
     with self._publishing:
-        checkpoint, edge, _ = self._signed
-        for target, partials in self._targets:
-            publish_to(target, 0, checkpoint, edge, self._objects, partials, self._opened)
+        checkpoint, edge, _ = self._writer.signed
+        for target, partials in self._places._targets:
+            publish_to(target, 0, checkpoint, edge, self._home.objects, partials, self._home.opened)
     return checkpoint
 
 
@@ -84,14 +86,6 @@ def _any_place(self, rows, *, within=None, at=None, redact=(), extend=Log.extend
 def _redacted_afterwards(self, rows, *, within=None, at=None, redact=(), extend=Log.extend):
     """Without a change of the head that goes with it: who read the log before writes what it remembers."""
     return extend(self, rows, within=within, at=at)
-
-
-def _in_storage_alone(self, indexes, redact=Log.redact):
-    targets, self._targets = self._targets, ()
-    try:
-        redact(self, indexes)
-    finally:
-        self._targets = targets
 
 
 def _forget_first(self, known=None, follow=Sequencer._follow):
@@ -164,10 +158,10 @@ BROKEN: dict[str, Variant] = {
         (Stored, "bundle", _opens_as_found),
     ),
     "published over anything": _with((Log, "publish", _publish_over_anything)),
-    "published checkpoint before its tiles": _with((ledger.log, "publish_to", _shown_first)),
+    "published checkpoint before its tiles": _with((ledger.places, "publish_to", _shown_first)),
     "appended at any place": _with((Log, "extend", _any_place)),
     "redacted after the batch that says why": _with((Log, "extend", _redacted_afterwards)),
-    "redacted in the storage alone": _with((Log, "redact", _in_storage_alone)),
+    "redacted in the storage alone": _with((Places, "redact", lambda self, indexes: None)),
     "forgotten before it is indexed": _with((Sequencer, "_follow", _forget_first)),
     "what is in the log is asked too early, taken from the queue unchecked": _with(
         (Rows, "known", _knows_before), (SalesQueue, "remove", _remove_unchecked)

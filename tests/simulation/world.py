@@ -23,9 +23,12 @@ import greenlet
 import ledger.batch
 import ledger.edge
 import ledger.group
+import ledger.home
 import ledger.log
+import ledger.places
 import ledger.reader
 import ledger.stored
+import ledger.writer
 import provenance.sequencer
 import provenance.worker
 from ledger.checkpoint import Checkpoint, open_checkpoint
@@ -290,16 +293,17 @@ def installed(world: World) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         unheard = logging.getLogger("provenance.unheard")
         unheard.disabled = True
-        for module in (ledger.log, ledger.group, provenance.sequencer, provenance.worker):
+        for module in (ledger.log, ledger.writer, ledger.group, provenance.sequencer, provenance.worker):
             for name, stand_in in (("threading", threads), ("time", clock), ("logger", unheard)):
                 if hasattr(module, name):
                     stack.enter_context(patch.object(module, name, stand_in))
-        stack.enter_context(patch.object(ledger.log, "random", world.random))
+        stack.enter_context(patch.object(ledger.writer, "random", world.random))
         # Its default lock was looked up when the class was made.
         stack.enter_context(patch.object(ledger.log, "Pending", lambda *a, **k: pending(*a, **k, gate=Lock())))
         stack.enter_context(patch.object(ledger.batch, "ThreadPoolExecutor", Pool))
         # Pure functions, asked the same thing over and over.
-        stack.enter_context(patch.object(ledger.log, "open_checkpoint", open_once))
+        for module in (ledger.home, ledger.places):
+            stack.enter_context(patch.object(module, "open_checkpoint", open_once))
         for module in (ledger.reader, ledger.stored, ledger.edge):
             stack.enter_context(patch.object(module, "subtree_root", root_once))
         # Simulated transactions carry no connection of SQLAlchemy, and salts come from the seed.
