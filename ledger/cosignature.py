@@ -25,6 +25,7 @@ from ledger.checkpoint import MAX_TREE_SIZE, Checkpoint
 from ledger.errors import InvalidSignature, MalformedError, UnknownKey
 from ledger.merkle import HASH_SIZE
 from ledger.note import Signature, check_name, decode_base64, shown
+from ledger.subtree import check_part
 
 mldsa: Any
 try:
@@ -135,8 +136,10 @@ class CosignerKey:
     def verify_subtree(self, origin: str, *, start: int, end: int, hash: bytes, signature: bytes) -> None:  # noqa: A002
         """Raise `InvalidSignature` unless this ML-DSA-44 key signed the part `[start, end)` of the tree of `origin`.
 
-        `signature` is the 8 bytes of a time, which is 0 for a part that does not begin at 0, and 2,420 bytes.
+        `signature` is the 8 bytes of a time, which is 0 for a part that does not begin at 0, and 2,420 bytes. Raises
+        `ProofMismatch` for a part that no tree is made of.
         """
+        check_part(start, end)
         if self.type != ML_DSA_44:
             msg = f"cosigner key {shown(self.name)}: is {_WORDS[self.type]}, want ML-DSA-44 for a part of a tree"
             raise InvalidSignature(msg)
@@ -211,7 +214,11 @@ class Cosigner:
         return Signature(key.name, key.key_id, time.to_bytes(_TIME, "big") + raw)
 
     def sign_subtree(self, origin: str, *, start: int, end: int, hash: bytes) -> bytes:  # noqa: A002 - the format's word
-        """Sign the part `[start, end)` of the tree of `origin` without a time; what `verify_subtree` takes."""
+        """Sign the part `[start, end)` of the tree of `origin` without a time; what `verify_subtree` takes.
+
+        Raises `ProofMismatch` for a part that no tree is made of.
+        """
+        check_part(start, end)
         key = self.verifier
         if key.type != ML_DSA_44:
             msg = f"cosigner {shown(key.name)}: is {_WORDS[key.type]}, want ML-DSA-44 for a part of a tree"

@@ -39,6 +39,7 @@ NONE = "none"
 
 _THRESHOLD = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 _SPACE = re.compile(r"[ \t]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,10 @@ class Policy:
         """
         if len(text) > MAX_POLICY:
             msg = f"policy: {len(text)} characters, want at most {MAX_POLICY}"
+            raise MalformedError(msg)
+        if found := _CONTROL.search(text):
+            number = text.count("\n", 0, found.start()) + 1
+            msg = f"policy line {number}: control character {found[0]!r}, want none but tabs and newlines"
             raise MalformedError(msg)
         read = _Reading()
         for number, line in enumerate(text.split("\n"), 1):

@@ -267,13 +267,16 @@ class Witness:
         return 0 if stored is None else stored[1].size
 
     def _sign(self, tree: Checkpoint, time: int) -> list[Signature]:
-        found = []
+        """The lines of every key that can: ML-DSA-44 signs no extension lines, and no origin above 255 bytes."""
+        found: list[Signature] = []
+        refused: MalformedError | None = None
         for cosigner in self._cosigners:
             try:
                 found.append(cosigner.sign(tree, time=time))
-            except MalformedError:
-                if not tree.extensions:
-                    raise
+            except MalformedError as error:
+                refused = error
+        if refused is not None and not found and not tree.extensions:
+            raise refused
         return found
 
 

@@ -15,6 +15,7 @@ from ledger import (
     InvalidSignature,
     MalformedError,
     Policy,
+    ProofMismatch,
     QuorumNotMet,
     SigningKey,
     UnknownKey,
@@ -266,13 +267,19 @@ def test_a_part_of_a_tree():
     part = {"start": 256, "end": 512, "hash": bytes(range(32))}
     signature = CIVIC.sign_subtree(ORIGIN, **part)
     CIVIC.verifier.verify_subtree(ORIGIN, **part, signature=signature)
-    for changed in ({"hash": bytes(32)}, {"start": 0}, {"end": 513}):
+    for changed in ({"hash": bytes(32)}, {"start": 0}, {"end": 511}):
         with pytest.raises(InvalidSignature):
             CIVIC.verifier.verify_subtree(ORIGIN, **{**part, **changed}, signature=signature)
     with pytest.raises(InvalidSignature):
         CIVIC.verifier.verify_subtree("other.example/log", **part, signature=signature)
     with pytest.raises(MalformedError, match="is Ed25519"):
         NORTH.sign_subtree(ORIGIN, **part)
+    for start, end in ((256, 513), (3, 9), (7, 7), (8, 4)):  # no tree has such a part
+        strange = {**part, "start": start, "end": end}
+        with pytest.raises(ProofMismatch, match=f"part .{start}, {end}."):
+            CIVIC.sign_subtree(ORIGIN, **strange)
+        with pytest.raises(ProofMismatch, match=f"part .{start}, {end}."):
+            CIVIC.verifier.verify_subtree(ORIGIN, **strange, signature=signature)
 
 
 def test_a_quorum():
@@ -341,6 +348,15 @@ def test_policies_that_mean_nothing(line):
     Policy.parse(f"{text}quorum w0\n")
     with pytest.raises(MalformedError, match="policy"):
         Policy.parse(f"{text}{line.replace('KEY', str(key))}\nquorum none\n")
+
+
+@pytest.mark.parametrize("line", ["# made\r", "# a\x1b[2K", "witness w1 KEY h://x/\x07", "witness w\x0b KEY", "\x7f"])
+def test_a_policy_has_no_control_characters(line):
+    """Others may see another line there, or none; and somebody reads it at a terminal."""
+    text = f"log {KEY.verifier}\n{line.replace('KEY', str(NORTH.verifier))}\nquorum none\n"
+    with pytest.raises(MalformedError, match="policy line 2: control character '"):
+        Policy.parse(text)
+    assert Policy.parse(f"\t# \u00e9 \u2028 quorum w0\nlog {KEY.verifier}\nquorum\tnone\n").quorum == "none"
 
 
 def test_a_policy_has_one_quorum_and_no_key_twice():

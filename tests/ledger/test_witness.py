@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ledger import Checkpoint, Conflict, MalformedError, SigningKey, VerifierKey
+from ledger import Checkpoint, Conflict, MalformedError, NotFound, SigningKey, VerifierKey
 from ledger.checkpoint import sign_checkpoint
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
 from ledger.merkle import prove_consistency, subtree_root, tree_root
@@ -170,6 +170,27 @@ def test_a_witness_that_cannot_remember_signs_nothing():
 
     answer = witness(Broken()).add_checkpoint(grown(0, 3), time=NOW)
     assert (answer.status, answer.body) == (409, b"0\n")
+
+
+def test_a_name_that_is_too_long_for_one_of_its_keys():
+    """ML-DSA-44 signs origins up to 255 bytes; the other key signs on."""
+    key = SigningKey(f"{'long' * 70}.example/log", bytes(32))
+    head = sign_checkpoint(Checkpoint(key.name, 3, tree(3).root), key)
+    asked = bytes(Request(0, (), head.signed))
+    answer = Witness({key.name: [key.verifier]}, [LATER, NORTH], MemoryStore()).add_checkpoint(asked, time=NOW)
+    (line,) = read_answer(answer.status, answer.body)
+    assert NORTH.verifier.verify(head, line) == NOW
+    with pytest.raises(MalformedError, match="292 bytes"):
+        Witness({key.name: [key.verifier]}, [LATER], MemoryStore()).add_checkpoint(asked, time=NOW)
+
+
+@pytest.mark.parametrize("time", [0, -1, 2**63])
+def test_a_clock_that_cannot_be_signs_nothing(time):
+    seen = MemoryStore()
+    with pytest.raises(MalformedError, match="time"):
+        Witness({ORIGIN: [KEY.verifier]}, [NORTH, LATER], seen).add_checkpoint(grown(0, 3), time=time)
+    with pytest.raises(NotFound):
+        seen.load(ORIGIN)
 
 
 def test_answers_that_say_nothing():
