@@ -15,11 +15,11 @@ from adapters.key_files import key_files, show_key_files
 from adapters.keys import Keys, Passphrase, ask_once, log_signer, market_signer, pq_signer
 from adapters.log_keys import with_secrets
 from ledger.checkpoint import Checkpoint
-from ledger.cosignature import CosignerKey
-from ledger.errors import NotFound, StorageError
+from ledger.cosignature import CosignerKey, Signs
+from ledger.errors import NotFound, StorageError, UnknownKey
 from ledger.keyring import Keyring
 from ledger.log import Log
-from ledger.note import VerifierKey
+from ledger.note import Signer, VerifierKey
 from ledger.storage import Checkpoints
 from provenance.keys import RemotePartyKey
 from provenance.sequencer import Signers
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HandedOver", "hand_over"]
 
-T = TypeVar("T")
+K = TypeVar("K", Signer, Signs)
 
 
 class HandedOver(NamedTuple):
@@ -77,12 +77,8 @@ def hand_over(
     where, target = keys_of(parts.store, keys), _place(publish)
     opens = ask_once(passphrase)
     before, asked = parts.read_layout(), parts.witnesses()
-    key = _first(log_signer, opens, *((to, where) if "log" in to else (where,)))
-    also = (
-        _first(pq_signer, opens, *((to, where) if "log_pq" in to else (where,)))
-        if "log_pq" in to or before.also
-        else None
-    )
+    key = _next(log_signer, "log", to, where, opens, before)
+    also = _next(pq_signer, "log_pq", to, where, opens, before) if "log_pq" in to or before.also else None
 
     def opened(ring: Keyring) -> Log:
         witnessing = None if asked is None else _witnessing(asked, lambda: ring)
@@ -116,15 +112,31 @@ def hand_over(
     return HandedOver(before, after.public, checkpoint, tuple(moved))
 
 
-def _first(load: Callable[[Keys, Passphrase | None], T], opens: Passphrase | None, *places: Keys) -> T:
-    """The key from where it was, or from where an interrupted call has put it."""
-    for number, keys in enumerate(places, 1):
+def _next(
+    load: Callable[[Keys, Passphrase | None], K],
+    name: str,
+    to: Keys,
+    where: Keys,
+    passphrase: Passphrase | None,
+    before: Keyring,
+) -> K:
+    """The key to hand over to, from where it was or from where an interrupted call has put it; else the present one."""
+    if name not in to:
+        return load(where, passphrase)
+    try:
+        return load(to, passphrase)
+    except NotFound as missing:
         try:
-            return load(keys, opens)
+            key = load(where, passphrase)
         except NotFound:
-            if number == len(places):
-                raise
-    raise AssertionError(places)
+            raise missing from None
+        if key.verifier in before.verifiers:
+            msg = (
+                f"{to[name]}: no key there, and {before.origin} signs with {key.verifier.key_id.hex()} now; "
+                "if that is the one, it was handed over to before; else `provenance key new` makes one"
+            )
+            raise UnknownKey(msg) from missing
+        return key
 
 
 def _move(to: Keys, where: Keys, name: str, old: VerifierKey | CosignerKey) -> Iterator[tuple[str, str]]:

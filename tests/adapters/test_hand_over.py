@@ -110,8 +110,8 @@ def test_who_knows_either_key_follows_to_the_other(market):
     entry = before.receipt(ticket).entry
     key = market.new_key()
     done = market.hand_over(log="next.key")
-    assert done.checkpoint.size == done.after.since
-    assert [line.last for line in done.after.lines] == [done.checkpoint.size, None]
+    size = done.checkpoint.size
+    assert [(line.first, line.last) for line in done.after.lines] == [(0, size), (size, None)]
     ledger = market.open()
     ledger.register_party("person", name="Bo", ref="user:2")
     second = market.policy
@@ -275,6 +275,24 @@ def test_keys_that_the_log_has_or_had_are_no_next_keys(market):
     with pytest.raises((MalformedError, UnknownKey)):
         market.hand_over(log="other.key")
     assert market.open().log.size == size
+
+
+@pytest.mark.parametrize(("name", "at"), [("log", 0), ("log_pq", 1)])
+def test_a_next_key_that_is_not_there_is_named(market, name, at):
+    market.secret("pq.key", str(Cosigner.generate(ORIGIN, ML_DSA_44)))
+    market.hand_over(log_pq="pq.key")
+    market.new_key()
+    log = market.open().log
+    held = log.keys.verifiers[at].key_id.hex()
+    with pytest.raises(UnknownKey, match=rf"mistyped\.key: no key there, and {ORIGIN} signs with {held} now"):
+        market.hand_over(**{"log": "next.key", name: "mistyped.key"})
+    assert market.open().log.size == log.size
+    market.hand_over(log="next.key")
+
+
+def test_a_first_ml_dsa_key_that_is_not_there_is_named(market):
+    with pytest.raises(NotFound, match=r"mistyped\.key: no such key file"):
+        market.hand_over(log_pq="mistyped.key")
 
 
 def test_a_key_in_a_service_takes_over(market):
