@@ -48,37 +48,32 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 def log_signer(keys: Keys, passphrase: Passphrase | None = None) -> Signer:
     """The log's key. Raises as `load_secret`, and `MalformedError` where the secret is no such key."""
-    key = keys["log"]
-    if isinstance(key, str):
-        return SigningKey.parse(load_secret(key, passphrase=passphrase))
-    if isinstance(key, Signer):
-        return key
-    msg = f"keys: log is {type(key).__name__}, want the URI of a secret or a ledger.Signer"
-    raise TypeError(msg)
+    key = _at(keys["log"], SigningKey.parse, passphrase)
+    if not isinstance(key, Signer):
+        msg = f"keys: log is {type(key).__name__}, want the URI of a secret or a ledger.Signer"
+        raise TypeError(msg)
+    return key
 
 
 def pq_signer(keys: Keys, passphrase: Passphrase | None = None) -> Signs:
     """The log's ML-DSA-44 key. Raises as `log_signer`, and `UnknownKey` where this machine has no such keys."""
-    key = keys.get("log_pq")
-    if isinstance(key, str):
-        return Cosigner.parse(load_secret(key, passphrase=passphrase))
-    if isinstance(key, Signs):
-        return key
-    msg = f"keys: log_pq is {type(key).__name__}, want the URI of a secret or a ledger.Signs: the log signs with it too"
-    raise TypeError(msg)
+    key = _at(keys.get("log_pq"), Cosigner.parse, passphrase)
+    if not isinstance(key, Signs):
+        got = type(key).__name__
+        msg = f"keys: log_pq is {got}, want the URI of a secret or a ledger.Signs: the log signs with it too"
+        raise TypeError(msg)
+    return key
 
 
 def market_signer(keys: Keys, passphrase: Passphrase | None = None) -> PartySigner:
     """The market's key as a party. Raises as `log_signer`."""
     from provenance.keys import PartyKey, PartySigner
 
-    key = keys["market"]
-    if isinstance(key, str):
-        return PartyKey.parse(load_secret(key, passphrase=passphrase))
-    if isinstance(key, PartySigner):
-        return key
-    msg = f"keys: market is {type(key).__name__}, want the URI of a secret or a provenance.PartySigner"
-    raise TypeError(msg)
+    key = _at(keys["market"], PartyKey.parse, passphrase)
+    if not isinstance(key, PartySigner):
+        msg = f"keys: market is {type(key).__name__}, want the URI of a secret or a provenance.PartySigner"
+        raise TypeError(msg)
+    return key
 
 
 def claim_uri(keys: Keys) -> str | None:
@@ -188,6 +183,11 @@ def save_secret(path: str | os.PathLike[str], text: str) -> None:
         place.unlink(missing_ok=True)  # half a key would be refused for ever, and block a whole one
         msg = f"{place}: {error.strerror}"
         raise StorageError(msg) from error
+
+
+def _at(key: object, parse: Callable[[str], object], passphrase: Passphrase | None) -> object:
+    """The key whose secret is at this URI; what is no URI reaches a key in its own way, or is none."""
+    return parse(load_secret(key, passphrase=passphrase)) if isinstance(key, str) else key
 
 
 @lru_cache(maxsize=16)

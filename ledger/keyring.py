@@ -91,11 +91,6 @@ class Keyring:
         return self.key
 
     @property
-    def since(self) -> int:
-        """Size of the tree over which these keys were handed over; 0 for those that the log began with."""
-        return max(line.first for line in self.lines)
-
-    @property
     def policy(self) -> Policy:
         """The policy that accepts these keys and the earlier ones, each for its own sizes, and asks for no witness."""
         return Policy(self.lines)
