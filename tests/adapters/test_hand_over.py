@@ -277,7 +277,7 @@ def test_keys_that_the_log_has_or_had_are_no_next_keys(market):
     assert market.open().log.size == size
 
 
-@pytest.mark.parametrize(("name", "at"), [("log", 0), ("log_pq", 1)])
+@pytest.mark.parametrize("name, at", [("log", 0), ("log_pq", 1)])
 def test_a_next_key_that_is_not_there_is_named(market, name, at):
     market.secret("pq.key", str(Cosigner.generate(ORIGIN, ML_DSA_44)))
     market.hand_over(log_pq="pq.key")
