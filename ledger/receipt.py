@@ -15,7 +15,9 @@ checkpoint can tell the numbers.
 A receipt for consistency carries `-2: [<<[old size, new size, path]>>]`, and its payload is the newer root. The leaf is
 the whole entry, as everywhere in this log; for a signed statement that is the statement with an empty unprotected
 header. One receipt has one encoding (RFC 8949 §4.2.1): the parser encodes again what it read, and refuses any
-difference. The CDDL asks for one hash at least, so a tree of one leaf has no receipt.
+difference. Only the signed header of others may have its labels in another order, and more claims, which are passed
+over: RFC 9942 asks for no order, and the examples in it have another. The CDDL asks for one hash at least, so a tree of
+one leaf has no receipt.
 
 A receipt carries no cosignatures. Where a policy asks for witnesses, the verifier gives a checkpoint that they saw.
 """
@@ -23,7 +25,7 @@ A receipt carries no cosignatures. Where a policy asks for witnesses, the verifi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO
 from typing import Any, Literal
@@ -89,6 +91,7 @@ class Receipt:
 
     `numbers` are (tree size, 0-based index) for inclusion, (old size, new size) for consistency. `issuer` is the log's
     origin, `subject` what it is about, "" when it says nothing. `bound` is whether the signature covers the numbers.
+    `header` is the signed header, where it is not the one that this module would write for these.
     """
 
     kind: Kind
@@ -99,6 +102,7 @@ class Receipt:
     subject: str
     signature: bytes
     bound: bool = True
+    header: bytes = b""
 
     def __post_init__(self) -> None:
         small, large = self.numbers if self.kind == "consistency" else (self.numbers[1] + 1, self.numbers[0])
@@ -109,6 +113,10 @@ class Receipt:
             raise MalformedError(msg)
         if any(len(each) != HASH_SIZE for each in self.path) or len(self.signature) != _SIGNATURE:
             msg = f"receipt of {self.kind}: want hashes of {HASH_SIZE} bytes and a signature of {_SIGNATURE}"
+            raise MalformedError(msg)
+        said = (self.issuer, self.subject, self.kid, list(self.numbers) if self.bound else None)
+        if self.header and _head(self.header) != said:
+            msg = f"receipt of {self.kind}: its header does not say what it says"
             raise MalformedError(msg)
 
     @classmethod
@@ -121,7 +129,6 @@ class Receipt:
         if payload is not None:
             msg = "receipt: carries a payload, want none: the verifier computes the root"
             raise MalformedError(msg)
-        head = _decode(protected, "receipt: protected header")
         proofs = unprotected.get(_PROOFS) if set(unprotected) == {_PROOFS} else None
         if not isinstance(proofs, dict) or len(proofs) != 1:
             msg = "receipt: unprotected header, want 396 with one kind of proof and nothing else"
@@ -132,13 +139,19 @@ class Receipt:
             msg = f"receipt: proofs under {label!r:.40}, want one, as bytes, under -1 or -2"
             raise MalformedError(msg)
         proof = _decode(found[0], "receipt: proof")
-        issuer, subject, kid, bound = _head(head)
+        issuer, subject, kid, numbers = _head(protected)
         match proof:
             case [first, second, [*path]] if _are(int, first, second) and _are(bytes, *path):
-                receipt = cls(kind, (first, second), tuple(path), kid, issuer, subject, signature, bound)
+                place, bound = (first, second), numbers is not None
             case _:
                 msg = "receipt: proof, want two sizes and a list of hashes"
                 raise MalformedError(msg)
+        if bound and numbers != [*place]:
+            msg = f"receipt: its proof is about {place}, its signed claim about {numbers!r:.80}"
+            raise MalformedError(msg)
+        receipt = cls(kind, place, tuple(path), kid, issuer, subject, signature, bound)
+        if receipt._protected() != protected:
+            receipt = replace(receipt, header=protected)
         if bytes(receipt) != data:
             msg = "receipt: not the one encoding of what it says"
             raise MalformedError(msg)
@@ -181,6 +194,8 @@ class Receipt:
             raise InvalidSignature(msg)
 
     def _protected(self) -> bytes:
+        if self.header:
+            return self.header
         claims: dict[Any, Any] = {_ISS: self.issuer}
         if self.subject:
             claims[_SUB] = self.subject
@@ -343,23 +358,28 @@ def parse_key_set(data: bytes, name: str) -> tuple[VerifierKey, ...]:
     return tuple(keys)
 
 
-def _head(head: Any) -> tuple[str, str, bytes, bool]:
-    """Issuer, subject, key id and whether there are numbers, of a header that says all it has to, and nothing else."""
-    if not isinstance(head, dict) or set(head) != {_ALG, _KID, _CLAIMS, _VDS}:
+def _head(protected: bytes) -> tuple[str, str, bytes, list[int] | None]:
+    """Issuer, subject, key id and numbers, if any, of a header that has every label of ours and no other."""
+    head = _decode(protected, "receipt: protected header", ordered=False)
+    if not isinstance(head, dict) or not _are(int, *head) or set(head) != {_ALG, _KID, _CLAIMS, _VDS}:
         msg = "receipt: protected header, want alg, kid, claims and 395"
         raise MalformedError(msg)
     claims, kid = head[_CLAIMS], head[_KID]
-    if head[_ALG] != _EDDSA or type(head[_VDS]) is not int or head[_VDS] != _RFC9162:
+    if not _are(int, head[_ALG], head[_VDS]) or head[_ALG] != _EDDSA or head[_VDS] != _RFC9162:
         msg = f"receipt: algorithm {head[_ALG]!r:.20} over structure {head[_VDS]!r:.20}, want {_EDDSA} over {_RFC9162}"
         raise MalformedError(msg)
-    if not isinstance(claims, dict) or not {_ISS} <= set(claims) <= {_ISS, _SUB, _NUMBERS} or type(kid) is not bytes:
-        msg = "receipt: want a key id as bytes, and claims of an issuer, perhaps of a subject and numbers"
+    if not isinstance(claims, dict) or any(type(key) not in {int, str} for key in claims) or type(kid) is not bytes:
+        msg = "receipt: want a key id as bytes, and claims under numbers and texts"
         raise MalformedError(msg)
-    issuer, subject = claims[_ISS], claims.get(_SUB, "")
+    issuer, subject = claims.get(_ISS), claims.get(_SUB, "")
     if type(issuer) is not str or type(subject) is not str or not issuer:
         msg = "receipt: issuer and subject, want text"
         raise MalformedError(msg)
-    return issuer, subject, kid, _NUMBERS in claims
+    numbers = claims.get(_NUMBERS)
+    if _NUMBERS in claims and (not isinstance(numbers, list) or not _are(int, *numbers)):
+        msg = f"receipt: claim {_NUMBERS!r} is {numbers!r:.40}, want two whole numbers"
+        raise MalformedError(msg)
+    return issuer, subject, kid, numbers
 
 
 def _sign1(data: bytes, what: str) -> tuple[bytes, dict[Any, Any], bytes | None, bytes]:
@@ -374,12 +394,15 @@ def _sign1(data: bytes, what: str) -> tuple[bytes, dict[Any, Any], bytes | None,
     raise MalformedError(msg)
 
 
-def _decode(data: bytes, what: str) -> Any:
-    """One item in its one deterministic encoding: definite lengths, keys in order and none twice, nothing after it."""
+def _decode(data: bytes, what: str, *, ordered: bool = True) -> Any:
+    """One item in its one deterministic encoding: definite lengths, keys in order and none twice, nothing after it.
+
+    With `ordered` false, keys may stand in any order.
+    """
     stream = BytesIO(data)
     try:
         value = cbor2.CBORDecoder(stream).decode()
-        again = _encode(value)
+        again = cbor2.dumps(value, canonical=ordered)
     except _LEAKS as error:
         msg = f"{what}: not CBOR as it should be ({type(error).__name__})"
         raise MalformedError(msg) from None

@@ -17,7 +17,7 @@ import cbor2
 import pytest
 
 from ledger import Checkpoint, InvalidSignature, MalformedError, Policy, ProofMismatch, SigningKey, VerifierKey
-from ledger.cosignature import ED25519, ML_DSA_44, Cosigner, CosignerKey, _split
+from ledger.cosignature import ED25519, ML_DSA_44, Cosigner, CosignerKey, _split, subtree_message
 from ledger.merkle import EMPTY_ROOT, Node, inclusion_nodes, leaf_hash, node_hash, range_nodes
 from ledger.note import Note, Signature
 from ledger.policy import Group
@@ -155,10 +155,14 @@ def test_limits_of_ml_dsa(vectors):
     (case,) = published["subtree_signing"]
     assert case["timestamp_nonzero"]
     assert case["wantErr"]
-    start, end = case["start"], case["end"]
-    signature = civic.sign_subtree("log.example", start=start, end=end, hash=bytes(32))
+    part: dict[str, Any] = {"start": case["start"], "end": case["end"], "hash": bytes(32)}
+    with pytest.raises(MalformedError, match="want 0 for a part"):
+        subtree_message(civic.verifier.name, "log.example", time=1, **part)
+    with pytest.raises(ProofMismatch, match="no tree is made of it"):  # nor is there such a part
+        civic.sign_subtree("log.example", **part)
+    part |= {"start": 16}
+    signature = civic.sign_subtree("log.example", **part)
     assert signature[:8] == bytes(8)
-    part: dict[str, Any] = {"start": start, "end": end, "hash": bytes(32)}
     civic.verifier.verify_subtree("log.example", **part, signature=signature)
     with pytest.raises(MalformedError, match="want 0 for a part"):
         civic.verifier.verify_subtree("log.example", **part, signature=bytes(7) + b"\1" + signature[8:])
