@@ -23,7 +23,7 @@ from provenance.events import fields, vocabulary
 from provenance.events.envelope import Event, Times
 from provenance.events.union import MODELS
 from provenance.events.vocabulary import ALWAYS_OPEN
-from provenance.once import CHAINS, ONCE
+from provenance.once import CHAINS, ONCE, TURNS
 from provenance.rules import RULES, WORKS
 from provenance.rules.refs import _wanted
 from provenance.vocabularies import BUILT_IN, Term, Word
@@ -218,6 +218,9 @@ def _places(type_: str) -> Iterator[str]:
         name, keys = ONCE[type_]
         role = inspect.getclosurevars(keys).nonlocals.get("role")
         yield f"`{name}`, " + (f"one event for each `{role}`" if role else _PLACES[name])
+    if type_ in TURNS:
+        all_ = " and ".join(f"`{other}`" for other, rule in TURNS.items() if rule == TURNS[type_])
+        yield f"none, but all {all_} wait for each other"
 
 
 # Types of fields

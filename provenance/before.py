@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from ledger.errors import MalformedError
+from provenance.erasures import ERASURE, targets_of
 from provenance.events import Unknown, read_event
 from provenance.identity import Mandate, Party, party_of, read_mandates, read_party
 from provenance.index import Entry, Facts, Index
@@ -179,11 +180,17 @@ class Before:
         """Who took this place (`provenance.once`): an event in the log or one that waits for it; None while free."""
         return self.index.taken(rule, key) if self._holder is None else self._holder(rule, key)
 
+    def along(self, type_: str) -> list[bytes]:
+        """Ids of the events of this type that are accepted with the act, or are the act."""
+        return [event_id for event_id, act in self._acts.items() if act.type == type_]
+
     def erased(self, addresses: Iterable[bytes]) -> set[bytes]:
-        """Those of these addresses that an earlier erasure names, or one that is accepted with the act."""
+        """Those of these addresses that an earlier erasure names, one that waits, or one accepted with the act."""
         wanted = set(addresses)
-        along = {address for act in self._acts.values() for address in act.fact.erased}
-        return (wanted & along) | self.index.erased(wanted).keys()
+        found = {address for act in self._acts.values() for address in act.fact.erased}
+        for erasure in self.waiting(ERASURE):  # before the index, where a sequencer moves them to
+            found.update(targets_of(self.data(erasure) or b""))
+        return (wanted & found) | self.index.erased(wanted).keys()
 
     def entries_of(self, event_ids: Iterable[bytes]) -> dict[bytes, Entry]:
         """As `Index.entries_of`; asked once for what several rules ask."""

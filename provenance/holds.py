@@ -24,12 +24,17 @@ def held(before: Before) -> dict[bytes, bytes]:
 
 
 def holds_on(addresses: Collection[bytes], before: Before) -> dict[bytes, bytes]:
-    """Those of these addresses that are under a hold, as `held`; holds that wait for their place count as well."""
+    """Those of these addresses that are under a hold, as `held`.
+
+    Holds that wait for their place count as well, and those that are accepted along.
+    """
     found: dict[bytes, bytes] = {}
+    # First those that wait: a sequencer moves them into the index meanwhile, and never back.
+    waiting = [*before.along(_HOLD), *before.waiting(_HOLD)]
     for target, entry in before.index.holds_on(addresses):
         if target not in found and target in _in_force(entry.event_id, before):
             found[target] = entry.event_id
-    for hold in before.waiting(_HOLD):
+    for hold in waiting:
         for target in _in_force(hold, before):
             if target in addresses:
                 found.setdefault(target, hold)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 __all__ = [
     "CHAINS",
     "ONCE",
+    "TURNS",
     "Place",
     "consent_start",
     "consume_place",
@@ -197,3 +198,10 @@ ONCE: Mapping[str, tuple[str, Keys]] = MappingProxyType(
     }
 )
 """Types that happen once: (name of the place, its keys)."""
+
+TURNS: Mapping[str, str] = MappingProxyType({"erasure.execute": "hold", "hold.set": "hold"})
+"""Types of which one at a time is looked at and staged, by the name of what they wait at.
+
+No place of one follows from the other's bytes: a hold and an erasure name any number of the same addresses. They are
+rare, so that all of them wait for each other.
+"""

@@ -81,6 +81,13 @@ class Queue(Protocol):
         event has are no error.
         """
 
+    def wait_turn(self, connection: Connection, rule: str) -> None:
+        """Wait until nobody else has the turn at `rule`, and have it until the transaction ends.
+
+        What those who had it before have committed is seen from here on; `Unavailable` where this transaction looks at
+        what was there when it began, and somebody had the turn since.
+        """
+
     def give_back(self, connection: Connection, event_ids: Sequence[bytes]) -> None:
         """Free what these events took, in the transaction that took it: they will not be staged."""
 

@@ -19,7 +19,7 @@ from provenance.events import Draft
 from provenance.identity import Party
 from provenance.index import Facts, IndexStore
 from provenance.moments import milliseconds
-from provenance.once import Place
+from provenance.once import TURNS, Place
 from provenance.queue import Name, Queue, Staged
 from provenance.recall import Recall
 from provenance.rules import Act, Before, barriers, check_acts, check_refs, in_force, targets
@@ -120,8 +120,28 @@ class Staging:
                     raise
                 return ticket  # another transaction was faster with the same event
 
+    def enqueue(self, staged: Sequence[Staged], facts: Sequence[Facts]) -> None:
+        """Accept the market's own events without a name, all or none; those that are known already are left out."""
+        with self._queue.joining(None) as connection:
+            known = self._recall.types([event.event_id for event in staged], connection)
+            pairs = zip(staged, facts, strict=True)
+            fresh = {event.event_id: (event, fact) for event, fact in pairs if event.event_id not in known}
+            if fresh:
+                now = milliseconds(self._clock())
+                events = [event._replace(staged_at=now) for event, _ in fresh.values()]
+                found = [fact for _, fact in fresh.values()]
+                self.check(found, [event.event for event in events], connection)
+                self.stage(connection, events, found, None, Ticket(events[0].event_id.hex(), events[0].type))
+
     def check(self, facts: Sequence[Facts], events: Sequence[bytes], connection: Connection | None = None) -> None:
-        """Raise `EventRejected` with every failing rule."""
+        """Raise `EventRejected` with every failing rule.
+
+        What is to be staged in the transaction of `connection` waits for its turn first (`provenance.once.TURNS`), so
+        that what is found here stays so until that ends.
+        """
+        if connection is not None:
+            for rule in sorted({TURNS[fact.type] for fact in facts if fact.type in TURNS}):
+                self._queue.wait_turn(connection, rule)
         reasons = check_refs(facts, self._recall.types(targets(facts), connection))
         if not reasons:
             acts = [Act(fact, event) for fact, event in zip(facts, events, strict=True)]

@@ -183,6 +183,23 @@ def one_leads(place: Place) -> None:
     same("len", len(handles[0]), 12)
 
 
+@check("queue", "threads")
+def one_turn_at_a_time(place: Place) -> None:
+    """Whoever has the turn sees all that was staged in earlier ones, and nobody stages meanwhile what waits for it."""
+    handles = [place.open(), place.open()]
+    times = place.times(8, 3)
+
+    def stage(i: int) -> None:
+        for _ in range(times):
+            with handles[i % 2].joining(None) as connection:
+                handles[i % 2].wait_turn(connection, "turn")
+                waiting = handles[i % 2].of_type(connection, "work.create")
+                handles[i % 2].stage(connection, [staged(f"turn {len(waiting)}")])
+
+    together(*((lambda i=i: stage(i)) for i in range(4)))
+    same("events staged", len(handles[0]), 4 * times)
+
+
 def take(child: Child) -> None:
     """Program: take until nothing waits, one at a time, and say what was taken."""
     queue = child.open()

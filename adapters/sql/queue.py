@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -34,6 +35,10 @@ class SqlQueue:
         self._options = schema_options(store.schema)
         upsert = store.insert(files)
         self._see_file = upsert.on_conflict_do_update(index_elements=["event_id"], set_={"path": upsert.excluded.path})
+        turn = store.insert(once)
+        self._turn = turn.on_conflict_do_update(
+            index_elements=["rule", "key"], set_={"event_id": turn.excluded.event_id}
+        )
 
     @property
     def reading(self) -> Connection:
@@ -103,6 +108,15 @@ class SqlQueue:
                 connection.execute(_FREE_ONE, values, execution_options=self._options)
             return place
         return None
+
+    def wait_turn(self, connection: Connection, rule: str) -> None:
+        """As `Queue.wait_turn`: a row of a free place, written anew.
+
+        A lock alone would let a transaction pass that looks at what was there when it began.
+        """
+        key = sha256(rule.encode()).digest()
+        values = {"rule": rule, "key": key, "event_id": key}
+        connection.execute(self._turn, values, execution_options=self._options)
 
     def give_back(self, connection: Connection, event_ids: Sequence[bytes]) -> None:
         """As `Queue.give_back`."""

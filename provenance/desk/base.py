@@ -17,6 +17,7 @@ from provenance.index import Facts, Index
 from provenance.item import Item
 from provenance.linter import lint_own
 from provenance.moments import Moment, format_time, size_at
+from provenance.once import TURNS
 from provenance.questions import Asks
 from provenance.queue import Staged
 from provenance.rules import Before
@@ -243,8 +244,14 @@ class Desk(RunningLedger, Asks):
     def _record_portion(self, portion: Sequence[tuple[Staged, Facts]]) -> list[Ticket]:
         staged = [event for event, _ in portion]
         facts = [fact for _, fact in portion]
+        tickets = [Ticket(event.event_id.hex(), event.type) for event in staged]
+        if any(fact.type in TURNS for fact in facts):  # what is about to be staged elsewhere must be able to see it
+            with self._accepting(len(staged)):
+                self._staging.enqueue(staged, facts)
+            self._sequencer.drain()
+            return tickets
         with self._accepting(len(staged)):
             self._staging.check(facts, [event.event for event in staged])
             self._staging.check_in_force(facts, [event.event for event in staged])
         self._sequencer.append(staged, facts)
-        return [Ticket(event.event_id.hex(), event.type) for event in staged]
+        return tickets

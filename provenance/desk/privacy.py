@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ledger.errors import NotFound
 from provenance.before import Before
@@ -13,6 +13,7 @@ from provenance.bonds import bonds_of, in_order
 from provenance.canonical import dumps
 from provenance.desk.base import Desk, follows
 from provenance.drafts import Named
+from provenance.errors import EventRejected
 from provenance.events import Draft
 from provenance.events.vocabulary import ALWAYS_OPEN
 from provenance.holds import held, holds_on
@@ -27,6 +28,9 @@ from provenance.vault import holds
 
 __all__ = ["Erased", "Kept", "PrivacyVerbs", "TakenDown"]
 
+T = TypeVar("T")
+
+_MOST_LOOKS = 3  # at what is held, while holds are set
 _MOST = 10_000  # targets of one erasure
 _TARGET = 67  # bytes of one, as it stands in the event
 _BYTES = 1_000_000  # of targets and tombstones in one erasure: an event has at most 1 MiB
@@ -58,11 +62,15 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class TakenDown:
-    """A work that is taken down: the event that says so, what was erased with it, and what stays visible."""
+    """A work that is taken down: the event that says so, what was erased with it, and what stays visible.
+
+    `kept` are personal fields that are under a hold, each with its reason, as of an erasure.
+    """
 
     ticket: Ticket
     erased: tuple[str, ...]
     visible: tuple[str, ...]
+    kept: tuple[Kept, ...] = ()
 
 
 class PrivacyVerbs(Desk):
@@ -90,22 +98,9 @@ class PrivacyVerbs(Desk):
         """
         party = None if subject is None else bytes.fromhex(str(subject))
         keys = self._retire_keys(party)  # first: what is sequenced from here on lies under another key
-        self._sequencer.drain()
-        before = self.before()
         wanted = [each if isinstance(each, bytes) else bytes.fromhex(str(each)) for each in targets]
-        personal = [] if party is None else self._personal_of(party, before)
-        chosen = self._choose([*wanted, *personal], before, logged=personal)
-        _add_keys(chosen, keys, personal)
-        if not chosen.targets:
-            self._publish_recorded()  # what waited
-            return Erased(None, (), tuple(chosen.before), tuple(chosen.kept), ())
-        drafts = [
-            self._erasure(some, chosen.stones, chosen.notices, basis, request, None if number else ref)
-            for number, some in enumerate(_portions(chosen.targets, chosen.stones))
-        ]
-        ticket = self._record(Request("erase", drafts, ref), None)
-        erased = tuple(each.hex() for each in chosen.targets)
-        return Erased(ticket, erased, tuple(chosen.before), tuple(chosen.kept), tuple(chosen.notices.items()))
+
+        return _again_if_held(lambda: self._look_and_erase(wanted, party, keys, basis, request, ref))
 
     @joins_async
     def hold(
@@ -135,24 +130,7 @@ class PrivacyVerbs(Desk):
 
         What stays is what others rest on: that it was registered, by whom, its digests, what was made from it.
         """
-        self._publish_recorded()
-        before = self.before()
-        event_id = bytes.fromhex(str(work))
-        event = before.event(event_id)
-        fields = _commits(event)
-        chosen = self._choose(fields, before, logged=fields)
-
-        def make(now: Before) -> Request:
-            refs = [{"role": "work", "id": str(work)}, *follows(now, "work.status", event_id)]
-            body = {"state": "takendown", "reason": reason}
-            drafts = [self.draft("work.status", body=body, refs=refs, personal={"ref": ref})]
-            if chosen.targets:
-                drafts.append(self._erasure(chosen.targets, {}, chosen.notices, "unlawful-content", None))
-            return Request("takedown", drafts, ref)
-
-        ticket = self._record(make, None)
-        visible = ("entry", "type", "creators", "digests", "derivations") if event is not None else ("entry", "type")
-        return TakenDown(ticket, tuple(each.hex() for each in chosen.targets), visible)
+        return _again_if_held(lambda: self._look_and_take(work, reason, ref))
 
     def held(self, *, at: Moment = None) -> dict[str, str]:
         """Every address under a hold at a moment, with the hold's event id."""
@@ -171,6 +149,54 @@ class PrivacyVerbs(Desk):
     def scrub_due(self) -> int:
         """How many erasures came after the last scrubbing, whose bytes may lie on in files."""
         return scrub_due(self._index.on(), self._notes)
+
+    # Looked at, and done
+
+    def _look_and_erase(
+        self,
+        wanted: Sequence[bytes],
+        party: bytes | None,
+        keys: Sequence[bytes],
+        basis: str,
+        request: Named | None,
+        ref: str | None,
+    ) -> Erased:
+        self._sequencer.drain()
+        before = self.before()
+        personal = [] if party is None else self._personal_of(party, before)
+        chosen = self._choose([*wanted, *personal], before, logged=personal)
+        _add_keys(chosen, keys, personal)
+        if not chosen.targets:
+            self._publish_recorded()  # what waited
+            return Erased(None, (), tuple(chosen.before), tuple(chosen.kept), ())
+        drafts = [
+            self._erasure(some, chosen.stones, chosen.notices, basis, request, None if number else ref)
+            for number, some in enumerate(_portions(chosen.targets, chosen.stones))
+        ]
+        ticket = self._record(Request("erase", drafts, ref), None)
+        erased = tuple(each.hex() for each in chosen.targets)
+        return Erased(ticket, erased, tuple(chosen.before), tuple(chosen.kept), tuple(chosen.notices.items()))
+
+    def _look_and_take(self, work: Named, reason: str, ref: str | None) -> TakenDown:
+        event_id = bytes.fromhex(str(work))
+        self._publish_recorded()
+        before = self.before()
+        event = before.event(event_id)
+        fields = _commits(event)
+        chosen = self._choose(fields, before, logged=fields)
+
+        def make(now: Before) -> Request:
+            refs = [{"role": "work", "id": str(work)}, *follows(now, "work.status", event_id)]
+            body = {"state": "takendown", "reason": reason}
+            drafts = [self.draft("work.status", body=body, refs=refs, personal={"ref": ref})]
+            if chosen.targets:
+                drafts.append(self._erasure(chosen.targets, {}, chosen.notices, "unlawful-content", None))
+            return Request("takedown", drafts, ref)
+
+        ticket = self._record(make, None)
+        visible = ("creators", "digests", "derivations") if event is not None else ()
+        erased = tuple(each.hex() for each in chosen.targets)
+        return TakenDown(ticket, erased, ("entry", "type", *visible), tuple(chosen.kept))
 
     # What can go
 
@@ -223,10 +249,13 @@ class PrivacyVerbs(Desk):
             elif each in known or holds(self._vault, each):
                 chosen.targets.append(each)
             else:
-                unknown.append(each.hex())
+                unknown.append(each)
         _keep_bound(chosen, gone, before, entries)
-        if unknown:
-            msg = f"{', '.join(unknown[:5])}: never logged here, or lost; nothing was erased"
+        meanwhile = self._index.on().erased(unknown) if unknown else {}  # by somebody else, since the first look
+        chosen.before += [each.hex() for each in meanwhile]
+        lost = [each.hex() for each in unknown if each not in meanwhile]
+        if lost:
+            msg = f"{', '.join(lost[:5])}: never logged here, or lost; nothing was erased"
             raise NotFound(msg)
         if chosen.stones:
             chosen.notices["published-place"] = len(self.log.places)
@@ -267,6 +296,17 @@ class _Chosen:
         self.before: list[str] = []
         self.kept: list[Kept] = []
         self.notices: dict[str, int] = {}
+
+
+def _again_if_held(act: Callable[[], T]) -> T:
+    """What `act` returns; it looks once more where a hold came after it had looked, and is kept by that then."""
+    for _ in range(_MOST_LOOKS - 1):
+        try:
+            return act()
+        except EventRejected as error:
+            if any(reason.rule != "hold.active" for reason in error.reasons):
+                raise
+    return act()
 
 
 def _keep_bound(chosen: _Chosen, gone: Collection[bytes], before: Before, entries: Mapping[bytes, Entry]) -> None:

@@ -34,6 +34,15 @@ def _not_held(act: Act, before: Before) -> Iterator[Reason]:
         yield Reason("hold.active", text, (act.id, hold.hex()))
 
 
+def _not_erased(act: Act, before: Before) -> Iterator[Reason]:
+    """`hold.erased`: nothing is left to hold of what is erased."""
+    targets = [bytes.fromhex(target) for target in act.body["targets"]]
+    gone = before.erased(targets)
+    for target in (target for target in targets if target in gone):
+        text = f"{target.hex()} is erased, and nothing of it is left to hold; set the hold without it"
+        yield Reason("hold.erased", text, (act.id,))
+
+
 def _not_for_ever(act: Act, before: Before) -> Iterator[Reason]:
     """`erasure.always-open`: what all others stand on is never erased."""
     for event_id, entry in before.entries_of(act.fact.erased).items():
@@ -75,7 +84,7 @@ def _revives_nothing(act: Act, before: Before) -> Iterator[Reason]:
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
         "erasure.execute": (_by_the_market, _not_held, _not_for_ever, _revives_nothing, _tombstones),
-        "hold.set": (_by_the_market,),
+        "hold.set": (_by_the_market, _not_erased),
         "hold.release": (_by_the_market,),
     }
 )

@@ -156,13 +156,17 @@ def test_a_retry_of_a_use_uses_nothing_more(shop: Shop) -> None:
     assert rules(caught) == {"grant.standing", "grant.consume.number"}
 
 
-def _in_another(shop: Shop, act: Callable[[Connection], object]) -> tuple[threading.Thread, list[object]]:
+def _in_another(
+    shop: Shop, act: Callable[[Connection], object], level: str = ""
+) -> tuple[threading.Thread, list[object]]:
     """`act` in a transaction of its own, in a thread that has begun it, and what came of it."""
     result: list[object] = []
     started = threading.Event()
 
     def run() -> None:
         with shop.engine.connect() as connection:
+            if level:
+                connection.execution_options(isolation_level=level)
             started.set()
             with connection.begin():
                 try:

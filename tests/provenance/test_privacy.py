@@ -13,6 +13,7 @@ import pytest
 from adapters.keys import load_secret
 from ledger import NotFound, Proof
 from provenance import EventRejected, PartyKey, Ticket, sign_statement
+from provenance.before import Before
 from provenance.canonical import dumps
 from provenance.holds import holds_on
 from provenance.questions import Kinship
@@ -95,6 +96,21 @@ def test_what_cannot_go(market: Market) -> None:
     for unknown in ("ab" * 32, sha256(b"nothing").digest()):
         with pytest.raises(NotFound, match="never logged here"):
             desk.erase(unknown)
+
+
+def test_erased_by_somebody_else_meanwhile(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at what is erased and the look into the vault."""
+    address, other = name_of(market, market.ada), market.reopen()
+    desk = market.reopen()
+    chosen = desk._choose
+
+    def after_another(wanted: list[bytes], before: Before, **more: object) -> object:
+        other.erase(address)
+        return chosen(wanted, before, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(desk, "_choose", after_another)
+    done = desk.erase(address)
+    assert (done.ticket, done.erased, done.before) == (None, (), (address.hex(),))
 
 
 def test_a_hold(market: Market) -> None:

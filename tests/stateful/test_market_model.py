@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -62,6 +63,7 @@ class Model:
 
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     names: dict[str, str | None] = field(default_factory=dict)  # of parties; None when erased
+    held: dict[str, list[str]] = field(default_factory=dict)  # holds on the name of a party, the first first
     keys: dict[str, list[bytes]] = field(default_factory=dict)  # seeds of those with keys, the newest last
     creators: dict[str, list[str]] = field(default_factory=dict)
     parents: dict[str, list[str]] = field(default_factory=dict)
@@ -527,12 +529,31 @@ class MarketMachine(RuleBasedStateMachine):
     def erases_a_name(self, party: str) -> None:
         self.sync()
         done = self.ledger.erase(subject=party)
+        if self.model.held.get(party):
+            assert done.ticket is None
+            assert {kept.because for kept in done.kept} == {self.model.held[party][0]}
+            return
         if self.model.names[party] is None:
             assert done.ticket is None
         else:
             assert done.ticket is not None
             self.model.counts["erasure.execute"] += 1
         self.model.names[party] = None
+
+    @rule(party=parties)
+    def holds_a_name(self, party: str) -> None:
+        name = self.address_of(party)
+        if self.model.names[party] is None:
+            assert self.refused(self.ledger.hold, name, ground="dispute") == ("hold.erased",)
+        else:
+            self.model.held.setdefault(party, []).append(self.say(self.ledger.hold, name, ground="dispute"))
+
+    @rule(party=parties)
+    def releases_a_name(self, party: str) -> None:
+        if self.model.held.get(party):
+            hold = self.model.held[party].pop(0)
+            self.say(self.ledger.release_hold, hold)
+            assert self.refused(self.ledger.release_hold, hold) == ("once.hold.release",)
 
     @rule(days=st.sampled_from([0.01, 1, 10, 40]))
     def waits(self, days: float) -> None:
@@ -567,6 +588,8 @@ class MarketMachine(RuleBasedStateMachine):
         time = ledger.before(at).time
         for party in model.names:
             assert self.name_of(party) == self.model.names[party]  # what is erased is gone from every answer
+        held = {self.address_of(party).hex(): holds[0] for party, holds in model.held.items() if holds}
+        assert ledger.held(at=at) == held
         for work, parents in model.parents.items():
             assert ledger.work_status(work, at=at).state == model.status[work]
             assert [offer.id for offer in ledger.offers_of(work, at=at)] == self.standing(work, model)
@@ -596,11 +619,11 @@ class MarketMachine(RuleBasedStateMachine):
             keys = ledger.party(party, at=at).state.keys
             assert list(keys) == [PartyKey.from_seed(seeds[-1]).kid]
 
-    def name_of(self, party: str) -> str | None:
-        import orjson
+    def address_of(self, party: str) -> bytes:
+        return bytes.fromhex(orjson.loads(self.ledger.event(party))["commits"]["name"])
 
-        digest = orjson.loads(self.ledger.event(party))["commits"]["name"]
-        item: Item | None = self.ledger.item(bytes.fromhex(digest))
+    def name_of(self, party: str) -> str | None:
+        item: Item | None = self.ledger.item(self.address_of(party))
         return None if item is None else str(item.value)
 
     def teardown(self) -> None:
