@@ -108,7 +108,8 @@ class Receipt:
         small, large = self.numbers if self.kind == "consistency" else (self.numbers[1] + 1, self.numbers[0])
         if not 0 < small <= large < 1 << 63 or not 1 <= len(self.path) <= MAX_PROOF:
             msg = (
-                f"receipt of {self.kind}: {self.numbers} with {len(self.path)} hashes, want 1 to {MAX_PROOF} and sizes"
+                f"receipt of {self.kind}: {_shown(self.numbers)} with {len(self.path)} hashes, want 1 to {MAX_PROOF} "
+                "and sizes"
             )
             raise MalformedError(msg)
         if any(len(each) != HASH_SIZE for each in self.path) or len(self.signature) != _SIGNATURE:
@@ -136,7 +137,7 @@ class Receipt:
         (label, found), *_ = proofs.items()
         kind: Kind | None = next((kind for kind, each in _LABELS.items() if each == label), None)
         if kind is None or not isinstance(found, list) or len(found) != 1 or type(found[0]) is not bytes:
-            msg = f"receipt: proofs under {label!r:.40}, want one, as bytes, under -1 or -2"
+            msg = f"receipt: proofs under {_shown(label)}, want one, as bytes, under -1 or -2"
             raise MalformedError(msg)
         proof = _decode(found[0], "receipt: proof")
         issuer, subject, kid, numbers = _head(protected)
@@ -147,7 +148,7 @@ class Receipt:
                 msg = "receipt: proof, want two sizes and a list of hashes"
                 raise MalformedError(msg)
         if bound and numbers != [*place]:
-            msg = f"receipt: its proof is about {place}, its signed claim about {numbers!r:.80}"
+            msg = f"receipt: its proof is about {_shown(place)}, its signed claim about {_shown(numbers)}"
             raise MalformedError(msg)
         receipt = cls(kind, place, tuple(path), kid, issuer, subject, signature, bound)
         if receipt._protected() != protected:
@@ -366,7 +367,8 @@ def _head(protected: bytes) -> tuple[str, str, bytes, list[int] | None]:
         raise MalformedError(msg)
     claims, kid = head[_CLAIMS], head[_KID]
     if not _are(int, head[_ALG], head[_VDS]) or head[_ALG] != _EDDSA or head[_VDS] != _RFC9162:
-        msg = f"receipt: algorithm {head[_ALG]!r:.20} over structure {head[_VDS]!r:.20}, want {_EDDSA} over {_RFC9162}"
+        alg, vds = _shown(head[_ALG]), _shown(head[_VDS])
+        msg = f"receipt: algorithm {alg} over structure {vds}, want {_EDDSA} over {_RFC9162}"
         raise MalformedError(msg)
     if not isinstance(claims, dict) or any(type(key) not in {int, str} for key in claims) or type(kid) is not bytes:
         msg = "receipt: want a key id as bytes, and claims under numbers and texts"
@@ -377,7 +379,7 @@ def _head(protected: bytes) -> tuple[str, str, bytes, list[int] | None]:
         raise MalformedError(msg)
     numbers = claims.get(_NUMBERS)
     if _NUMBERS in claims and (not isinstance(numbers, list) or not _are(int, *numbers)):
-        msg = f"receipt: claim {_NUMBERS!r} is {numbers!r:.40}, want two whole numbers"
+        msg = f"receipt: claim {_NUMBERS!r} is {_shown(numbers)}, want two whole numbers"
         raise MalformedError(msg)
     return issuer, subject, kid, numbers
 
@@ -410,6 +412,14 @@ def _decode(data: bytes, what: str, *, ordered: bool = True) -> Any:
         msg = f"{what}: not in deterministic encoding, or with something behind it"
         raise MalformedError(msg)
     return value
+
+
+def _shown(value: object) -> str:
+    """`value` for a message, cut. A number in CBOR may have more digits than Python writes out."""
+    try:
+        return f"{value!r:.40}"
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def _are(kind: type, *values: Any) -> bool:

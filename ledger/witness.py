@@ -206,6 +206,8 @@ class Witness:
                 return _refused(400, "extension lines, which no key of this witness signs")
             text = "".join(f"{line}\n" for line in signed)
             kept = bytes(Note(note.text, (*lines, *signed)))
+            if len(kept) > MAX_NOTE:  # nobody could read it again
+                return _refused(400, f"with the lines of this witness {len(kept)} bytes, want at most {MAX_NOTE}")
             try:
                 if stored is None:
                     self._seen.create(tree.origin, kept)
@@ -354,8 +356,8 @@ def _tree(signed: bytes) -> Checkpoint:
 
 
 def _verified(note: Note, tree: Checkpoint, keys: Sequence[VerifierKey | CosignerKey]) -> tuple[Signature, ...]:
-    """The lines by `keys`; at least one, and none that does not hold."""
-    lines: list[Signature] = []
+    """The lines by `keys`, one of each; at least one, and none that does not hold."""
+    lines: dict[tuple[str, bytes], Signature] = {}
     for line in dict.fromkeys(note.signatures):
         for key in keys:
             if (line.name, line.key_id) == (key.name, key.key_id):
@@ -363,12 +365,12 @@ def _verified(note: Note, tree: Checkpoint, keys: Sequence[VerifierKey | Cosigne
                     key.verify(tree, line)
                 else:
                     key.verify(note.text, line)
-                lines.append(line)
+                lines.setdefault((line.name, line.key_id), line)
     if not lines:
         names = ", ".join(sorted({f"{s.name} {s.key_id.hex()}" for s in note.signatures}))
         msg = f"checkpoint of {shown(tree.origin, 200)}: signed by {shown(names, 200)}, by no key that counts here"
         raise UnknownKey(msg)
-    return tuple(lines)
+    return tuple(lines.values())
 
 
 def _grew(have: Checkpoint, tree: Checkpoint, proof: tuple[bytes, ...]) -> None:

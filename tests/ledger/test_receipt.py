@@ -385,6 +385,31 @@ def test_other_shapes_are_refused(change):
         Receipt.parse(cbor2.dumps(tag, canonical=True))
 
 
+def _claim(tag, said):
+    head = cbor2.loads(tag.value[0])
+    head[15] |= {"numbers": said}
+    tag.value[0] = cbor2.dumps(head, canonical=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tag, big: tag.value[1][396].__setitem__(-1, [cbor2.dumps([big, 3, [bytes(32)]])]),
+        lambda tag, big: tag.value[1].__setitem__(396, {big: [b""]}),
+        lambda tag, big: tag.value.__setitem__(0, cbor2.dumps(cbor2.loads(tag.value[0]) | {1: big}, canonical=True)),
+        lambda tag, big: tag.value.__setitem__(0, cbor2.dumps(cbor2.loads(tag.value[0]) | {395: big}, canonical=True)),
+        lambda tag, big: _claim(tag, [big, 3]),
+        lambda tag, big: _claim(tag, [big, None]),
+    ],
+)
+def test_numbers_of_thousands_of_digits(change):
+    """Python refuses to write them out, with an error of its own."""
+    tag = cbor2.loads(bytes(included(3, 5)))
+    change(tag, 1 << 30_000)
+    with pytest.raises(MalformedError, match="a number of thousands of digits"):
+        Receipt.parse(cbor2.dumps(tag, canonical=True))
+
+
 @pytest.mark.parametrize(
     "data",
     [

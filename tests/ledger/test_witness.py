@@ -14,7 +14,7 @@ from ledger import Checkpoint, Conflict, MalformedError, NotFound, SigningKey, V
 from ledger.checkpoint import sign_checkpoint
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
 from ledger.merkle import prove_consistency, subtree_root, tree_root
-from ledger.note import Note, Signature
+from ledger.note import MAX_NOTE, MAX_SIGNATURES, Note, Signature
 from ledger.subtree import part_root, prove_part
 from ledger.testing import MemoryStore
 from ledger.witness import SIZE_TYPE, Answer, Request, SubtreeRequest, Witness, read_answer
@@ -182,6 +182,31 @@ def test_a_name_that_is_too_long_for_one_of_its_keys():
     assert NORTH.verifier.verify(head, line) == NOW
     with pytest.raises(MalformedError, match="292 bytes"):
         Witness({key.name: [key.verifier]}, [LATER], MemoryStore()).add_checkpoint(asked, time=NOW)
+
+
+def test_a_log_that_signs_a_hundred_times_is_kept_with_one_line():
+    """With its own lines beside all of them, the witness could never again read what it has seen."""
+    later = Cosigner(ORIGIN, ML_DSA_44, bytes([7] * 32))
+    asked, kept = Witness({ORIGIN: [later.verifier]}, [NORTH], MemoryStore()), sha256(ORIGIN.encode()).hexdigest()
+    for old, new in ((0, 3), (3, 5)):
+        lines = tuple(later.sign(tree(new), time=NOW + at) for at in range(MAX_SIGNATURES))
+        proof = prove_consistency(old, new, read) if old else ()
+        request = bytes(Request(old, proof, bytes(Note(str(tree(new)), lines))))
+        assert asked.add_checkpoint(request, time=NOW).status == 200
+        shown = Note.parse(asked.checkpoint(kept).body)
+        assert [line.name for line in shown.signatures] == [ORIGIN, NORTH.verifier.name]
+
+
+def test_a_checkpoint_that_grows_too_long_with_its_lines_is_refused():
+    """It would be stored, and never read again."""
+    seen = MemoryStore()
+    asked = Witness({ORIGIN: [KEY.verifier]}, [NORTH], seen)
+    room = MAX_NOTE - len(sign_checkpoint(replace(tree(3), extensions=("x",)), KEY).signed)
+    for length, status in ((room, 400), (room - 1_000, 200)):
+        head = sign_checkpoint(replace(tree(3), extensions=("x" * (length + 1),)), KEY)
+        assert len(head.signed) <= MAX_NOTE
+        assert asked.add_checkpoint(bytes(Request(0, (), head.signed)), time=NOW).status == status
+    assert asked.add_checkpoint(grown(3, 5), time=NOW).status == 200
 
 
 @pytest.mark.parametrize("time", [0, -1, 2**63])
