@@ -74,8 +74,12 @@ def create(
     mode 0600), with a development certificate that `doctor` refuses in production; they are encrypted when there is a
     `passphrase`, here or in the environment. Where `keys` has a signer, that key is used and none is made. With
     `post_quantum` the log signs with ML-DSA-44 too, by the key "log_pq", and never without again: its records then
-    outlive Ed25519. The rest as in `connect`. Raises `Conflict` where any of this exists already, `UnknownKey` when the
-    log's key that was given has another name than `origin`, or when there is no ML-DSA-44 on this machine.
+    outlive Ed25519. The rest as in `connect`.
+
+    The ledger is there whole or not at all: where this was interrupted it is called again, and of several who call it
+    at once for one database the first makes it. Raises `Conflict` where a ledger is there already, a log is published
+    there, or a key that is not this ledger's is where a new one should go; `UnknownKey` when the log's key that was
+    given has another name than `origin`, or when there is no ML-DSA-44 on this machine.
     """
     from adapters.begin import begin
 

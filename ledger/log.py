@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from ledger.checkpoint import Checkpoint
 from ledger.cosigning import Witnessing
 from ledger.edge import Edge, check_rows
-from ledger.errors import Conflict, LedgerError, MalformedError, NotFound, QuorumNotMet, Rollback, Unavailable
+from ledger.errors import LedgerError, MalformedError, NotFound, QuorumNotMet, Rollback, Unavailable
 from ledger.group import NextKeys, Pending, Within
 from ledger.home import Home
 from ledger.keyring import Keyring
@@ -30,9 +30,10 @@ from ledger.note import Signer, VerifierKey
 from ledger.places import Places
 from ledger.policy import Policy
 from ledger.proof import Proof
+from ledger.publish import check_free
 from ledger.redact import newest_part, parts
 from ledger.storage import Checkpoints, Objects, Row
-from ledger.tile import CHECKPOINT, WIDTH
+from ledger.tile import WIDTH
 from ledger.writer import Writer
 
 __all__ = ["Log", "Within"]
@@ -64,6 +65,7 @@ class Log:
         keys: Signer | Keyring,
         genesis: bytes | Row,
         *,
+        following: Sequence[Row] = (),
         checkpoints: Checkpoints | None = None,
         publish: Sequence[Objects] = (),
         window: float = 1.0,
@@ -71,19 +73,19 @@ class Log:
     ) -> Log:
         """Begin a log whose origin is the key's name, with `genesis` as entry 0, and publish it.
 
-        It signs with every key of `keys` from then on, and never without.
+        It signs with every key of `keys` from then on, and never without. `following` are entries without which it
+        shall never be there.
 
-        Raises `Conflict` when this storage or a place in `publish` already has a checkpoint of that origin.
+        Raises `Conflict` when this storage has a log of that origin, or a place in `publish` any checkpoint already.
         """
         ring = keys if isinstance(keys, Keyring) else Keyring(keys)
         log = cls(Home(objects, checkpoints, ring), publish, window)
-        row = genesis if isinstance(genesis, Row) else Row(genesis, b"")
-        check_rows([row])
+        rows = [genesis if isinstance(genesis, Row) else Row(genesis, b""), *following]
+        check_rows(rows)
         _ = ring.signer  # or it raises
-        if log._places.shown():
-            msg = f"{ring.origin}: a checkpoint is already published there; open or refill that log instead"
-            raise Conflict(msg, path=CHECKPOINT)
-        log._writer.create(Pending([row], within, close=True))
+        for place in log.places:
+            check_free(place)
+        log._writer.create(Pending(rows, within, close=True))
         log.publish()
         return log
 

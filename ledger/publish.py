@@ -9,7 +9,7 @@ from hashlib import sha256
 from ledger.batch import Written, write_all
 from ledger.checkpoint import Checkpoint
 from ledger.edge import Edge
-from ledger.errors import NotFound, Unavailable
+from ledger.errors import Conflict, NotFound, Unavailable
 from ledger.redact import Opened, agree
 from ledger.storage import ListsObjects, Objects, ReadsObjects
 from ledger.tile import (
@@ -24,7 +24,7 @@ from ledger.tile import (
     tile_widths,
 )
 
-__all__ = ["Partials", "publish_to"]
+__all__ = ["Partials", "check_free", "publish_to"]
 
 _IN_MEMORY = 64  # objects of a batch that are held at once
 
@@ -77,6 +77,16 @@ class Partials:
         self._shown.difference_update(stale)
         self._size = size
         return sorted(stale)
+
+
+def check_free(place: ReadsObjects) -> None:
+    """Raise `Conflict` where a log is published already, whoever signed it: a new one would be written over it."""
+    try:
+        place.get(CHECKPOINT)
+    except NotFound:
+        return
+    msg = f"{place!r}: a checkpoint is already published there; open or refill that log, or give another place"
+    raise Conflict(msg, path=CHECKPOINT)
 
 
 def publish_to(

@@ -109,7 +109,7 @@ def test_nothing_secret_is_shown(folder, capsys):
         "encrypted  no",
         "place      file:log.key",
     ]
-    assert str(secret).rpartition("+")[2] not in made
+    assert str(secret).split("+", 4)[4] not in made  # base64 has that sign, too
 
 
 def test_keys_are_never_overwritten(folder, capsys):

@@ -18,6 +18,7 @@ from ledger import (
     Fork,
     LedgerError,
     Log,
+    MalformedError,
     NotFound,
     Policy,
     ProofMismatch,
@@ -30,7 +31,7 @@ from ledger import (
     refill,
 )
 from ledger.batch import staging_path
-from ledger.checkpoint import sign_checkpoint
+from ledger.checkpoint import open_checkpoint, sign_checkpoint
 from ledger.group import GroupCommit, Pending
 from ledger.merkle import verify_consistency
 from ledger.testing import MemoryStore
@@ -86,6 +87,23 @@ def test_create_is_not_open(store):
         Log.create(store, KEY, b"genesis")
     with pytest.raises(Conflict, match="already published"):
         Log.create(MemoryStore(), KEY, b"genesis", publish=[place])
+
+
+def test_create_where_another_log_is_published():
+    place = MemoryStore()
+    Log.create(MemoryStore(), SigningKey.generate("other.example/log"), b"genesis", publish=[place])
+    for key in (KEY, SigningKey.generate("other.example/log")):
+        with pytest.raises(Conflict, match="already published there; open or refill that log, or give another place"):
+            Log.create(MemoryStore(), key, b"genesis", publish=[place])
+
+
+def test_create_with_entries_that_are_there_from_the_first_checkpoint_on(store):
+    place = MemoryStore()
+    log = Log.create(store, KEY, b"genesis", following=[Row(b"the market", b"open")], publish=[place])
+    assert (log.size, log.checkpoint.size, open_checkpoint(place.get("checkpoint"), log.policy).size) == (2, 2, 2)
+    assert list(log.rows(0, 2)) == [Row(b"genesis", b""), Row(b"the market", b"open")]
+    with pytest.raises(MalformedError, match="entry: 65536 bytes, want at most 65535"):
+        Log.create(MemoryStore(), KEY, b"genesis", following=[Row(bytes(65_536), b"")])
 
 
 def test_create_beside_a_published_checkpoint():
