@@ -51,7 +51,8 @@ from provenance.statement import Statement, sign_statement
 ORIGIN = "market.example/log"
 KEY = SigningKey(ORIGIN, bytes(range(32)))
 POLICY = Policy.of(KEY.verifier)
-PARTY = PartyKey.from_seed(bytes(32))
+PARTY_SEED = bytes(32)
+PARTY = PartyKey.from_seed(PARTY_SEED)
 ENTRIES = [
     sign_statement(PARTY, issuer="ab" * 32, type="work.create", origin=ORIGIN, event_id=sha256(b"%d" % n).digest())
     for n in range(11)
@@ -71,6 +72,13 @@ def included(index, size, **options):
 
 def grown(old, new):
     return sign_receipt(KEY, "consistency", (old, new), prove_consistency(old, new, read), tree_root(new, read))
+
+
+def log_of(entries):
+    log = Log.create(MemoryStore(), KEY, entries[0])
+    for entry in entries[1:]:
+        log.append(entry)
+    return log
 
 
 def unbound(place):
@@ -169,9 +177,7 @@ def test_a_key_counts_for_its_own_sizes():
 
 def test_a_receipt_of_a_proof():
     """Only of one that the same key signed in a checkpoint: no root gets its first signature here."""
-    log = Log.create(MemoryStore(), KEY, ENTRIES[0])
-    for entry in ENTRIES[1:]:
-        log.append(entry)
+    log = log_of(ENTRIES)
     proof = log.prove(3)
     receipt = sign_proof(log.signer, proof, ENTRIES[3])
     assert receipt.verify_inclusion(ENTRIES[3], POLICY) == log.checkpoint.root
