@@ -23,7 +23,6 @@ What it has seen is stored by compare-and-swap before it answers: two requests a
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -346,13 +345,12 @@ def _tree(signed: bytes) -> Checkpoint:
         return Checkpoint.parse(text)
     except MalformedError:
         origin, size, root, *rest = [*text.split("\n"), "", "", ""]
-        try:
-            raw = base64.b64decode(root, validate=True)
-        except binascii.Error:
-            raw = b""
-        if origin and size == "0" and len(raw) == HASH_SIZE and not any(rest):
-            return Checkpoint(origin, 0, raw)
-        raise
+        if not origin or size != "0" or any(rest):
+            raise
+        raw = decode_base64(root, "checkpoint root")
+        if len(raw) != HASH_SIZE:
+            raise
+        return Checkpoint(origin, 0, raw)
 
 
 def _verified(note: Note, tree: Checkpoint, keys: Sequence[VerifierKey | CosignerKey]) -> tuple[Signature, ...]:

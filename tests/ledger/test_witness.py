@@ -184,6 +184,18 @@ def test_a_name_that_is_too_long_for_one_of_its_keys():
         Witness({key.name: [key.verifier]}, [LATER], MemoryStore()).add_checkpoint(asked, time=NOW)
 
 
+@pytest.mark.parametrize("size", ["0", "3"])
+@pytest.mark.parametrize("root", ["\u2014 no root", "\u00e9", "AAAA", "", "=", "A" * 43 + "=", "\u0130" * 44])
+def test_a_root_that_is_none_is_malformed(size, root):
+    """Anybody may send it, before any signature is looked at."""
+    note = f"{ORIGIN}\n{size}\n{root}\n\n\u2014 {ORIGIN} AAAAAAAA\n".encode()
+    for body in (bytes(Request(0, (), note)), b"old 0\n\n" + note):
+        answer = witness().add_checkpoint(body, time=NOW)
+        assert answer.status == (403 if root == "A" * 43 + "=" else 400)
+    answer = witness().sign_subtree(f"subtree 0 1\n{'A' * 43}=\n\n".encode() + note)
+    assert answer.status in {400, 403}
+
+
 def test_a_log_that_signs_a_hundred_times_is_kept_with_one_line():
     """With its own lines beside all of them, the witness could never again read what it has seen."""
     later = Cosigner(ORIGIN, ML_DSA_44, bytes([7] * 32))
