@@ -9,7 +9,7 @@ from ledger.checkpoint import Checkpoint
 from ledger.client import Client
 from ledger.fsck import fsck
 from provenance.history import Finding, History, ItemStatus
-from provenance.judging import against_rules
+from provenance.judging import judge_rules
 from provenance.linter import lint
 from provenance.verdict import Record
 
@@ -29,6 +29,7 @@ class Audit:
     findings: tuple[Finding, ...]
     against_rules: tuple[Finding, ...]  # logged, intact, and of no effect: see `provenance.judging`
     history: History
+    unknown: tuple[Finding, ...] = ()  # rules that rest on what is erased since or not disclosed: no fault of anybody
     personal: tuple[Finding, ...] = ()  # intact, and looks as if it should be in the vault: see `provenance.linter`
 
     @property
@@ -52,16 +53,17 @@ def audit(
     Trusts the log's policy and nothing else. `disclosed` are sealed events and vault items by SHA-256 that the auditor
     was given. Raises `TileMismatch`, `MalformedError`, `NotFound` at the first byte that is not the log's own, `Fork`
     or `Rollback` against what was seen before; what was logged against the rules of one event is listed in the result,
-    with `rules` also what breaks those between events, each judged as of its place, and what looks personal: some
-    queries for each event.
+    with `rules` also what breaks those between events, each judged as of its place, apart from that what they cannot
+    tell of, and what looks personal: some queries for each event.
     """
     checkpoint = log.latest(since=since)
     fsck(log, checkpoint, progress=_named(progress, "tiles"))
     history = History.read(log, disclosed=disclosed, progress=_named(progress, "events"))
-    broken = tuple(against_rules(history, progress=_named(progress, "rules"))) if rules else ()
+    judged = list(judge_rules(history, progress=_named(progress, "rules"))) if rules else []
+    broken, unknown = (tuple(each.finding for each in judged if each.unknown is lacks) for lacks in (False, True))
     personal = tuple(_personal(history)) if rules else ()
     counts, statuses = history.index.counts(), history.statuses
-    return Audit(checkpoint, counts, statuses, tuple(history.findings), broken, history, personal)
+    return Audit(checkpoint, counts, statuses, tuple(history.findings), broken, history, unknown, personal)
 
 
 def _personal(history: History) -> Iterator[Finding]:

@@ -82,7 +82,8 @@ class Before:
 
     `market` is the id of the market's party. `acts` are what is accepted with it, all or none. `time` is the log time
     that windows are measured by (RFC 3339, "" before the first); None takes the index's last. At staging `holder` and
-    `waiting` know what waits; without them the index answers, and nothing does.
+    `waiting` know what waits; without them the index answers, and nothing does. `unread` are the ids of the events that
+    were asked for and could not be read, at this place or an earlier one.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Before:
         waiting: Waiting = lambda _: (),
         parties: Callable[[bytes], Party | None] | None = None,
         settled: set[bytes] | None = None,
+        unread: set[bytes] | None = None,
     ) -> None:
         self.index = index
         self.market = market
@@ -107,6 +109,7 @@ class Before:
         self.waiting = waiting
         self._parties = parties
         self._settled = set() if settled is None else settled
+        self.unread: set[bytes] = set() if unread is None else unread
         self._entries: tuple[frozenset[bytes], dict[bytes, Entry]] | None = None
 
     @cached_property
@@ -119,7 +122,10 @@ class Before:
         if not event_id:
             return None  # what points nowhere
         act = self._acts.get(event_id)
-        return act.data if act is not None else self._read(event_id)
+        data = act.data if act is not None else self._read(event_id)
+        if data is None:
+            self.unread.add(event_id)
+        return data
 
     def event(self, event_id: bytes, *types: str) -> dict[str, Any] | None:
         """An earlier event; None when it is not known, cannot be read here, or says what only a later version knows.
@@ -139,7 +145,7 @@ class Before:
         """The same as of an earlier size of the log: what waits, or is accepted with the act, is not in it."""
         index = self.index.at(size)
         time = index.time_of(size - 1) if size else ""
-        return Before(index, self._read, market=self.market, time=time, parties=self._parties)
+        return Before(index, self._read, market=self.market, time=time, parties=self._parties, unread=self.unread)
 
     @cached_property
     def vocabularies(self) -> Vocabularies:

@@ -288,6 +288,7 @@ def _audit_value(report: Audit) -> dict[str, Any]:
         "events": dict(report.statuses),
         "findings": [dataclasses.asdict(finding) for finding in report.findings],
         "against_rules": [dataclasses.asdict(finding) for finding in report.against_rules],
+        "unknown": [dataclasses.asdict(finding) for finding in report.unknown],
         "personal": [dataclasses.asdict(finding) for finding in report.personal],
     }
 
@@ -306,6 +307,13 @@ def _audit_text(report: Audit) -> str:
     lines += [f"· #{f.index} {f.rule}: {f.detail}" for f in report.against_rules[:_SHOWN]]
     if report.against_rules:
         lines.append(f"{len(report.against_rules)} broken rules: those events are in the log, and count for nothing")
+    lines += [f"? #{f.index} {f.rule}: {f.detail}" for f in report.unknown[:_SHOWN]]
+    if report.unknown:
+        number = len({finding.index for finding in report.unknown})
+        lines.append(
+            f"{number} event{'s' * (number > 1)} not judged by every rule: what it looks at is erased or not here; "
+            "unknown, which is nobody's fault"
+        )
     lines += [f"· #{f.index} {f.rule}: {f.detail}" for f in report.personal[:_SHOWN]]
     if report.personal:
         lines.append(f"{len(report.personal)} values that look personal: they belong in the vault")

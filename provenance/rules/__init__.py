@@ -26,6 +26,7 @@ __all__ = [
     "check_acts",
     "check_refs",
     "in_force",
+    "rules_of",
     "targets",
 ]
 
@@ -58,5 +59,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = _merged(
 def check_acts(acts: Sequence[Act], before: Before) -> Iterator[Reason]:
     """Apply the rules of each act's type. Those that precede it in `acts` count as earlier; `before` knows them."""
     for act in acts:
-        for rule in (parties.speaks, same_chain, *RULES.get(act.type, ())):
+        for rule in rules_of(act.type):
             yield from rule(act, before)
+
+
+def rules_of(type_: str) -> tuple[Rule, ...]:
+    """Every rule that looks into earlier events for one of this type, those that all types have first."""
+    return (parties.speaks, same_chain, *RULES.get(type_, ()))

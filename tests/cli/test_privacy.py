@@ -115,3 +115,19 @@ def test_keys_of_subjects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert "connect with subject_keys=" in capsys.readouterr().err
     options = ["--subject-keys", "subjects.db"]
     assert last(capsys, "hold", "list", *options)[1].endswith("--subject-keys subjects.db")
+
+
+def test_an_audit_accuses_nobody_of_what_is_erased(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    offer = said(capsys, "offer", "work:1", "--terms", "CC0-1.0")
+    sale = said(capsys, "license", "work:1", "--to", "user:1", "--offer", offer["event"])
+    audit = ["audit", "public", "--policy", "public/market.policy", "--rules", "--db", "market.db"]
+    assert "not judged" not in last(capsys, *audit)[0]
+    assert run(["erase", offer["event"]]) == 0
+    out, _ = last(capsys, *audit)
+    why = f"since the offer.attach #{offer['index']} is erased"
+    assert f"? #{sale['index']} grant.offer: event #{sale['index']}: cannot be judged, {why}" in out
+    assert "2 events not judged by every rule: what it looks at is erased or not here; unknown" in out
+    assert "broken rules" not in out
+    assert "Record: intact" in out
+    value = said(capsys, *audit)
+    assert (value["against_rules"], len(value["unknown"])) == ([], 2)
