@@ -22,11 +22,11 @@ from provenance.erasures import apply_erasures, redact_erased
 from provenance.index import metadata
 from provenance.index.rebuild import rebuild
 from provenance.queue import retake
-from provenance.sequencer import facts_of_staged
 from provenance.signatures import Signatures
 from provenance.statement import Statement
 from provenance.succession import Link, follow, read_links
 from provenance.vault import Vault, holds
+from provenance.waiting import facts_of_staged
 
 if TYPE_CHECKING:
     from adapters.assemble import Parts

@@ -19,12 +19,12 @@ from ledger.errors import LedgerError, NotFound
 from ledger.log import Log
 from ledger.rounds import Report, Rounds
 from ledger.tile import CHECKPOINT
+from provenance.following import BATCH
 from provenance.index import IndexStore
 from provenance.moments import format_time, milliseconds, parse_time
 from provenance.notes import FsckMemory, Notes
 from provenance.publishing import PUBLISHED, WORKER, read_note
 from provenance.queue import Queue
-from provenance.sequencer import BATCH
 from provenance.worker import BEAT
 
 __all__ = ["Check", "Checkup", "Health", "Standing", "Status"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from provenance.index import Facts
 
-__all__ = ["Name", "Queue", "Staged", "retake"]
+__all__ = ["Name", "Queue", "Staged", "places_taken", "retake"]
 
 
 class Staged(NamedTuple):
@@ -144,9 +144,14 @@ class Queue(Protocol):
         """Rows that wait."""
 
 
+def places_taken(facts: Iterable[Facts]) -> list[Place]:
+    """The places that these events take, in their order."""
+    return [Place(rule, key, fact.event_id) for fact in facts for rule, key in fact.places]
+
+
 def retake(queue: Queue, facts: Iterable[Facts]) -> None:
     """Take the places that these events take (`provenance.once`); those that are taken stay as they are."""
-    places = [Place(rule, key, fact.event_id) for fact in facts for rule, key in fact.places]
+    places = places_taken(facts)
     if places:
         with queue.joining(None) as connection:
             for place in places:

@@ -16,6 +16,7 @@ from ledger.log import Log
 from ledger.note import Signer
 from ledger.rounds import Report, Rounds
 from provenance.events import new_event
+from provenance.following import BATCH, Following
 from provenance.health import Checkup, Health, Standing
 from provenance.identity import Parties, Party, has_changed, read_party
 from provenance.index import IndexStore
@@ -26,7 +27,7 @@ from provenance.publishing import Publisher
 from provenance.queue import Queue
 from provenance.recall import Recall
 from provenance.scrubs import Scrubbed
-from provenance.sequencer import BATCH, Sequencer, Signers
+from provenance.sequencer import Sequencer, Signers
 from provenance.staging import Staging
 from provenance.statement import Statement
 from provenance.vault import Vault
@@ -75,20 +76,25 @@ class RunningLedger:
         self._recall = Recall(log=log, queue=queue, vault=vault, index=index)
         self._parties = Parties(self._find_party, changes=self._key_changes, newer=self._has_changed)
         self._changes_seen = 0
+        self._following = Following(
+            log=log, queue=queue, vault=vault, index=index, forget=self._recall.forget, read=self._recall.read
+        )
+        self._following.follow()  # also finishes what a crash interrupted
+        self.market = self._find_market(signers().market.public.thumbprint[:8] if signers else None)
+        self._following.market = self.market
         self._sequencer = Sequencer(
             log=log,
             queue=queue,
             vault=vault,
             index=index,
+            following=self._following,
             signers=signers or _no_signers,
             genesis=self._genesis,
+            market=self.market,
             clock=clock,
+            may_sign=self._check_market_key,
+            late=self._find_late,
         )
-        self._sequencer.forget, self._sequencer.read = self._recall.forget, self._recall.read
-        self._sequencer.follow()  # also finishes what a crash interrupted
-        self.market = self._find_market(signers().market.public.thumbprint[:8] if signers else None)
-        self._sequencer.market = self.market
-        self._sequencer.may_sign, self._sequencer.late = self._check_market_key, self._find_late
         self._staging = Staging(
             queue=queue,
             index=index,

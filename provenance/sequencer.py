@@ -13,51 +13,38 @@ published before the index knows of the erasure.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
-from ledger.errors import Conflict, MalformedError, Rollback
+from ledger.errors import Conflict, Rollback
 from ledger.group import NextKeys
 from ledger.log import Log, Within
 from ledger.storage import Row, Transaction
-from provenance.canonical import address
-from provenance.erasures import ERASURE, can_be_erased, erased_addresses, named_in, targets_of
+from provenance.erasures import ERASURE, can_be_erased, targets_of
 from provenance.errors import EventRejected, Reason
 from provenance.events import Draft, new_event
-from provenance.index import Facts, Index, IndexStore, facts_of
-from provenance.index.facts import facts_left
-from provenance.index.rebuild import read_rows
+from provenance.following import BATCH, Following
+from provenance.index import Facts, IndexStore, facts_of
 from provenance.keys import PartySigner
 from provenance.moments import format_time, parse_time
-from provenance.names import forget_names
 from provenance.observe import UNOBSERVED, Observer
 from provenance.once import Place
-from provenance.queue import Queue, Staged
+from provenance.queue import Queue, Staged, places_taken
 from provenance.session import connection_of
-from provenance.statement import Headers, Statement, sign_statement
+from provenance.statement import Headers, sign_statement
 from provenance.subjects import Owned, keep
-from provenance.vault import Vault, holds, read_many
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from provenance.vault import Vault
+from provenance.waiting import contents_of, facts_of_staged, parents_first
 
 __all__ = [
-    "BATCH",
     "TIME_INTERVAL",
     "Sequencer",
     "Signers",
-    "contents_of",
-    "facts_of_staged",
 ]
-
-BATCH = 4096
-"""Most events in one transaction."""
 
 TIME_INTERVAL = timedelta(seconds=60)
 """A log time is appended when the last one is at least this old."""
@@ -85,31 +72,34 @@ class Sequencer:
         queue: Queue,
         vault: Vault,
         index: IndexStore,
+        following: Following,
         signers: Callable[[], Signers],
         genesis: bytes,
+        market: bytes,
         clock: Callable[[], datetime],
+        may_sign: Callable[[bytes], None] = lambda _: None,
+        late: Callable[[Sequence[bytes]], list[tuple[bytes, str]]] = lambda _: [],
     ) -> None:
+        """`market` is the party id of whoever signs what comes without a signature.
+
+        `may_sign` raises `UnknownKey` unless the market's key with this id is valid for the next entry. `late` finds,
+        of statements that others made and that were just logged, the events whose key was retired at their place, and
+        since when.
+        """
         self._log = log
         self._queue = queue
         self._vault = vault
         self._index = index
+        self._following = following
         self._signers = signers
         self._genesis = genesis
+        self._market = market
         self._clock = clock
-        self._lock = threading.Lock()
+        self._may_sign = may_sign
+        self._late = late
         self._reserved: set[bytes] = set()  # events whose places were taken before the log had them
         self._stamps: list[int] = []  # when events were staged that are sequenced now; only while somebody watches
         self.observer: Observer = UNOBSERVED
-        self.market = b""
-        """Party id of whoever signs what comes without a signature; known once the log was read."""
-        self.may_sign: Callable[[bytes], None] = lambda _: None
-        """Raises `UnknownKey` unless the market's key with this id is valid for the next entry."""
-        self.late: Callable[[Sequence[bytes]], list[tuple[bytes, str]]] = lambda _: []
-        """Of others' statements that were just logged: the events whose key was retired at their place, since when."""
-        self.forget: Callable[[Collection[bytes]], None] = lambda _: None
-        """Told the addresses that are erased, for whoever remembers what lay there."""
-        self.read: Callable[[bytes], bytes | None] = lambda _: None
-        """Bytes of an earlier event, None when it cannot be read here."""
 
     def sequence_once(self, limit: int = BATCH) -> int:
         """Sequence at most `limit` waiting events and return how many; durable when this returns.
@@ -122,15 +112,16 @@ class Sequencer:
         def act() -> None:
             nonlocal done
             headers = Headers()
-            peeked = self._queue.peek(limit)
-            pairs = parents_first([(event, facts_of_staged(event, market=self.market, by=headers)) for event in peeked])
+            waiting = self._queue.peek(limit)
+            found = [facts_of_staged(event, market=self._market, by=headers) for event in waiting]
+            pairs = parents_first(list(zip(waiting, found, strict=True)))
             staged = self._until_keys([event for event, _ in pairs])
             done = len(staged)
             if staged:
                 self._batch(staged, [fact for _, fact in pairs[:done]], [event.event_id for event in staged])
 
         # What waits stays visible until a batch has committed, so that nothing visible means nothing under way.
-        if self._queue.peek(1) or self._behind():
+        if self._queue.peek(1) or self._following.is_behind():
             self._retrying(act)
         return done
 
@@ -139,7 +130,7 @@ class Sequencer:
         until = self._queue.newest()
         while (waiting := self._queue.peek(1)) and waiting[0].id <= until:
             self.sequence_once()
-        self.follow()
+        self._following.follow()
 
     def append(self, staged: Sequence[Staged], facts: Sequence[Facts]) -> None:
         """Sequence events that were never in the queue, in this order, all or none; those in the log are left out."""
@@ -157,14 +148,8 @@ class Sequencer:
             self._signers().log, issuer=self._genesis.hex(), type=to.type, origin=self._log.origin, event_id=to.id
         )
         staged = Staged(0, to.id, to.type, to.data, (), statement, sealed=False)
-        facts = facts_of_staged(staged, market=self.market)
+        facts = facts_of_staged(staged, market=self._market)
         self._retrying(lambda: self._batch([staged], [facts], [], hand=keys))
-
-    def follow(self) -> None:
-        """Let index and queue catch up with the log; nothing is sequenced. Needs no key."""
-        if self._behind():
-            with self._lock, self._queue.leading():
-                self._follow()
 
     def take_stamps(self) -> list[int]:
         """When (milliseconds since 1970) the events were staged that were sequenced here since the last call."""
@@ -177,9 +162,9 @@ class Sequencer:
 
     def _retrying(self, act: Callable[[], None]) -> None:
         """Run `act` again, from its beginning, while another sequencer is faster."""
-        with self._lock, self._queue.leading():
+        with self._following.leading():
             for _ in range(_MOST_RETRIES):
-                self._follow()
+                self._following.catch_up()
                 self._release()
                 try:
                     return act()
@@ -193,7 +178,7 @@ class Sequencer:
     def _until_keys(self, staged: Sequence[Staged]) -> Sequence[Staged]:
         """The events up to and with the first that changes the market's keys: what is behind it needs others."""
         for number, event in enumerate(staged, 1):
-            if event.type == "party.keys" and orjson.loads(event.event)["actor"] == self.market.hex():
+            if event.type == "party.keys" and orjson.loads(event.event)["actor"] == self._market.hex():
                 return staged[:number]
         return staged
 
@@ -211,24 +196,24 @@ class Sequencer:
         seconds = round(time.monotonic() - began, 6)
         extra = {"origin": self._log.origin, "size": self._log.size, "batch": len(staged), "seconds": seconds}
         logger.info("%s: %d events sequenced", self._log.origin, len(staged), extra=extra)
-        for event_id, text in self._late(staged):
+        for event_id, text in self._find_late(staged):
             extra = {"origin": self._log.origin, "event": event_id.hex()}
             logger.warning("%s: %s is logged late: %s", self._log.origin, event_id.hex(), text, extra=extra)
 
-    def _late(self, staged: Sequence[Staged]) -> list[tuple[bytes, str]]:
+    def _find_late(self, staged: Sequence[Staged]) -> list[tuple[bytes, str]]:
         """Events that others signed with keys which were valid then and are not now: logged, and told."""
         foreign = [
             event.statement
             for event in staged
             if event.statement is not None and event.type not in {"party.register", "party.keys"}
         ]
-        return self.late(foreign) if foreign else []
+        return self._late(foreign) if foreign else []
 
     def _append(
         self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes], hand: NextKeys | None
     ) -> None:
         began = self._index.on().size  # before it is asked what it knows
-        keys = self._log.keys
+        policy = self._log.policy
         known = self._index.on().known(event.event_id for event in staged)
         fresh = {
             event.event_id: (event, fact)
@@ -251,14 +236,14 @@ class Sequencer:
             rows = [_unless_erased(row, fact, erased) for row, fact in zip(rows, found, strict=True)]
         joins = self._log.has_transactions and self._index.joins
         if not joins or gone or rows != whole or (erased and not self._vault.joins):
-            self._apart(began, rows, found, items, gone, hand, places=[] if ids else _places(found))
+            self._apart(began, rows, found, items, gone, hand, places=[] if ids else places_taken(found))
             if known:
                 with self._queue.joining(None) as connection:  # in the log before, and staged again
                     self._queue.forget(connection, known)
             return
         if not self._vault.joins:
             keep(self._vault, items)
-        places = _places(found)
+        places = places_taken(found)
 
         def within(tx: Transaction, first: int) -> None:
             connection = connection_of(tx)
@@ -268,7 +253,7 @@ class Sequencer:
             taken = next(filter(None, [self._queue.take(connection, portion) for portion in portions]), None)
             if taken is not None and not ids:
                 raise EventRejected(_taken(taken))
-            if self._log.keys != keys:
+            if self._log.policy != policy:
                 msg = "log keys: another process handed over to others"
                 raise Conflict(msg)
             if time is not None and index.last_time() > time[1].time:
@@ -280,7 +265,7 @@ class Sequencer:
             if first != began and index.known(fresh):
                 msg = "events: another process recorded some of them"
                 raise Conflict(msg)
-            self._forget_names(connection, erased, items)
+            self._following.forget_names(connection, erased, items)
             if self._vault.joins:
                 keep(self._vault, items, connection=connection)
                 self._vault.erase(erased, connection=connection)
@@ -355,105 +340,13 @@ class Sequencer:
                 self._reserve(places)
             keep(self._vault, items)
             first = self._extend(rows, at=at, redact=redact, hand=hand)
-            self._follow((first, found))
-
-    def _behind(self) -> bool:
-        """Whether the log has what the index has not."""
-        if not (self._log.has_transactions and self._index.joins):
-            self._log.refresh()
-        return self._index.on().size < self._log.size
-
-    def _follow(self, known: tuple[int, Sequence[Facts]] | None = None) -> None:
-        """Erase and index what the log says and the index has not seen, and take it out of the queue.
-
-        `known` are the facts of entries from an index on, for whoever has them at hand.
-        """
-        while self._behind():
-            first = self._index.on().size
-            stop = min(first + BATCH, self._log.size)
-            if known is not None and known[0] == first:
-                facts = known[1]
-                rows = [self._log.row(at) for at, fact in enumerate(facts, first) if fact.type == ERASURE]
-            else:
-                rows = list(self._log.rows(first, stop))
-                self._keep_waiting(rows)
-                facts = read_rows(rows, self._vault)
-            erased = list(erased_addresses(rows))
-            named = named_in(rows)
-            gone = self._gone(named, first, facts)
-            if erased:
-                with self._queue.joining(None) as connection:
-                    self._forget_names(connection, erased)
-            self._log.redact(gone)
-            self.forget(erased)
-            if not self._vault.joins:
-                self._vault.erase(erased)
-            with self._queue.joining(None) as connection:
-                if self._vault.joins:
-                    self._vault.erase(erased, connection=connection)
-                with self._index.writing(connection) as index:
-                    if index.size == first:
-                        index.write(first, facts)
-                    index.forget(erased)
-                    index.leave(self._left(index, gone, named, first))
-                for place in _places(facts):
-                    self._queue.take(connection, [place])  # of what waited it is; of a refilled log it is made again
-                # The index first, should they not commit together: staging asks the queue, then the index.
-                self._queue.forget(connection, [fact.event_id for fact in facts])
-
-    def _forget_names(self, connection: Connection, erased: Sequence[bytes], items: Sequence[Owned] = ()) -> None:
-        """Drop what the market calls what is about to be erased, from the vault or from these items of the batch."""
-        if not erased:
-            return
-        index = self._index.on()
-        whole = index.entries_of(erased)
-        events = {event_id: index.issuer_of(entry.idx) != self.market for event_id, entry in whole.items()}
-        fresh = {item.address: item.data for item in items if item.address in erased}
-        held = dict.fromkeys(erased) | read_many(self._vault, erased) | fresh
-        forget_names(self._queue, connection, held, events, self.read)
-
-    def _gone(self, named: Mapping[bytes, bytes | None], first: int, facts: Sequence[Facts]) -> dict[int, bytes]:
-        """Entries, with their event ids, whose open events are among these: before `first`, and in these `facts`."""
-        if not named:
-            return {}
-        gone = {entry.idx: entry.event_id for entry in self._index.on().redacted(named) if entry.idx < first}
-        for idx, fact in enumerate(facts, first):
-            if fact.event_id in named and can_be_erased(fact.type, sealed=fact.sealed):
-                gone[idx] = fact.event_id
-        return gone
-
-    def _left(
-        self, index: Index, gone: Mapping[int, bytes], named: Mapping[bytes, bytes | None], first: int
-    ) -> dict[int, Facts]:
-        """What stays of them; where an erasure before the entry `first` named one, that has decided it."""
-        before = index.erased(gone.values()) if gone else {}
-        left = {}
-        for idx, event_id in gone.items():
-            if before.get(event_id, first) >= first:
-                said = Statement.parse(self._log.row(idx).entry)
-                left[idx] = facts_left(event_id=event_id, type=said.type, issuer=said.issuer, tombstone=named[event_id])
-        return left
-
-    def _keep_waiting(self, rows: Sequence[Row]) -> None:
-        """Put what still waits, and is among these rows of the log, into the vault.
-
-        After a crash it is there. Of a log that was refilled from its public files it may be in the queue alone.
-        """
-        if not self._queue.peek(1):
-            return
-        headers, event_ids = Headers(), []
-        for row in rows:
-            with suppress(MalformedError):
-                event_ids.append(headers.read(row.entry)[1])
-        waiting = self._queue.waiting(self._queue.reading, event_ids).values()
-        items = [Owned(*pair, event) for event in waiting for pair in contents_of(event)]
-        keep(self._vault, [item for item in items if not holds(self._vault, item.address)])
+            self._following.catch_up((first, found))
 
     def _rows(self, fresh: Sequence[tuple[Staged, Facts]]) -> list[Row]:
         """The log entries, signed now where they are the market's own."""
         market = self._signers().market
         if any(event.statement is None for event, _ in fresh):
-            self.may_sign(market.kid)
+            self._may_sign(market.kid)
         return [
             Row(
                 event.statement
@@ -495,48 +388,12 @@ class Sequencer:
         return Row(statement, draft.data), facts
 
 
-def facts_of_staged(event: Staged, *, market: bytes, by: Headers | None = None) -> Facts:
-    """What the index will keep of an event that waits, once `market` (party id) has signed those of its own.
-
-    `by` reads the statements of others, where there are many.
-    """
-    issuer = market.hex() if event.statement is None else (by or Headers()).read(event.statement)[0].issuer
-    return facts_of(event_id=event.event_id, type=event.type, issuer=issuer, sealed=event.sealed, event=event.event)
-
-
 def _unless_erased(row: Row, fact: Facts, erased: Collection[bytes]) -> Row:
     """The row without its event where the same batch erases it."""
     gone = fact.event_id in erased and can_be_erased(fact.type, sealed=fact.sealed)
     return row._replace(opened=b"") if gone else row
 
 
-def _places(facts: Iterable[Facts]) -> list[Place]:
-    return [Place(rule, key, fact.event_id) for fact in facts for rule, key in fact.places]
-
-
 def _taken(place: Place) -> Reason:
     text = f"{place.rule} {place.key.hex()}: taken by another event, and it can be taken once"
     return Reason(f"once.{place.rule}", text, (place.event_id.hex(),))
-
-
-def contents_of(event: Staged) -> list[tuple[bytes, bytes]]:
-    """What of an accepted event goes into the vault: (address, bytes) of its items, and its own where it is sealed."""
-    items = [(address(item), item) for item in event.items]
-    return [*items, (event.event_id, event.event)] if event.sealed else items
-
-
-def parents_first(waiting: Sequence[tuple[Staged, Facts]]) -> list[tuple[Staged, Facts]]:
-    """The same events, each behind those of the same batch that it refers to, otherwise in their order."""
-    by_id = {pair[0].event_id: pair for pair in waiting}
-    done: dict[bytes, tuple[Staged, Facts]] = {}
-    for pair in waiting:
-        stack = [pair]
-        while stack:
-            event, fact = stack[-1]
-            named = (fact.issuer, *(link[1] for link in fact.links))
-            missing = [by_id[i] for i in named if i in by_id and i not in done and i != event.event_id]
-            if missing:
-                stack += missing
-            else:
-                done[event.event_id] = stack.pop()
-    return list(done.values())

@@ -20,7 +20,7 @@ from provenance.identity import Party
 from provenance.index import Facts, IndexStore
 from provenance.moments import milliseconds
 from provenance.once import TURNS, Place
-from provenance.queue import Name, Queue, Staged
+from provenance.queue import Name, Queue, Staged, places_taken
 from provenance.recall import Recall
 from provenance.rules import Act, Before, barriers, check_acts, check_refs, in_force, targets
 from provenance.ticket import Ticket
@@ -183,7 +183,7 @@ class Staging:
 
         Raises `EventRejected` when another event has a place; nothing is written then.
         """
-        places = [Place(rule, key, fact.event_id) for fact in facts for rule, key in fact.places]
+        places = places_taken(facts)
         taken = self._queue.take(connection, places) if places else None
         if taken is not None:
             self._refuse_taken(connection, taken)

@@ -53,11 +53,11 @@ from provenance.erasures import apply_erasures, redact_erased
 from provenance.names import Named, erased_names
 from provenance.queue import retake
 from provenance.recall import Recall
-from provenance.sequencer import contents_of, facts_of_staged
 from provenance.statement import Headers
 from provenance.subjects import Owned, SubjectKeys, WrappingVault, is_wrapped, keep
 from provenance.succession import Link, follow, read_links
 from provenance.vault import Vault, holds
+from provenance.waiting import contents_of, facts_of_staged
 
 __all__ = ["Restored", "restore"]
 

@@ -11,6 +11,7 @@ from ledger.errors import Conflict, NotFound
 from provenance.drafts import Named, draft_facts
 from provenance.errors import EventRejected
 from provenance.events import Draft, new_event
+from provenance.following import BATCH
 from provenance.foreign import open_foreign
 from provenance.holdings import VaultItems
 from provenance.index import Facts, Index
@@ -22,7 +23,6 @@ from provenance.questions import Asks
 from provenance.queue import Staged
 from provenance.rules import Before
 from provenance.running import RunningLedger
-from provenance.sequencer import BATCH
 from provenance.session import in_caller, joins_async
 from provenance.staging import Request
 from provenance.ticket import Receipt, Ticket

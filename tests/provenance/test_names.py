@@ -108,7 +108,7 @@ def test_no_backup_brings_it_back(tmp_path: Path, apart: bool) -> None:
 def test_a_name_that_stayed_is_found(market: Market) -> None:
     """As an earlier version left it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("provenance.sequencer.forget_names", lambda *_: None)
+        patch.setattr("provenance.following.forget_names", lambda *_: None)
         market.ledger.erase(ref_of(market.ledger, market.ada))
     assert ("register_party", "user:1") in names(market.url)
     [fault] = open_holdings(market.url, published=[market.public]).faults()

@@ -26,7 +26,7 @@ from provenance.events import Draft
 from provenance.index import Facts
 from provenance.once import CHAINS, ONCE, places_of
 from provenance.queue import Staged
-from provenance.sequencer import facts_of_staged
+from provenance.waiting import facts_of_staged
 from tests.adapters.first_release import build
 from tests.provenance.conftest import Clock, Market
 from tests.provenance.test_index import audited

@@ -19,7 +19,7 @@ from provenance.events import Draft
 from provenance.events.union import MODELS
 from provenance.queue import Staged
 from provenance.rules import claims, grants, shares, works
-from provenance.sequencer import facts_of_staged
+from provenance.waiting import facts_of_staged
 from tests.provenance.conftest import ORIGIN, Clock, Market
 from tests.provenance.test_identity_ledger import Signer
 from tests.provenance.test_index import audited

@@ -16,6 +16,7 @@ from ledger.publish import publish_to
 from ledger.staged import StagedBatches
 from ledger.stored import Stored
 from ledger.tile import CHECKPOINT
+from provenance.following import Following
 from provenance.sequencer import Sequencer
 from tests.simulation.stores import Rows, SalesQueue, count_items
 
@@ -88,7 +89,7 @@ def _redacted_afterwards(self, rows, *, within=None, at=None, redact=(), extend=
     return extend(self, rows, within=within, at=at)
 
 
-def _forget_first(self, known=None, follow=Sequencer._follow):
+def _forget_first(self, known=None, follow=Following.catch_up):
     if known is not None:
         with self._queue.joining(None) as connection:
             self._queue.forget(connection, [fact.event_id for fact in known[1]])
@@ -162,7 +163,7 @@ BROKEN: dict[str, Variant] = {
     "appended at any place": _with((Log, "extend", _any_place)),
     "redacted after the batch that says why": _with((Log, "extend", _redacted_afterwards)),
     "redacted in the storage alone": _with((Places, "redact", lambda self, indexes: None)),
-    "forgotten before it is indexed": _with((Sequencer, "_follow", _forget_first)),
+    "forgotten before it is indexed": _with((Following, "catch_up", _forget_first)),
     "what is in the log is asked too early, taken from the queue unchecked": _with(
         (Rows, "known", _knows_before), (SalesQueue, "remove", _remove_unchecked)
     ),

@@ -22,6 +22,7 @@ from ledger.storage import Head
 from ledger.testing import MemoryStore
 from provenance.canonical import address
 from provenance.erasures import named_in
+from provenance.following import Following
 from provenance.index import Facts, facts_of
 from provenance.index.facts import facts_left
 from provenance.keys import PartyKey
@@ -230,17 +231,20 @@ class _History:
         def clock() -> datetime:
             return START + timedelta(seconds=3600 + self.world.now * 20 + process.clock_error)
 
+        following = Following(log=log, queue=self.queue, vault=self.vault, index=self.index)
+        following.market = _MARKET
+        following.follow()
         sequencer = Sequencer(
             log=log,
             queue=self.queue,
             vault=self.vault,
             index=self.index,
+            following=following,
             signers=lambda: SIGNERS,
             genesis=GENESIS,
+            market=_MARKET,
             clock=clock,
         )
-        sequencer.market = _MARKET
-        sequencer.follow()
         return _Ledger(log, sequencer, limit=self.world.random.choice((1, 3, 4096)))
 
     def _work(self, ledger: _Ledger, process: Process) -> None:
@@ -483,7 +487,7 @@ def _size(signed: bytes) -> int:
 
 
 def _facts(event: Staged):
-    from provenance.sequencer import facts_of_staged
+    from provenance.waiting import facts_of_staged
 
     return facts_of_staged(event, market=_MARKET)
 

@@ -29,6 +29,7 @@ import ledger.places
 import ledger.reader
 import ledger.stored
 import ledger.writer
+import provenance.following
 import provenance.sequencer
 import provenance.worker
 from ledger.checkpoint import Checkpoint, open_checkpoint
@@ -293,7 +294,8 @@ def installed(world: World) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         unheard = logging.getLogger("provenance.unheard")
         unheard.disabled = True
-        for module in (ledger.log, ledger.writer, ledger.group, provenance.sequencer, provenance.worker):
+        timed = (ledger.log, ledger.writer, ledger.group, provenance.following, provenance.sequencer, provenance.worker)
+        for module in timed:
             for name, stand_in in (("threading", threads), ("time", clock), ("logger", unheard)):
                 if hasattr(module, name):
                     stack.enter_context(patch.object(module, name, stand_in))
