@@ -110,8 +110,13 @@ class Sqlite:
 
 def _make(path: Path) -> None:
     """An empty database in write-ahead mode; one that somebody else made meanwhile stays as it is."""
-    # Under a name of its own first: SQLite waits for nobody when it changes the mode of a file that others use.
     try:
+        if Path(f"{path}-wal").exists():
+            # Left by a database that is gone: SQLite drops it beside an empty file, and reads it beside any other.
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+            return
+        # Under a name of its own first: SQLite waits for nobody when it changes the mode of a file that others use.
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
             made = Path(folder, path.name)
             with closing(sqlite3.connect(made)) as connection:

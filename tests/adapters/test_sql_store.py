@@ -87,6 +87,20 @@ def test_who_makes_a_database_at_the_same_moment_waits_for_the_other(tmp_path, m
     assert [file.name for file in tmp_path.iterdir()] == ["market.db"]
 
 
+def test_what_is_left_of_a_database_that_is_gone_does_not_come_back(tmp_path):
+    path = tmp_path / "market.db"
+    held = SqlStore(f"sqlite:///{path}", create=True)
+    held.put("x", b"of the one that is gone")
+    path.unlink()
+    assert (tmp_path / "market.db-wal").stat().st_size
+    store = SqlStore(f"sqlite:///{path}", create=True)
+    with pytest.raises(NotFound):
+        store.get("x")
+    assert _pragma(store, "journal_mode") == "wal"
+    store.put("x", b"of this one")
+    assert store.get("x") == b"of this one"
+
+
 def test_opening_creates_nothing(tmp_path):
     path = tmp_path / "log.db"
     with pytest.raises(NotFound, match="no such database"):
