@@ -20,8 +20,9 @@ from adapters.cli.where import AsJson, Where, WithoutQuorum, at_ledger
 from adapters.connect import database_url
 from ledger.errors import LedgerError, Unavailable
 from ledger.rounds import Report
+from provenance.erasures import ERASURE
 from provenance.health import Check, Health, Standing, Status
-from provenance.reconcile import Reconciliation, reconcile
+from provenance.reconcile import Counts, Reconciliation, reconcile
 
 __all__ = ["add_to", "signals"]
 
@@ -101,7 +102,10 @@ def worker(
 
 
 def reconcile_(
-    query: Annotated[str, typer.Option("--query", help="SQL that returns a ref for each row", metavar="SQL")],
+    query: Annotated[
+        str,
+        typer.Option("--query", help="SQL that returns for each row its ref [and event id]", metavar="SQL"),
+    ],
     verb: Annotated[str | None, typer.Option("--verb", help="only what this verb recorded, such as license")] = None,
     engine_url: Annotated[
         str | None, typer.Option("--engine-url", help="where to run it [default: --db]", metavar="FILE|URL")
@@ -120,6 +124,7 @@ def reconcile_(
     ):
         counts = found.counts
         shown = _shown(found, first)
+        erasures = ledger.counts().get(ERASURE, 0)
     value = {"equal": counts.equal, **asdict(counts), **shown}
     mark = MARKS["ok" if counts.equal else "bad"]
     rows = f"{grouped(counts.rows)} rows" + (f" with {grouped(counts.refs)} refs" if counts.refs != counts.rows else "")
@@ -129,6 +134,7 @@ def reconcile_(
         f"rows without an event {grouped(counts.rows_without_event)}",
         *(f" ✕ {ref}" for ref in shown["no_event"]),
         *_more(counts.rows_without_event, first),
+        *_erased(counts, shown["erased"], first, erasures),
         f"events without a row  {grouped(counts.events_without_row)}",
         *(f" ✕ {e['ref']}   {e['verb']} {e['event']}{'   waits' if e['waits'] else ''}" for e in shown["no_row"]),
         *_more(counts.events_without_row, first),
@@ -222,8 +228,24 @@ def _colored(lines: str) -> None:
 def _shown(found: Reconciliation, first: int) -> dict[str, list[Any]]:
     return {
         "no_event": list(islice(found.rows_without_event(), first)),
+        "erased": list(islice(found.rows_erased(), first)),
         "no_row": [named._asdict() for named in islice(found.events_without_row(), first)],
     }
+
+
+def _erased(counts: Counts, shown: list[str], first: int, erasures: int) -> list[str]:
+    """Rows whose names were erased, and what may be one of them as far as anybody can tell."""
+    lines = []
+    if counts.rows_erased:
+        lines = [f"rows with an erased name {grouped(counts.rows_erased)}   theirs is yours to erase, too"]
+        lines += [f" □ {ref}" for ref in shown]
+        lines += _more(counts.rows_erased, first)
+    if counts.rows_without_event and erasures:
+        lines += [
+            f"   {grouped(erasures)} erasures so far: some may be erased names, which nothing here tells from unknown ones;",
+            "   let the query return the event id as well, where the row keeps it",
+        ]
+    return lines
 
 
 def _more(number: int, first: int) -> list[str]:
@@ -232,7 +254,7 @@ def _more(number: int, first: int) -> list[str]:
 
 @contextmanager
 def _refs(url: str, query: str) -> Iterator[Iterator[Any]]:
-    """The first column of what the market's query returns, row by row, in a transaction that cannot write."""
+    """The ref, and the event id where there is one, of each row of the market, in a transaction that cannot write."""
     try:
         engine = create_engine(database_url(url), hide_parameters=True)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
@@ -247,7 +269,7 @@ def _refs(url: str, query: str) -> Iterator[Iterator[Any]]:
             # Nothing in the query is a parameter: 'order:7731' is text.
             statement = text(query.replace(":", "\\:"))
             rows = connection.execution_options(yield_per=_MOST_ROWS).execute(statement)
-            yield (row[0] for row in rows)
+            yield (tuple(row[:2]) if len(row) > 1 else row[0] for row in rows)
     except SQLAlchemyError as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()
         msg = f"--query: {said[0] if said else type(error).__name__}"

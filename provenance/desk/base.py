@@ -144,12 +144,18 @@ class Desk(RunningLedger, Asks):
     # Looking up
 
     def find(self, ref: str, *, verb: str | None = None) -> Ticket:
-        """The ticket that this `ref` was given for. Raises `NotFound`; `Conflict` when several verbs used it."""
+        """The ticket that this `ref` was given for.
+
+        Raises `NotFound`, also for a name that was erased with what it stood for, of which nothing is left to tell it
+        by: its event answers to its id. Raises `Conflict` when several verbs used it.
+        """
         reading = self._queue.reading
         names = [(v, i) for v, i in self._queue.names(reading, ref) if verb in {None, v}]
         types = self._recall.types([event_id for _, event_id in names])
         if not names:
             msg = f"ref {ref[:80]!r}: nothing was recorded under it"
+            if self._index.on().newest_erasure() >= 0:
+                msg += ", or the name was erased with what it stood for; an event that is left answers to its id"
             raise NotFound(msg)
         if len(names) > 1:
             msg = f"ref {ref[:80]!r}: used by {', '.join(v for v, _ in names)}; say which with verb="

@@ -172,6 +172,28 @@ def test_rows_against_events(shop, capsys):
     assert (value["equal"], value["rows_without_event"], value["events"], len(value["no_event"])) == (False, 31, 0, 20)
 
 
+def test_rows_whose_names_are_erased(shop, capsys):
+    with sqlite3.connect("market.db") as market:
+        market.execute("ALTER TABLE users ADD COLUMN event TEXT")
+        market.execute("UPDATE users SET event = ?", (_id(shop, "user:1"),))
+    market.close()
+    query = "SELECT 'user:' || id, event FROM users"
+    assert run(["reconcile", "--query", query]) == 0
+    assert run(["erase", "--subject", "user:1"]) == 0
+    capsys.readouterr()
+    assert run(["reconcile", "--query", query]) == 0
+    assert capsys.readouterr().out.splitlines()[1:4] == [
+        "rows without an event 0",
+        "rows with an erased name 1   theirs is yours to erase, too",
+        " □ user:1",
+    ]
+    assert run(["reconcile", "--query", "SELECT 'user:' || id FROM users"]) == 1
+    out = capsys.readouterr().out
+    assert "1 erasures so far: some may be erased names, which nothing here tells from unknown ones;" in out
+    assert run(["event", "show", "user:1"]) == 2
+    assert "or the name was erased with what it stood for" in capsys.readouterr().err
+
+
 def _id(shop: Path, ref: str) -> str:
     return connect(str(shop / "market.db"), signs=False).find(ref).id
 

@@ -39,7 +39,7 @@ def test_a_name_goes_with_the_item_that_repeats_it(market: Market) -> None:
     desk.erase(ref_of(desk, market.ada))
     assert names(market.url) == {("register_party", "user:2"), ("create", "user:1")}
     assert desk.find("user:1") == Ticket(work.id, work.type, "user:1")
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="or the name was erased with what it stood for; an event that is left answers"):
         desk.find("user:1", verb="register_party")
     assert list(open_holdings(market.url, published=[market.public]).faults()) == []
     assert desk.register_party("person", ref="user:1").id != market.ada.id

@@ -141,3 +141,30 @@ def test_the_environment_decides_where_the_temporary_file_lies(shop, tmp_path, m
         (folder,) = tmp_path.glob("provenance-reconcile-*")
         assert [path.name for path in folder.iterdir()] == ["both.db"]
     assert not folder.exists()
+
+
+def test_an_erased_name_is_told_from_one_that_never_was_by_the_event_that_the_row_keeps(shop):
+    desk = shop.ledger
+    kept = {ref: desk.find(ref).id for ref in rows(shop)}
+    title = shop.work(ref="work:1", title="a title")
+    desk.erase(subject=kept["user:3"])  # its ref, of a registration that stays
+    desk.erase(title)  # a whole event
+    refs = [*kept, "work:1"]
+    with reconcile(desk, refs) as found:
+        assert list(found.rows_without_event()) == ["user:3", "work:1"]  # nothing tells
+        assert list(found.rows_erased()) == []
+    pairs = [
+        *kept.items(),
+        ("work:1", title.id),
+        ("user:99", None),
+        ("user:98", "ab" * 32),
+        ("user:97", kept["user:4"]),
+    ]
+    with reconcile(desk, pairs) as found:
+        assert list(found.rows_without_event()) == ["user:97", "user:98", "user:99"]
+        assert list(found.rows_erased()) == ["user:3", "work:1"]
+        assert (found.counts.rows_without_event, found.counts.rows_erased, found.counts.equal) == (3, 2, False)
+    with reconcile(desk, pairs[:-3]) as found:
+        assert found.counts.equal
+    with pytest.raises(MalformedError, match="row 0: the event id beside the ref is 'user:3', want 64 hex digits"):
+        reconcile(desk, [("user:3", "user:3")])
