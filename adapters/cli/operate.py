@@ -242,7 +242,7 @@ def _erased(counts: Counts, shown: list[str], first: int, erasures: int) -> list
         lines += _more(counts.rows_erased, first)
     if counts.rows_without_event and erasures:
         lines += [
-            f"   {grouped(erasures)} erasures so far: some may be erased names, which nothing here tells from unknown ones;",
+            f"   {grouped(erasures)} erasures so far: some may be erased names, which nothing tells from unknown ones;",
             "   let the query return the event id as well, where the row keeps it",
         ]
     return lines

@@ -189,7 +189,7 @@ def test_rows_whose_names_are_erased(shop, capsys):
     ]
     assert run(["reconcile", "--query", "SELECT 'user:' || id FROM users"]) == 1
     out = capsys.readouterr().out
-    assert "1 erasures so far: some may be erased names, which nothing here tells from unknown ones;" in out
+    assert "1 erasures so far: some may be erased names, which nothing tells from unknown ones;" in out
     assert run(["event", "show", "user:1"]) == 2
     assert "or the name was erased with what it stood for" in capsys.readouterr().err
 
