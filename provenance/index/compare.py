@@ -12,7 +12,8 @@ from ledger.tile import WIDTH
 from provenance.index.bulk import among
 from provenance.index.exact import read_exactly
 from provenance.index.facts import Facts, key_of
-from provenance.index.queries import Index, rows_of
+from provenance.index.queries import Index
+from provenance.index.rows import rows_of
 from provenance.index.tables import digests, entries, erased, kin, links, places, times
 
 __all__ = [

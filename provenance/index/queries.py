@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -14,14 +13,12 @@ from sqlalchemy import (
     Executable,
     LargeBinary,
     Select,
-    Table,
     bindparam,
     create_engine,
     delete,
     func,
     literal,
     select,
-    update,
 )
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -29,12 +26,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from provenance.erasures import can_be_erased
 from provenance.index.bulk import among, insert_many, schema_options
 from provenance.index.facts import HELD, Facts, key_of, outside_key
+from provenance.index.rows import forget_in, leave_in, rows_of
 from provenance.index.tables import BIG, digests, entries, erased, kin, links, metadata, places, times
 
-__all__ = ["Entry", "Index", "Kin", "Link", "forget_in", "leave_in", "rows_of"]
+__all__ = ["Entry", "Index", "Kin", "Link"]
 
 _MOST_KIN = 1_000_000
-_PORTION = 500  # entries in one statement
 
 
 class Entry(NamedTuple):
@@ -134,7 +131,7 @@ class Index:
 
         So an index that saw them and one made afterwards are the same.
         """
-        forget_in(self._connection, event_ids, entries, links, digests, kin, places, options=self._options)
+        forget_in(self._connection, event_ids, options=self._options)
 
     def leave(self, left: Mapping[int, Facts]) -> None:
         """Replace what is kept of these open entries by what stays of their events, which are erased now."""
@@ -363,100 +360,6 @@ class Index:
     def _run(self, statement: Executable, values: Mapping[str, Any] | None = None) -> CursorResult[*tuple[Any, ...]]:
         with self._errors():
             return self._connection.execute(statement, values, execution_options=self._options)
-
-
-def forget_in(
-    connection: Connection,
-    event_ids: Iterable[bytes],
-    entries: Table,
-    links: Table,
-    digests: Table,
-    kin: Table,
-    places: Table,
-    *,
-    options: Mapping[str, Any] | None = None,
-) -> None:
-    """As `Index.forget`, in these tables; `options` are for each statement."""
-    wanted = set(event_ids)
-    for where in among(connection, entries.c.key, [key_of(event_id) for event_id in wanted]):
-        found = connection.execute(
-            select(entries.c.idx, entries.c.event_id).where(where, entries.c.sealed), execution_options=options or {}
-        )
-        gone = [idx for idx, event_id in found if bytes(event_id) in wanted]
-        if gone:
-            for statement in (
-                update(entries).where(entries.c.idx.in_(gone)).values(strength="", claimed_at=""),
-                delete(links).where(links.c.source.in_(gone)),
-                delete(digests).where(digests.c.idx.in_(gone)),
-                delete(kin).where(kin.c.idx.in_(gone)),
-                delete(places).where(places.c.idx.in_(gone)),
-            ):
-                connection.execute(statement, execution_options=options or {})
-
-
-def leave_in(
-    connection: Connection,
-    left: Mapping[int, Facts],
-    tables: Mapping[Table, Table] = MappingProxyType({}),
-    *,
-    schema: str | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> None:
-    """As `Index.leave`, in the tables that stand for the index's own; `options` are for each statement."""
-    of = {table: tables.get(table, table) for table in (entries, links, digests, kin, places)}
-    ordered = sorted(left)
-    for at in range(0, len(ordered), _PORTION):
-        gone = ordered[at : at + _PORTION]
-        for statement in (
-            update(of[entries]).where(of[entries].c.idx.in_(gone)).values(strength="", claimed_at=""),
-            delete(of[links]).where(of[links].c.source.in_(gone)),
-            delete(of[digests]).where(of[digests].c.idx.in_(gone)),
-            delete(of[kin]).where(of[kin].c.idx.in_(gone)),
-            delete(of[places]).where(of[places].c.idx.in_(gone)),
-        ):
-            connection.execute(statement, execution_options=options or {})
-    for idx in ordered:
-        for table, values in rows_of(idx, [left[idx]]):
-            if table in {links, kin, places}:
-                insert_many(connection, of[table], values, schema=schema)
-
-
-def rows_of(first: int, facts: Sequence[Facts]) -> list[tuple[Table, list[tuple[Any, ...]]]]:
-    """What `facts` of the entries from `first` on are as rows of each table, for `insert_many`."""
-    rows: list[tuple[Any, ...]] = []
-    link_rows: list[tuple[Any, ...]] = []
-    digest_rows: list[tuple[Any, ...]] = []
-    time_rows: list[tuple[Any, ...]] = []
-    erased_rows: list[tuple[Any, ...]] = []
-    place_rows: list[tuple[Any, ...]] = []
-    kin_rows: list[tuple[Any, ...]] = []
-    for idx, fact in enumerate(facts, first):
-        event_id = fact.event_id
-        issuer = key_of(fact.issuer)
-        rows.append((idx, key_of(event_id), event_id, fact.type, issuer, fact.sealed, fact.strength, fact.claimed_at))
-        child = event_id
-        for role, target, outside, detail, units in fact.links:
-            key = key_of(target) if target else outside_key(outside)
-            link_rows.append((idx, role, key, target, outside, detail, units))
-            if role == "child":
-                child = target
-            elif role == "parent":
-                kin_rows.append((idx, key_of(child), child, key, target, outside, detail, units))
-        for digest, kind in fact.digests:
-            digest_rows.append((key_of(digest), digest, idx, kind))
-        if fact.time:
-            time_rows.append((idx, fact.time))
-        erased_rows += [(idx, key_of(address), address) for address in fact.erased]
-        place_rows += [(idx, rule, key_of(place), place) for rule, place in fact.places]
-    return [
-        (entries, rows),
-        (links, link_rows),
-        (digests, digest_rows),
-        (times, time_rows),
-        (erased, erased_rows),
-        (places, place_rows),
-        (kin, kin_rows),
-    ]
 
 
 def _entry(row: Any) -> Entry:

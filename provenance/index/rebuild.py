@@ -23,8 +23,9 @@ from provenance.erasures import can_be_erased, named_in
 from provenance.index.bulk import among, insert_many
 from provenance.index.facts import Facts, facts_left, facts_of, key_of
 from provenance.index.place import schema_of
-from provenance.index.queries import Index, forget_in, leave_in, rows_of
-from provenance.index.tables import digests, entries, kin, links, metadata, places
+from provenance.index.queries import Index
+from provenance.index.rows import forget_in, leave_in, rows_of
+from provenance.index.tables import entries, metadata
 from provenance.signatures import Signatures
 from provenance.statement import Headers, Statement
 from provenance.vault import Vault, read_many
@@ -230,9 +231,7 @@ class _Beside:
                 stone = self._erased[event_id]
                 left[idx] = facts_left(event_id=event_id, type=said.type, issuer=said.issuer, tombstone=stone)
         with self._begin() as connection:
-            forget_in(
-                connection, self._erased, *(self._tables[table] for table in (entries, links, digests, kin, places))
-            )
+            forget_in(connection, self._erased, self._tables)
             leave_in(connection, left, self._tables)
         self._done |= self._erased.keys()
         self._erased = {}
