@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from ledger.checkpoint import Checkpoint
 from ledger.client import Client
 from ledger.fsck import fsck
-from provenance.history import Finding, History, ItemStatus
+from provenance.history import Finding, History
 from provenance.judging import judge_rules
 from provenance.linter import lint
+from provenance.readings import ItemStatus
 from provenance.verdict import Record
 
 __all__ = ["Audit", "audit"]

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -43,17 +42,13 @@ from provenance.index.facts import facts_left
 from provenance.item import Item
 from provenance.moments import Moment, later, size_at
 from provenance.questions import Asks
+from provenance.readings import ItemStatus, Reading, Readings
 from provenance.rules import check_refs, targets
 from provenance.signatures import LogSigners
 from provenance.statement import Statement
 from provenance.vocabularies import BUILT_IN, SAYS_WORDS, vocabularies_at
 
-__all__ = ["Finding", "History", "ItemStatus", "Reading"]
-
-ItemStatus = Literal["disclosed", "sealed", "erased", "missing", "mismatch", "not yet published"]
-"""What became of an entry's event: its bytes are here and fit · kept back on purpose · taken away on purpose, as an
-erasure in the log says · should be here and are not (the operator's fault) · other bytes are there · its bundle is
-behind the checkpoint."""
+__all__ = ["Finding", "History"]
 
 Progress = Callable[[int, int], None]
 _INDEX_EVERY = 16 * WIDTH
@@ -69,18 +64,6 @@ class Finding:
     rule: str
     detail: str
     altered: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One entry as published: `statement` is None when it is none, `event` when its bytes are not here or not right."""
-
-    index: int
-    entry: bytes
-    statement: Statement | None
-    event: bytes | None
-    status: ItemStatus
-    problem: str = ""
 
 
 class History(Asks):
@@ -101,7 +84,6 @@ class History(Asks):
         self._vocabularies = BUILT_IN  # in use at the entry that is judged
         self._pending: dict[bytes, str] = {}  # types of the events that were judged and are not indexed yet
         self._named: dict[bytes, bytes | None] = {}  # what erasures name, each with its tombstone
-        self._gone: set[bytes] = set()  # events among that
         self._unread: set[str] = set()  # parties whose keys only a later version can read
         self._unclear: set[str] = set()  # parties of which some change of keys or mandate cannot be read
         self._unheard: set[str] = set()  # parties of which some answer cannot be read
@@ -110,8 +92,7 @@ class History(Asks):
         self._mandates = Mandates()
         self._log_keys = LogSigners(log.policy, log.checkpoint.origin)
         self._handed_over = {line.last for line in log.policy.spans(log.checkpoint.origin)}  # as links say
-        self._opened = lru_cache(maxsize=64)(self._open_bundle)
-        self._entries = lru_cache(maxsize=64)(self._read_bundle)
+        self._readings = Readings(log, self.disclosed)
 
     @classmethod
     def read(
@@ -160,6 +141,10 @@ class History(Asks):
         """Queries over what was read."""
         return self._index
 
+    def readings(self, start: int, stop: int) -> Iterator[Reading]:
+        """Entries `[start, stop)` as published, in order, each proven to be in the log."""
+        return self._readings.between(start, stop)
+
     def reading(self, idx: int) -> Reading:
         """One entry again."""
         return next(self.readings(idx, idx + 1))
@@ -190,56 +175,6 @@ class History(Asks):
     def findings_at(self, idx: int) -> list[Finding]:
         """What is wrong with one entry."""
         return [finding for finding in self.findings if finding.index == idx]
-
-    # Reading
-
-    def readings(self, start: int, stop: int) -> Iterator[Reading]:
-        """Entries `[start, stop)` as published, in order, each proven to be in the log."""
-        for number in range(start // WIDTH, -(-stop // WIDTH)):
-            begin, end = max(start, number * WIDTH), min(stop, (number + 1) * WIDTH)
-            opened, problem = self._opened(number)
-            first = number * WIDTH
-            for idx, entry in enumerate(self._entries(number)[begin - first : end - first], begin):
-                yield self._reading(idx, entry, opened, problem)
-
-    def _read_bundle(self, number: int) -> tuple[bytes, ...]:
-        """The entries of a bundle under the checkpoint, each proven to be in the log."""
-        size = self.log.checkpoint.size
-        return tuple(self.log.entries(number * WIDTH, min(size, (number + 1) * WIDTH)))
-
-    def _open_bundle(self, number: int) -> tuple[list[bytes], str]:
-        try:
-            return self.log.opened(number), ""
-        except MalformedError as error:
-            return [], str(error)
-
-    def _reading(self, idx: int, entry: bytes, opened: list[bytes], problem: str) -> Reading:
-        try:
-            statement = Statement.parse(entry)
-        except MalformedError as error:
-            return Reading(idx, entry, None, None, "mismatch", f"entry #{idx} is no statement: {error}")
-        at = idx % WIDTH
-        event = opened[at] if at < len(opened) else b""
-        event = event or self.disclosed.get(statement.event_id, b"")
-        want = statement.event_id
-        if event:
-            if sha256(event).digest() == want:
-                if want in self._gone:
-                    return Reading(idx, entry, statement, None, "erased")
-                return Reading(idx, entry, statement, event, "disclosed")
-            got = sha256(event).hexdigest()
-            return Reading(idx, entry, statement, None, "mismatch", f"event #{idx} hashes to {got}, want {want.hex()}")
-        if want in self._gone:
-            return Reading(idx, entry, statement, None, "erased")
-        if statement.sealed:
-            return Reading(idx, entry, statement, None, "sealed")
-        if problem:
-            return Reading(idx, entry, statement, None, "mismatch", problem)
-        if at >= len(opened):
-            text = f"event #{idx} ({statement.type}) is not yet published: its bundle holds {len(opened)} events"
-            return Reading(idx, entry, statement, None, "not yet published", text)
-        text = f"event #{idx} ({statement.type}) is missing: it is not sealed, and no erasure names it"
-        return Reading(idx, entry, statement, None, "missing", text)
 
     # Judging
 
@@ -418,7 +353,7 @@ class History(Asks):
                     )
             else:
                 continue
-            self._gone.add(event_id)
+            self._readings.gone.add(event_id)
             self.statuses[reading.status] -= 1
             self.statuses["erased"] = self.statuses.get("erased", 0) + 1
             if not self.statuses[reading.status]:

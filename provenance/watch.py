@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from provenance.history import ItemStatus, Reading
 from provenance.index import Facts, facts_of
+from provenance.readings import ItemStatus, Reading
 
 __all__ = ["News", "Watch"]
 
