@@ -150,7 +150,11 @@ def serve(
     if policy is not None and not policy.is_file():
         msg = f"--policy {policy}: no such file"
         raise typer.BadParameter(msg)
-    logs = "".join(f"log {each}\n" for each in log or ()) or (policy.read_text(encoding="utf-8") if policy else "")
+    try:
+        logs = "".join(f"log {each}\n" for each in log or ()) or (policy.read_text(encoding="utf-8") if policy else "")
+    except UnicodeDecodeError as error:
+        msg = f"--policy {policy}: {error}"
+        raise typer.BadParameter(msg) from error
     host, port = _address(listen)
     witness, seen, keys = open_witness(folder, logs=logs, keys=key or ())
     _log_here()
