@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,33 +13,30 @@ from sqlalchemy import Engine
 
 from adapters.assemble import Parts
 from adapters.connect import Place, _parts, open_objects
-from adapters.key_files import BESIDE, agrees, key_files
+from adapters.key_files import BESIDE
 from adapters.log_keys import noted_keys
+from adapters.published import OURS, Portions, check_place, judges_of, mend_beside, raise_unless_damage
 from adapters.rows import Rows
 from adapters.sql.notes import SqlNotes
 from ledger.checkpoint import open_checkpoint
 from ledger.client import Client
-from ledger.copies import Copies, Fits, Gone, get_or_none
+from ledger.copies import Copies
 from ledger.errors import (
     LedgerError,
     MalformedError,
     NotFound,
-    Overloaded,
     StorageError,
-    Unavailable,
-    VerificationError,
 )
 from ledger.fsck import Fault, fault_of, standing, strays
 from ledger.keyring import Keyring
 from ledger.merkle import tree_root
 from ledger.owned import Owned, repair_owned
-from ledger.policy import Policy
 from ledger.repair import Repaired, repair
-from ledger.rounds import MEMORY_PATH, Memory, Rounds, Step
+from ledger.rounds import Memory, Rounds, Step
 from ledger.storage import Checkpoints, ListsObjects, Objects, ReadsObjects, Row
 from ledger.stored import Stored
 from ledger.tile import CHECKPOINT, WIDTH
-from provenance.erasures import ERASURE, can_be_erased, named_at, named_by
+from provenance.erasures import ERASURE, named_by
 from provenance.holdings import Contents, check_entries, check_unpublished
 from provenance.identity import KeyEvent, Party, party_of
 from provenance.index.compare import find_exactly, of_type_exactly, sources_exactly, surplus
@@ -47,19 +44,16 @@ from provenance.notes import FsckMemory
 from provenance.signatures import Signatures
 from provenance.statement import Statement
 from provenance.subjects import SubjectKeys
-from provenance.succession import LINKS, Link, follow, link_path
+from provenance.succession import LINKS
 from provenance.vault import Vault
 
-__all__ = ["Holdings", "check_place", "fits", "open_holdings", "repair_place"]
+__all__ = ["Holdings", "open_holdings"]
 
-Portions = Iterator[tuple[Any, Sequence[Fault]]]
 
-# What a storage of ours holds besides the log: batch files, heads, sealed events, and what is found beside a log.
-_OWN = ("staging/", "heads/", "vault/", "probe/", MEMORY_PATH)
 _BUNDLES = 64  # in memory, with the open events beside them
 
-# Positions behind the last portion of a step: whoever goes on there has nothing left to do.
-_DONE, _BESIDE_DONE = "done", "beside"
+# The position behind the last portion of a step: whoever goes on there has nothing left to do.
+_DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +127,7 @@ class Holdings:
         """
         bar = None if progress is None else lambda done, total: progress("mending", done, total)
         origin, parts = self._keys.origin, self._parts
-        fits, gone = _judges_of(self._erased())
+        fits, gone = judges_of(self._erased())
         if self._in_database:
             numbers = self._rows().numbers()
             report, copies = repair_owned(
@@ -151,7 +145,7 @@ class Holdings:
         for place in self._published:
             if isinstance(place, Objects):
                 done = repair(place, Copies(signed, sources), fits=fits, gone=gone, progress=bar)
-                _mend_beside(place, self._keys, parts.links(), done)
+                mend_beside(place, self._keys, parts.links(), done)
                 report.mended += [f"{place!r} {path}" for path in done.mended]
                 report.lost += done.lost
         self._client = self._owned = None
@@ -183,7 +177,7 @@ class Holdings:
             )
             yield from check_entries(client, contents, start=start)
         except LedgerError as error:
-            _reraise_unless_damage(error)
+            raise_unless_damage(error)
             yield _DONE, [fault_of(error), *self._all_rows()]
             return
         owned = self._owned
@@ -212,11 +206,11 @@ class Holdings:
             paths = sorted(tiles.list(""))
         else:
             return
-        known = (*_OWN, *(() if self._in_database else (*BESIDE, LINKS)))
+        known = (*OURS, *(() if self._in_database else (*BESIDE, LINKS)))
         try:
             yield from strays(self._open(), (path for path in paths if not path.startswith(known)))
         except LedgerError as error:
-            _reraise_unless_damage(error)  # said by the step before
+            raise_unless_damage(error)  # said by the step before
 
     def _surplus(self) -> Iterator[Fault]:
         """Rows of the index that belong to no entry; the others are compared where the entries are read."""
@@ -245,7 +239,7 @@ class Holdings:
             if shown.size <= mine.checkpoint.size and tree_root(shown.size, mine.reader) != shown.root:
                 faults.append(Fault(repr(place), f"{place!r}: shows another log than this one at size {shown.size}"))
         except LedgerError as error:
-            _reraise_unless_damage(error)  # said above, or by the step that reads what is stored here
+            raise_unless_damage(error)  # said above, or by the step that reads what is stored here
         yield _DONE, faults
 
     def _all_rows(self) -> Iterator[Fault]:
@@ -313,7 +307,7 @@ class Holdings:
         except IndexError:
             return None
         except LedgerError as error:
-            _reraise_unless_damage(error)
+            raise_unless_damage(error)
             return None
         return event if sha256(event).digest() == event_id else None
 
@@ -382,115 +376,6 @@ def open_holdings(
     return Holdings(parts, keys, published=[open_objects(place) for place in published], signatures=signatures)
 
 
-def check_place(
-    place: ReadsObjects,
-    policy: Policy,
-    *,
-    at: Any = None,
-    signatures: bool = False,
-    keys: Keyring | None = None,
-    links: Sequence[Link] = (),
-    erased: Mapping[bytes, bytes | None] | None = None,
-) -> Portions:
-    """Check a published log from the entry `at` on; "beside" where that was the last place given.
-
-    Every tile and bundle, every statement and open event; where the place can list, what should not be there; the key
-    and policy files, against `keys` and `links` where they are known. `erased` is what erasures name, by default as the
-    place itself says. With `signatures`, which begin at entry 0, every statement.
-    """
-    if at == _BESIDE_DONE:
-        return
-    client = Client(place, policy)
-    try:
-        checkpoint = standing(client)
-        judge = Signatures(policy, checkpoint.origin) if signatures else None
-        named = named_at(client) if erased is None else erased
-        yield from check_entries(client, Contents(client.opened, erased=named, signatures=judge), start=at or 0)
-        faults = list(_beside(place, client, policy, keys, links))
-        if isinstance(place, ListsObjects):
-            faults += strays(client, (path for path in place.list("") if not path.startswith((*_OWN, *BESIDE, LINKS))))
-    except LedgerError as error:
-        _reraise_unless_damage(error)
-        faults = [fault_of(error)]
-    yield _BESIDE_DONE, faults
-
-
-def repair_place(place: Objects, policy: Policy, *, progress: Callable[[int, int], None] | None = None) -> Repaired:
-    """Mend a published log from itself alone: what its signed checkpoint proves, tiles from entries above all."""
-    signed = open_checkpoint(place.get(CHECKPOINT), policy)
-    fits, gone = _judges_of(_named_there(place, policy))
-    return repair(place, Copies(signed, [place]), fits=fits, gone=gone, progress=progress)
-
-
-def fits(entry: bytes, item: bytes) -> bool:
-    """Whether `item` is the event that the statement `entry` promises, and is not sealed."""
-    try:
-        statement = Statement.parse(entry)
-    except MalformedError:
-        return False
-    return not statement.sealed and sha256(item).digest() == statement.event_id
-
-
-def _judges_of(erased: Container[bytes]) -> tuple[Fits, Gone]:
-    """What says of an open item whether it belongs there, and of an entry whether its event is erased."""
-
-    def gone(entry: bytes) -> bool:
-        try:
-            said = Statement.parse(entry)
-        except MalformedError:
-            return False
-        return said.event_id in erased and can_be_erased(said.type, sealed=said.sealed)
-
-    return lambda entry, item: fits(entry, item) and not gone(entry), gone
-
-
-def _named_there(place: ReadsObjects, policy: Policy) -> Mapping[bytes, bytes | None]:
-    """What erasures name, as far as a place that may be damaged can be read."""
-    try:
-        return named_at(Client(place, policy))
-    except LedgerError as error:
-        _reraise_unless_damage(error)
-        return {}
-
-
-def _beside(
-    place: ReadsObjects, client: Client, policy: Policy, keys: Keyring | None, links: Sequence[Link]
-) -> Iterator[Fault]:
-    """Key and policy files of a published log, where there are any: they name keys that the reader accepts.
-
-    The `links` have to be there, all of them: without one, who knows an earlier key is left behind.
-    """
-    origin = client.checkpoint.origin
-    known = [Keyring(key) for key in policy.keys(origin)] if keys is None else [keys]
-    for path in BESIDE:
-        try:
-            data = place.get(path)
-        except NotFound:
-            continue
-        if not any(agrees(path, data, key_files(one)) for one in known):
-            ids = ", ".join(str(one.key) for one in known)
-            yield Fault(path, f"{path}: is not what is published for the key {ids}")
-    for number, link in enumerate(links):
-        path = link_path(number)
-        if get_or_none(place, path) != bytes(link):
-            yield Fault(path, f"{path}: not there, or another than leads on from the log's earlier keys")
-    try:
-        follow(place, policy)
-    except (MalformedError, VerificationError) as error:
-        yield Fault(LINKS, f"{LINKS}: {error}")
-
-
-def _mend_beside(place: Objects, keys: Keyring, links: Sequence[Link], report: Repaired) -> None:
-    wanted = key_files(keys, links=links)
-    for path, want in wanted.items():
-        data = get_or_none(place, path)
-        if data is None and not path.startswith(LINKS):
-            continue
-        if data is None or not agrees(path, data, wanted):
-            place.replace(path, want)
-            report.mended.append(path)
-
-
 def _once(check: Callable[[], Iterator[Fault]]) -> Callable[[Any], Portions]:
     """A step of one portion."""
 
@@ -499,9 +384,3 @@ def _once(check: Callable[[], Iterator[Fault]]) -> Callable[[Any], Portions]:
             yield True, list(check())
 
     return run
-
-
-def _reraise_unless_damage(error: LedgerError) -> None:
-    """Let through what says nothing about the bytes: a storage that is away, locked or out of reach."""
-    if isinstance(error, (Overloaded, Unavailable)):
-        raise error

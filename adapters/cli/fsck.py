@@ -13,8 +13,9 @@ from adapters.cli.output import INTACT, command, progress, show, status_of
 from adapters.cli.trust import find_place
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.connect import open_objects
-from adapters.fsck import check_place, open_holdings, repair_place
+from adapters.fsck import open_holdings
 from adapters.log_keys import ring_of
+from adapters.published import check_place, repair_place
 from adapters.recover import rebuild_index
 from ledger.checkpoint import open_checkpoint
 from ledger.fsck import Fault

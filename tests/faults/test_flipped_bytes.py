@@ -22,8 +22,9 @@ from sqlalchemy.orm import Session
 from adapters import create
 from adapters.assemble import Parts
 from adapters.files import Directory
-from adapters.fsck import Holdings, check_place
+from adapters.fsck import Holdings
 from adapters.key_files import KEY_FILES
+from adapters.published import check_place
 from adapters.sql.store import SqlStore
 from ledger import Client, Policy, VerifierKey
 from ledger.fsck import Fault, strays, walk

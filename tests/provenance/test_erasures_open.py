@@ -10,8 +10,9 @@ import pytest
 from adapters import connect, create, open_log
 from adapters.backup import backup, restore
 from adapters.files import Directory
-from adapters.fsck import check_place, open_holdings
+from adapters.fsck import open_holdings
 from adapters.objects import Bucket
+from adapters.published import check_place
 from adapters.recover import rebuild_index, recover
 from ledger import Client, NotFound, Proof
 from ledger.copy import copy_log
