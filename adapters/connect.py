@@ -10,20 +10,17 @@ from typing import TYPE_CHECKING
 
 from adapters.key_files import KEY, key_files, show_key_files
 from adapters.keys import Keys, Passphrase, ask_once, claim_uri, market_signer
+from adapters.locations import Place, open_objects, optional_storage, parts_at
 from ledger.client import Client
 from ledger.copies import get_or_none
-from ledger.errors import NotFound
 from ledger.policy import Policy
-from ledger.storage import Checkpoints, Objects, ReadsObjects
+from ledger.storage import Checkpoints, ReadsObjects
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
-    from adapters.assemble import Parts
     from adapters.sql.store import SqlStore
-    from ledger.cosigning import Witnessing
-    from ledger.keyring import Keyring
     from provenance.ledger import ProvenanceLedger
     from provenance.subjects import SubjectKeys
     from provenance.vault import Vault
@@ -31,22 +28,18 @@ if TYPE_CHECKING:
 __all__ = [
     "connect",
     "create",
-    "database_url",
     "keys_beside",
     "keys_folder",
     "keys_of",
     "open_log",
-    "open_objects",
-    "open_storage",
+    "utc_now",
 ]
-
-Place = str | os.PathLike[str] | Objects
-"""A folder, the URL of a bucket (`s3://bucket/prefix`), or a storage of your own."""
 
 Clock = Callable[[], datetime]
 
 
-def _now() -> datetime:
+def utc_now() -> datetime:
+    """What this machine's clock says."""
     return datetime.now(UTC)
 
 
@@ -65,7 +58,7 @@ def create(
     passphrase: Passphrase | None = None,
     post_quantum: bool = False,
     market_name: str | None = None,
-    clock: Clock = _now,
+    clock: Clock = utc_now,
 ) -> ProvenanceLedger:
     """Begin a ledger: keys, database, genesis entry and the market's own registration, published.
 
@@ -83,11 +76,11 @@ def create(
     """
     from adapters.begin import begin
 
-    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys, make=True)
+    parts = parts_at(database, objects, checkpoints, vault, index, schema, subject_keys, make=True)
     return begin(
         parts,
         origin=origin,
-        publish=_place(publish),
+        publish=optional_storage(publish),
         keys=keys_of(parts.store, keys),
         passphrase=ask_once(passphrase),
         post_quantum=post_quantum,
@@ -111,7 +104,7 @@ def connect(
     signs: bool = True,
     witnesses: Policy | str | None = None,
     without_quorum: bool = False,
-    clock: Clock = _now,
+    clock: Clock = utc_now,
 ) -> ProvenanceLedger:
     """Open a market's ledger; nothing is made that is not there.
 
@@ -151,14 +144,18 @@ def connect(
     from provenance.keys import RemotePartyKey
     from provenance.sequencer import Signers
 
-    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
+    parts = parts_at(database, objects, checkpoints, vault, index, schema, subject_keys)
     where = keys_of(parts.store, keys) if signs else None
     opens = ask_once(passphrase)
     held = HeldKeys(parts.read_layout, where, opens)
     noted = parts.witnesses()
     asked = noted if witnesses is None else _policy(witnesses)
-    witnessing = None if asked is None else _witnessing(asked, lambda: held.keys, fails_open=without_quorum)
-    log = open_log_of(parts, held.keys, target=_place(publish), renew=held.renew, witnessing=witnessing)
+    witnessing = None
+    if asked is not None:
+        from adapters.witnesses import witnessing_by
+
+        witnessing = witnessing_by(asked, lambda: held.keys, fails_open=without_quorum)
+    log = open_log_of(parts, held.keys, target=optional_storage(publish), renew=held.renew, witnessing=witnessing)
     if where is None:
         return parts.ledger(log, signers=None, claim=None, clock=clock)
     market = market_signer(where, opens)
@@ -191,38 +188,8 @@ def open_log(location: str | os.PathLike[str] | ReadsObjects, policy: Policy | s
     return client
 
 
-def open_objects(location: str | os.PathLike[str] | ReadsObjects) -> ReadsObjects:
-    """The objects at a folder or URL, unverified. Raises `NotFound` for a folder that is not there."""
-    if isinstance(location, (str, os.PathLike)):
-        text = os.fspath(location)
-        if text.startswith(("http://", "https://")):
-            from adapters.http import Website
-
-            return Website(text)
-        if "://" in text:
-            from adapters.objects import Bucket
-
-            return Bucket.open(text)
-        if not Path(text).is_dir():
-            msg = f"{text}: no such folder; want the folder or URL where the log is published"
-            raise NotFound(msg, path=text)
-        from adapters.files import Directory
-
-        return Directory(text)
-    return location
-
-
 def _policy(given: Policy | str) -> Policy:
     return Policy.parse(given) if isinstance(given, str) else given
-
-
-def _witnessing(policy: Policy, keys: Callable[[], Keyring], *, fails_open: bool = False) -> Witnessing | None:
-    from adapters.witnesses import Witnesses
-    from ledger.cosigning import Witnessing
-
-    if not policy.witnesses:
-        return None
-    return Witnessing(policy, Witnesses(policy, log=lambda: keys().lines), fails_open)
 
 
 def keys_beside(store: SqlStore) -> dict[str, str]:
@@ -245,71 +212,3 @@ def keys_folder(url: URL) -> Path:
     """`market.keys/` beside `market.db`, `NAME.keys/` here for a database server's NAME."""
     path = Path(str(url.database))
     return path.with_suffix(".keys") if url.get_backend_name() == "sqlite" else Path(f"{path.name}.keys")
-
-
-def database_url(database: str | Engine) -> str:
-    """URL of a database given as URL, file name or Engine."""
-    if isinstance(database, str):
-        return database if "://" in database else f"sqlite:///{database}"
-    return database.url.render_as_string(hide_password=False)
-
-
-def _parts(
-    database: str | Engine,
-    objects: Place | None,
-    checkpoints: str | Checkpoints | None,
-    vault: Vault | None,
-    index: str | None,
-    schema: str | None,
-    subject_keys: str | SubjectKeys | None = None,
-    *,
-    make: bool = False,
-) -> Parts:
-    from adapters.assemble import Parts
-    from adapters.sql.store import SqlStore
-    from provenance.index import metadata
-
-    store = SqlStore(database_url(database), create=make, extra=[metadata] if make else [], schema=schema)
-    index_store = None
-    if index is not None:
-        index_store = SqlStore(database_url(index), create=make, extra=[metadata] if make else [])
-    return Parts(store, _place(objects), _head(checkpoints), vault, index_store, _keys_of(subject_keys, make=make))
-
-
-def _keys_of(place: str | SubjectKeys | None, *, make: bool) -> SubjectKeys | None:
-    if not isinstance(place, str):
-        return place
-    from adapters.sql.subjects import SqlSubjectKeys
-
-    return SqlSubjectKeys(database_url(place), create=make)
-
-
-def _head(checkpoints: str | Checkpoints | None) -> Checkpoints | None:
-    """Where the head is to be. A bucket has to show first that of two writers at once only one wins."""
-    if checkpoints is None:
-        return None
-    from adapters.objects import Bucket
-    from adapters.probe import probe_once
-
-    head = Bucket.open(checkpoints) if isinstance(checkpoints, str) else checkpoints
-    if isinstance(head, Bucket):
-        probe_once(head)
-    return head
-
-
-def _place(place: Place | None) -> Objects | None:
-    return None if place is None else open_storage(place)
-
-
-def open_storage(place: Place) -> Objects:
-    """A folder or bucket to read and write, named by path or URL; nothing is asked of it yet."""
-    if not isinstance(place, (str, os.PathLike)):
-        return place
-    text = os.fspath(place)
-    if "://" in text:
-        from adapters.objects import Bucket
-
-        return Bucket.open(text)
-    from adapters.files import Directory
-
-    return Directory(text)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sqlalchemy import Connection, text
 
 from adapters.alembic import look_at_autogenerate
-from adapters.connect import Place, connect, database_url, keys_of, open_storage
+from adapters.connect import connect, keys_of
 from adapters.files import Directory
 from adapters.keys import VARIABLE, Keys, Passphrase, ask_once, load_secret, read_secret
+from adapters.locations import Place, database_url, open_storage
 from adapters.sql.doctor import BEGIN_LINES, SAVEPOINT_LINES, begins_immediate, savepoints_hold, unsafe_settings
 from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from adapters.assemble import Parts
-from adapters.connect import Place, _parts, open_objects
 from adapters.key_files import BESIDE
+from adapters.locations import Place, open_objects, parts_at
 from adapters.log_keys import noted_keys
 from adapters.published import OURS, Portions, check_place, judges_of, mend_beside, raise_unless_damage
 from adapters.rows import Rows
@@ -367,7 +367,7 @@ def open_holdings(
 
     `published` are the places that others read the log from; the rest is where the ledger is, as in `connect`.
     """
-    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
+    parts = parts_at(database, objects, checkpoints, vault, index, schema, subject_keys)
     try:
         keys = parts.read_layout()
     except MalformedError as error:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from adapters.assemble import open_log_of
-from adapters.connect import Place, _now, _parts, _place, _witnessing, keys_of
+from adapters.connect import Clock, keys_of, utc_now
 from adapters.files import sync_directory
 from adapters.key_files import key_files, show_key_files
 from adapters.keys import Keys, Passphrase, ask_once, log_signer, market_signer, pq_signer
+from adapters.locations import Place, optional_storage, parts_at
 from adapters.log_keys import with_secrets
+from adapters.witnesses import witnessing_by
 from ledger.checkpoint import Checkpoint
 from ledger.cosignature import CosignerKey, Signs
 from ledger.errors import NotFound, StorageError, UnknownKey
@@ -59,7 +60,7 @@ def hand_over(
     subject_keys: str | SubjectKeys | None = None,
     keys: Keys | None = None,
     passphrase: Passphrase | None = None,
-    clock: Callable[[], datetime] = _now,
+    clock: Clock = utc_now,
 ) -> HandedOver:
     """Let the log sign with other keys from now on: those of `to`, "log" or "log_pq" or both; the rest stays.
 
@@ -73,15 +74,15 @@ def hand_over(
     new. Where the ledger is, as in `connect`. Raises `UnknownKey` for keys that the log has or had, `QuorumNotMet`, and
     what `connect` raises.
     """
-    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
-    where, target = keys_of(parts.store, keys), _place(publish)
+    parts = parts_at(database, objects, checkpoints, vault, index, schema, subject_keys)
+    where, target = keys_of(parts.store, keys), optional_storage(publish)
     opens = ask_once(passphrase)
     before, asked = parts.read_layout(), parts.witnesses()
     key = _next(log_signer, "log", to, where, opens, before)
     also = _next(pq_signer, "log_pq", to, where, opens, before) if "log_pq" in to or before.also else None
 
     def opened(ring: Keyring) -> Log:
-        witnessing = None if asked is None else _witnessing(asked, lambda: ring)
+        witnessing = None if asked is None else witnessing_by(asked, lambda: ring)
         return open_log_of(parts, ring, target=target, witnessing=witnessing)
 
     head = opened(before).signed

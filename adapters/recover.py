@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
-from adapters.connect import Place, _parts, database_url, open_objects
+from adapters.locations import Place, database_url, open_objects, parts_at
 from adapters.log_keys import ring_of
 from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
@@ -73,7 +73,7 @@ def rebuild_index(
     `MalformedError` at the first bad statement, `Conflict` when another rebuild begins meanwhile; whatever is raised,
     the old index is still in use.
     """
-    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
+    parts = parts_at(database, objects, checkpoints, vault, index, schema, subject_keys)
     keys = parts.read_layout()
     target = None if into is None else _index_store(into)
     signatures = Signatures(keys.policy, keys.origin) if verify else None
@@ -149,7 +149,7 @@ def recover(
     """
     from adapters.assemble import open_log_of
 
-    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
+    parts = parts_at(database, objects, checkpoints, vault, index, schema, subject_keys)
     keys = parts.read_layout()
     places = [open_objects(published)] if published is not None else []
     places += [parts.objects] if parts.objects is not None else []

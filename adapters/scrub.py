@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.connect import Place, _parts, _place
 from adapters.files import Directory
+from adapters.locations import Place, optional_storage, parts_at
 from adapters.sql import tables
 from adapters.sql.notes import SqlNotes
 from adapters.sql.scrub import rewrite_database
@@ -58,9 +58,9 @@ def scrub(
     Where the ledger is, as in `connect`. Raises `Unavailable` when somebody does not let go; what was rewritten by then
     stays so, and the run is repeated.
     """
-    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys)
+    parts = parts_at(database, objects, checkpoints, vault, index, schema, subject_keys)
     parts.read_layout()
-    target = _place(publish)
+    target = optional_storage(publish)
     return scrub_parts(parts, [] if target is None else [target])
 
 

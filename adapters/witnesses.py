@@ -23,15 +23,17 @@ from queue import Empty, SimpleQueue
 
 from adapters.exchange import Exchange
 from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.cosigning import Witnessing
 from ledger.errors import Fork, LedgerError, MalformedError, ProofMismatch, Rollback, Unavailable, UnknownKey
 from ledger.evidence import forked
+from ledger.keyring import Keyring
 from ledger.merkle import verify_consistency
 from ledger.note import MAX_NOTE, Signature, shown
 from ledger.policy import LogLine, Policy
 from ledger.policy import Witness as Line
 from ledger.witness import Request, read_answer
 
-__all__ = ["DEADLINE", "Witnesses"]
+__all__ = ["DEADLINE", "Witnesses", "witnessing_by"]
 
 DEADLINE = 5.0
 """Seconds after which nobody waits for a witness."""
@@ -123,6 +125,13 @@ class Witnesses:
         """End the connections; one that is in use ends after its answer. Later calls keep none."""
         for peer in self._peers:
             peer.close()
+
+
+def witnessing_by(policy: Policy, keys: Callable[[], Keyring], *, fails_open: bool = False) -> Witnessing | None:
+    """How a log that has these `keys` by then asks the witnesses of a policy; None where there are none."""
+    if not policy.witnesses:
+        return None
+    return Witnessing(policy, Witnesses(policy, log=lambda: keys().lines), fails_open)
 
 
 def _peers(policy: Policy) -> tuple[_Peer, ...]:

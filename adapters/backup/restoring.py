@@ -28,10 +28,11 @@ from adapters.backup.tables import (
     put_queue,
     waiting_or_logged,
 )
-from adapters.connect import Place, _parts, _place, keys_of, open_objects
+from adapters.connect import keys_of
 from adapters.files import Directory
 from adapters.key_files import key_files, show_key_files
 from adapters.keys import Keys, Passphrase, ask_once, log_signer, pq_signer
+from adapters.locations import Place, open_objects, open_storage, parts_at
 from adapters.log_keys import ring_of, with_secrets
 from adapters.recover import Lost, lost_in, rebuild_for
 from adapters.sql.errors import storage_errors
@@ -127,7 +128,7 @@ def restore(
     `Conflict` when the storage is not empty, `MalformedError`, `TileMismatch` and `NotFound` for a backup that is not
     whole, `Fork` when two of the places contradict each other, `Rollback` when none has what is remembered.
     """
-    parts = _parts(database, objects, checkpoints, vault, index, schema, subject_keys, make=True)
+    parts = parts_at(database, objects, checkpoints, vault, index, schema, subject_keys, make=True)
     where = keys_of(parts.store, keys)
     targets = _targets(parts, publish)
     opens = ask_once(passphrase)
@@ -243,7 +244,7 @@ def _readable(publish: Place | ReadsObjects) -> ReadsObjects | None:
         text = os.fspath(publish)
         if "://" not in text and not Path(text).is_dir():
             return None
-        return open_objects(text) if text.startswith(("http://", "https://")) else _place(text)
+        return open_objects(text) if text.startswith(("http://", "https://")) else open_storage(text)
     return publish
 
 

@@ -22,9 +22,9 @@ from adapters.backup.checking import Under, check_log
 from adapters.backup.manifest import FORMAT, Manifest, read_manifest, write_manifest, write_part
 from adapters.backup.manifest import Parts as ManifestParts
 from adapters.backup.tables import Sequenced, file_lines, item_line, name_lines, portions, queue_lines
-from adapters.connect import Place, _parts
 from adapters.files import Directory
 from adapters.key_files import key_files, show_key_files
+from adapters.locations import Place, parts_at
 from adapters.log_keys import noted_keys
 from ledger.checkpoint import Checkpoint
 from ledger.client import Client
@@ -83,7 +83,7 @@ def backup(
     ledger's and `Fork` when it is another, `TileMismatch` and `MalformedError` for what leads to another root than the
     checkpoint's, `Unavailable`.
     """
-    parts = _parts(database, objects, checkpoints, vault, None, schema, subject_keys)
+    parts = parts_at(database, objects, checkpoints, vault, None, schema, subject_keys)
     keys = parts.read_layout()
     root = Path(folder)
     with _alone(root):

@@ -8,7 +8,7 @@ import typer
 
 from adapters.cli.output import ALTERED, INTACT, command, help_alone, show, working
 from adapters.cli.where import AsJson, Database, Schema
-from adapters.connect import database_url
+from adapters.locations import database_url
 from adapters.sql.store import SqlStore
 from adapters.sql.upgrade import Plan, Step, downgrade, plan, upgrade
 from adapters.sql.version import HEAD, read_version

@@ -12,8 +12,8 @@ import typer
 from adapters.cli.output import INTACT, command, progress, show, status_of
 from adapters.cli.trust import find_place
 from adapters.cli.where import AsJson, Where, at_ledger
-from adapters.connect import open_objects
 from adapters.fsck import open_holdings
+from adapters.locations import open_objects
 from adapters.log_keys import ring_of
 from adapters.published import check_place, repair_place
 from adapters.recover import rebuild_index

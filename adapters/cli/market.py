@@ -14,7 +14,8 @@ from adapters.cli.money import format_money, parse_money
 from adapters.cli.output import command, show, working
 from adapters.cli.passphrase import new_passphrase
 from adapters.cli.where import AsJson, Where, WithoutQuorum, at_ledger
-from adapters.connect import create, database_url, keys_folder
+from adapters.connect import create, keys_folder
+from adapters.locations import database_url
 from ledger.errors import MalformedError
 from ledger.note import SigningKey
 from provenance.drafts import Money

@@ -19,9 +19,10 @@ from adapters.cli.output import command, echo, fail, flush, progress, status_of
 from adapters.cli.reader import PolicyFile
 from adapters.cli.trust import find_place
 from adapters.cli.where import AsJson, Where, at_own_ledger
-from adapters.connect import open_log, open_objects
+from adapters.connect import open_log
 from adapters.files import Directory
 from adapters.http import Website
+from adapters.locations import open_objects
 from adapters.seen import SeenFile
 from ledger.errors import NotFound
 from ledger.policy import Policy

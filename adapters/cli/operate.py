@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from adapters.cli.output import ALTERED, INTACT, aged, command, echo, fail, grouped, show, width, working
 from adapters.cli.where import AsJson, Where, WithoutQuorum, at_ledger
-from adapters.connect import database_url
+from adapters.locations import database_url
 from ledger.errors import LedgerError, Unavailable
 from ledger.rounds import Report
 from provenance.erasures import ERASURE

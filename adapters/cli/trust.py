@@ -10,7 +10,8 @@ from pathlib import Path
 import typer
 
 from adapters.cli.output import NoPolicy
-from adapters.connect import open_log, open_objects
+from adapters.connect import open_log
+from adapters.locations import open_objects
 from ledger.checkpoint import Checkpoint
 from ledger.client import Client
 from ledger.errors import Conflict, MalformedError, NotFound

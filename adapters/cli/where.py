@@ -14,7 +14,8 @@ import typer
 
 from adapters.cli.output import command
 from adapters.cli.passphrase import passphrase
-from adapters.connect import connect, database_url
+from adapters.connect import connect
+from adapters.locations import database_url
 from provenance.ledger import ProvenanceLedger
 
 __all__ = ["AsJson", "Database", "Schema", "Where", "WithoutQuorum", "at_ledger", "at_own_ledger", "check_database"]
