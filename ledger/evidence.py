@@ -28,12 +28,12 @@ another one to a root that it signed, short of a collision of SHA-256.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.errors import Fork, InvalidSignature, MalformedError, ProofMismatch, StorageError, VerificationError
-from ledger.merkle import HASH_SIZE, ReadNodes, consistency_root, prove_consistency, tree_root
+from ledger.merkle import HASH_SIZE, ReadNodes, beginning_root, consistency_root, prove_consistency, tree_root
 from ledger.note import MAX_NOTE, Note, decode_base64, shown
 from ledger.policy import NONE, Policy
 from ledger.proof import MAX_HASHES
@@ -113,6 +113,19 @@ class Evidence:
         if root == old.root:
             raise _consistent(old, new)
         return cls(old.signed, new.signed, root, prove_consistency(old.size, new.size, read))
+
+    @classmethod
+    def of_proof(cls, old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> Evidence:
+        """Make evidence of two signed checkpoints and of what the log sent to prove that `new` extends `old`.
+
+        Raises `ProofMismatch` when that does not show a contradiction, `MalformedError` when one was never signed.
+        """
+        if old.size == new.size:
+            return cls.of(old, new)
+        root = beginning_root(proof, old=old.size, new=new.size, new_root=new.root)
+        if root == old.root:
+            raise _consistent(old, new)
+        return cls(old.signed, new.signed, root, tuple(proof))
 
     @classmethod
     def parse(cls, data: bytes) -> Evidence:

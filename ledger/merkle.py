@@ -19,6 +19,7 @@ __all__ = [
     "Node",
     "ReadNodes",
     "Tree",
+    "beginning_root",
     "consistency_nodes",
     "consistency_root",
     "fold",
@@ -240,6 +241,30 @@ def consistency_root(proof: Sequence[bytes], *, old: int, new: int, old_root: by
 
     For whoever has a signature over it. Raises `ProofMismatch`.
     """
+    first, second = _consistency_roots(proof, old, new, old_root)
+    if first != old_root:
+        msg = f"consistency proof from {old} to {new}: leads to old root {first.hex()}, want {old_root.hex()}"
+        raise ProofMismatch(msg)
+    return second
+
+
+def beginning_root(proof: Sequence[bytes], *, old: int, new: int, new_root: bytes) -> bytes:
+    """The root of the first `old` leaves of the tree under `new_root`, as the proof has it.
+
+    Raises `ProofMismatch`, also for an `old` that is a power of two: a proof from there leaves that root out.
+    """
+    if not old & (old - 1):
+        msg = f"consistency proof from {old} to {new}: does not hold the root of {old} leaves"
+        raise ProofMismatch(msg)
+    first, second = _consistency_roots(proof, old, new, bytes(HASH_SIZE))
+    if second != new_root:
+        msg = f"consistency proof from {old} to {new}: leads to new root {second.hex()}, want {new_root.hex()}"
+        raise ProofMismatch(msg)
+    return first
+
+
+def _consistency_roots(proof: Sequence[bytes], old: int, new: int, old_root: bytes) -> tuple[bytes, bytes]:
+    """The roots of both trees; `old_root` is where the proof begins for an `old` that is a power of two."""
     _check_order("new size", new, 1, None)
     _check_order("old size", old, 1, new)
     _check_hashes(proof, old_root)
@@ -248,7 +273,7 @@ def consistency_root(proof: Sequence[bytes], *, old: int, new: int, old_root: by
         if proof:
             msg = f"{where}: {len(proof)} hashes, want none for equal sizes"
             raise ProofMismatch(msg)
-        return old_root
+        return old_root, old_root
     path = list(proof) if old & (old - 1) else [old_root, *proof]
     if not path:
         msg = f"{where}: no hashes"
@@ -274,10 +299,7 @@ def consistency_root(proof: Sequence[bytes], *, old: int, new: int, old_root: by
     if sn:
         msg = f"{where}: {len(proof)} hashes, too few"
         raise ProofMismatch(msg)
-    if first != old_root:
-        msg = f"{where}: leads to old root {first.hex()}, want {old_root.hex()}"
-        raise ProofMismatch(msg)
-    return second
+    return first, second
 
 
 def _split(size: int) -> int:

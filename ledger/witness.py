@@ -24,15 +24,25 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Protocol
 
 from ledger.checkpoint import Checkpoint, parse_decimal
 from ledger.cosignature import ML_DSA_44, Cosigner, CosignerKey, Signs
-from ledger.errors import Conflict, InvalidSignature, MalformedError, NotFound, ProofMismatch, UnknownKey
+from ledger.errors import (
+    Conflict,
+    InvalidSignature,
+    MalformedError,
+    NotFound,
+    ProofMismatch,
+    UnknownKey,
+    VerificationError,
+)
+from ledger.evidence import Evidence
 from ledger.merkle import EMPTY_ROOT, HASH_SIZE, verify_consistency
 from ledger.note import MAX_NOTE, MAX_SIGNATURES, Note, Signature, VerifierKey, decode_base64, shown
+from ledger.policy import Policy
 from ledger.proof import MAX_HASHES
 from ledger.storage import Checkpoints
 from ledger.subtree import check_part, verify_part
@@ -71,11 +81,12 @@ _RETRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status of HTTP, a body and its media type."""
+    """A status of HTTP, a body and its media type; and what is not sent, that the log which asked has forked."""
 
     status: int
     body: bytes = b""
     type: str = _TEXT
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +206,13 @@ class Witness:
             stored = self._load(tree.origin)
             have = stored[1] if stored is not None else Checkpoint(tree.origin, 0, EMPTY_ROOT)
             if request.old != have.size:
-                return Answer(409, f"{have.size}\n".encode(), SIZE_TYPE)
+                answer = Answer(409, f"{have.size}\n".encode(), SIZE_TYPE)
+                return self._with_evidence(answer, stored, tree, request)
             try:
                 _grew(have, tree, request.proof)
             except ProofMismatch as error:
-                return _refused(422, str(error))
+                answer = _refused(422, f"{shown(tree.origin, 200)}: {error}")
+                return self._with_evidence(answer, stored, tree, request)
             signed = self._sign(tree, time)
             if not signed:
                 return _refused(400, "extension lines, which no key of this witness signs")
@@ -262,6 +275,20 @@ class Witness:
         except NotFound:
             return None
         return kept, Checkpoint.parse(Note.parse(kept).text)
+
+    def _with_evidence(
+        self, answer: Answer, stored: tuple[bytes, Checkpoint] | None, tree: Checkpoint, request: Request
+    ) -> Answer:
+        """A refusal of what the log has signed; with the evidence, where that contradicts what was seen of it."""
+        if stored is None:
+            return answer
+        seen, new = replace(stored[1], signed=stored[0]), replace(tree, signed=request.checkpoint)
+        try:
+            evidence = Evidence.of_proof(seen, new, request.proof)
+            evidence.verify(Policy.of(*self._logs[tree.origin]))
+        except (MalformedError, VerificationError):
+            return answer
+        return replace(answer, evidence=evidence)
 
     def _size(self, origin: str) -> int:
         stored = self._load(origin)

@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ from adapters.cli.trust import find_place
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.connect import connect, open_log
 from adapters.witness.explain import Explained, State, explain
-from adapters.witness.folder import begin_witness, open_witness
+from adapters.witness.folder import begin_witness, keep_fork, open_witness
 from adapters.witness.server import WitnessServer
 from ledger.cosignature import ML_DSA_44
 from ledger.errors import Fork, MalformedError, Unavailable
@@ -160,7 +161,8 @@ def serve(
     _log_here()
     with signals() as came:
         try:
-            server = WitnessServer(witness, host=host, port=port, prefix=prefix).start()
+            keep = partial(keep_fork, folder)
+            server = WitnessServer(witness, host=host, port=port, prefix=prefix, keep=keep).start()
         except OSError as error:
             seen.close()
             msg = f"--listen {listen}: {error.strerror or error}; is it running already?"

@@ -6,24 +6,29 @@
     seen.db                         what it signed: never put an older one back
     logs.policy                     one line for each log: log VKEY [URL]
     witness.policy                  lines for the policies of others; nothing here reads it
+    fork-HEX.evidence               the first proof that a log has signed two histories; HEX is of its origin's SHA-256
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
+from adapters.files import Directory
 from adapters.keys import environment_passphrase, load_secret, save_secret
 from adapters.known_key import at_rest
 from adapters.witness.seen import Seen
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner, CosignerKey, has_ml_dsa
 from ledger.errors import Conflict, MalformedError, NotFound, StorageError
+from ledger.evidence import Evidence
 from ledger.note import VerifierKey
 from ledger.policy import Policy
 from ledger.witness import Witness
 
-__all__ = ["begin_witness", "open_witness", "read_logs"]
+__all__ = ["begin_witness", "keep_fork", "open_witness", "read_logs"]
 
 KEYS = {ED25519: "ed25519.key", ML_DSA_44: "ml-dsa-44.key"}
 SEEN = "seen.db"
@@ -85,6 +90,17 @@ def open_witness(
         raise NotFound(msg)
     seen = Seen(place / SEEN)
     return Witness(watched, cosigners, seen), seen, tuple(each.verifier for each in cosigners)
+
+
+def keep_fork(folder: str | os.PathLike[str], evidence: Evidence) -> Path:
+    """Write evidence to the folder, the first of each log only; durable on return. Raises `Unavailable`.
+
+    More of it proves no more, and would let a log fill the disk.
+    """
+    name = f"fork-{sha256(evidence.origin.encode()).hexdigest()[:16]}.evidence"
+    with suppress(Conflict):
+        Directory(folder).put(name, bytes(evidence))
+    return Path(folder) / name
 
 
 def _watched(path: Path) -> str:

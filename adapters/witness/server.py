@@ -23,6 +23,7 @@ from typing import Any
 
 from adapters.exchange import TimedReader
 from ledger.errors import LedgerError
+from ledger.evidence import Evidence
 from ledger.note import shown
 from ledger.witness import MAX_REQUEST, Answer, Witness
 
@@ -49,13 +50,16 @@ class WitnessServer:
         prefix: str = "",
         patience: float = PATIENCE,
         clock: Callable[[], float] = time.time,
+        keep: Callable[[Evidence], object] | None = None,
     ) -> None:
         """Listens at once; port 0 takes a free one. `prefix` stands before every path, `/w` for `/w/add-checkpoint`.
 
-        `patience` as `PATIENCE`; `clock` gives seconds since 1970. Raises `OSError` where it cannot listen.
+        `patience` as `PATIENCE`; `clock` gives seconds since 1970. `keep` is given the evidence where a log has signed
+        two histories, and returns where it lies. Raises `OSError` where it cannot listen.
         """
         self._host = host
         self._server = _Server(witness, (host, port), prefix.rstrip("/"), patience, clock)
+        self._server.keep = keep
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="witness", daemon=True)
 
     @property
@@ -82,6 +86,7 @@ class _Server(ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = False  # an answer under way is waited for
     request_queue_size = 128
+    keep: Callable[[Evidence], object] | None = None
 
     def __init__(
         self, witness: Witness, address: tuple[str, int], prefix: str, patience: float, clock: Callable[[], float]
@@ -183,7 +188,19 @@ class _Handler(BaseHTTPRequestHandler):
             logger.error("%s", error)  # noqa: TRY400 - what it says is all there is to it
             self._refuse(503, "cannot remember now, so nothing was signed; ask again later")
             return
+        if answer.evidence is not None:
+            self._keep(answer.evidence)
         self._send(answer)
+
+    def _keep(self, evidence: Evidence) -> None:
+        """What convicts a log; that it cannot be written changes no answer."""
+        origin, where = shown(evidence.origin, 200), ""
+        try:
+            if self.server.keep is not None:
+                where = f"; the evidence is in {self.server.keep(evidence)}: pass it on"
+        except LedgerError as error:
+            where = f"; the evidence could not be kept: {error}"
+        logger.error("%s: has signed two histories%s", origin, where)
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer, and end the connection: what else was sent is not read."""

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -17,14 +18,28 @@ import pytest
 
 from adapters.exchange import Exchange
 from adapters.witness import server as server_module
-from adapters.witness.folder import read_logs
+from adapters.witness.folder import keep_fork, read_logs
 from adapters.witness.seen import Seen
 from adapters.witness.server import WitnessServer
 from ledger import Checkpoint, Conflict, MalformedError, NotFound, Policy, StorageError, Unavailable, VerifierKey
+from ledger.evidence import Evidence
 from ledger.note import MAX_NOTE, Note
 from ledger.testing import MemoryStore
 from ledger.witness import MAX_REQUEST, SIZE_TYPE, Answer, Request, Witness, read_answer
-from tests.ledger.test_witness import KEY, LATER, NORTH, NOW, ORIGIN, grown, part, published, signed, tree, wanted
+from tests.ledger.test_witness import (
+    KEY,
+    LATER,
+    NORTH,
+    NOW,
+    ORIGIN,
+    forked,
+    grown,
+    part,
+    published,
+    signed,
+    tree,
+    wanted,
+)
 
 HEX = sha256(ORIGIN.encode()).hexdigest()
 
@@ -332,6 +347,32 @@ def test_a_witness_that_cannot_remember_says_so(caplog):
         answer = ask(server, "add-checkpoint", grown(0, 3))
         assert (answer.status, answer.body) == (503, b"cannot remember now, so nothing was signed; ask again later\n")
     assert any("disk is full" in record.getMessage() for record in caplog.records)
+
+
+def test_what_convicts_a_log_is_kept(seen, tmp_path, caplog):
+    """The first of each log: more proves no more, and a log could fill the disk."""
+    with serving(Witness({ORIGIN: [KEY.verifier]}, [NORTH], seen), keep=partial(keep_fork, tmp_path)) as found:
+        assert ask(found, "add-checkpoint", grown(0, 5)).status == 200
+        for new in (5, 9, 12):
+            assert ask(found, "add-checkpoint", forked(5, new)).status == 422
+    (path,) = tmp_path.glob("*.evidence")
+    assert path.name == f"fork-{HEX[:16]}.evidence"
+    assert Evidence.parse(path.read_bytes()).verify(Policy.of(KEY.verifier)).new.size == 5
+    said = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert said == [f"{ORIGIN}: has signed two histories; the evidence is in {path}: pass it on"] * 3
+
+
+def test_evidence_that_cannot_be_kept_changes_no_answer(seen, caplog):
+    def full(evidence: Evidence) -> None:
+        msg = "fork.evidence: No space left on device"
+        raise Unavailable(msg)
+
+    for keep, says in ((full, "; the evidence could not be kept: fork.evidence: No space left"), (None, "")):
+        caplog.clear()
+        with serving(Witness({ORIGIN: [KEY.verifier]}, [NORTH], seen), keep=keep) as found:
+            ask(found, "add-checkpoint", grown(0, 5))
+            assert ask(found, "add-checkpoint", forked(5, 9)).status == 422
+        assert f"{ORIGIN}: has signed two histories{says}" in caplog.text
 
 
 def test_a_fault_of_ours_ends_one_connection(seen, caplog):

@@ -154,6 +154,20 @@ def test_it_ends_in_order_and_says_what_it_refused(house):
     assert said.count("\n") == 1
 
 
+def test_a_log_that_forks_is_convicted_by_a_file(house, capsys):
+    with process(*PROGRAM, "witness", "serve", "north", "--listen", "127.0.0.1:0") as (running, url):
+        assert post(url, grown(0, 5))[0] == 200
+        assert post(url, bytes(Request(5, (), tree(5, bytes(32)).signed)))[0] == 422
+        running.send_signal(signal.SIGTERM)
+        said, _ = running.communicate(timeout=30)
+    (path,) = (house / "north").glob("fork-*.evidence")
+    assert f"ERROR {ORIGIN}: has signed two histories; the evidence is in north/{path.name}: pass it on" in said
+    told(capsys, "evidence", "verify", str(path), "--policy", "north/logs.policy", code=3)  # no quorum line in it
+    Path("log.policy").write_text(f"log {KEY.verifier}\nquorum none\n")
+    assert run(["evidence", "verify", str(path), "--policy", "log.policy"]) == 0
+    assert "signed two histories" in capsys.readouterr().out
+
+
 # What is typed
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from ledger import Checkpoint, Conflict, MalformedError, NotFound, SigningKey, VerifierKey
+from ledger import Checkpoint, Conflict, MalformedError, NotFound, Policy, ProofMismatch, SigningKey, VerifierKey
 from ledger.checkpoint import sign_checkpoint
 from ledger.cosignature import ED25519, ML_DSA_44, Cosigner
-from ledger.merkle import prove_consistency, subtree_root, tree_root
+from ledger.evidence import Evidence
+from ledger.merkle import beginning_root, prove_consistency, subtree_root, tree_root
 from ledger.note import MAX_NOTE, MAX_SIGNATURES, Note, Signature
 from ledger.subtree import part_root, prove_part
 from ledger.testing import MemoryStore
@@ -141,6 +142,80 @@ def test_it_never_signs_two_trees():
     assert at.add_checkpoint(bytes(Request(9, (), signed(8))), time=NOW).status == 400
     stranger = signed(9, SigningKey(ORIGIN, bytes(32)))
     assert at.add_checkpoint(bytes(Request(8, (), stranger)), time=NOW).status == 403
+
+
+OTHER = [bytes([200 - number] * 32) for number in range(20)]
+
+
+def read_other(nodes):
+    return [subtree_root(OTHER[index << level : (index + 1) << level]) for level, index in nodes]
+
+
+def forked(old: int, new: int) -> bytes:
+    """What the log asks when its storage holds another history: its own proof of it, and its signature."""
+    proof = prove_consistency(old, new, read_other) if 0 < old < new else ()
+    return bytes(Request(old, proof, tree(new, tree_root(new, read_other)).signed))
+
+
+@pytest.mark.parametrize("old, new, status", [(5, 5, 422), (8, 8, 422), (5, 9, 422), (7, 20, 422), (12, 13, 422)])
+def test_a_log_that_forks_is_convicted(old, new, status):
+    """By what it sent: two roots of one size, or a proof from another beginning than the one that it had signed."""
+    at = witness()
+    assert at.add_checkpoint(grown(0, old), time=NOW).status == 200
+    answer = at.add_checkpoint(forked(old, new), time=NOW)
+    assert answer.status == status
+    assert answer.body.startswith(f"{ORIGIN}: consistency proof from {old} to {new}".encode())
+    evidence = Evidence.parse(bytes(answer.evidence))
+    proven = evidence.verify(Policy.of(KEY.verifier))
+    assert (proven.old, proven.new.size, proven.root) == (tree(old), new, tree_root(old, read_other))
+    assert Note.parse(proven.old.signed).signatures[-1].name == NORTH.verifier.name  # the witness says when it saw it
+
+
+def test_a_log_that_forks_at_one_size_is_convicted_by_whatever_it_asks_from():
+    at = witness()
+    assert at.add_checkpoint(grown(0, 6), time=NOW).status == 200
+    answer = at.add_checkpoint(forked(0, 6), time=NOW)
+    assert (answer.status, answer.body) == (409, b"6\n")
+    assert answer.evidence.verify(Policy.of(KEY.verifier)).new.root == tree_root(6, read_other)
+
+
+def test_nobody_is_convicted_by_less():
+    at = witness()
+    assert at.add_checkpoint(forked(0, 8), time=NOW).evidence is None  # the first that it sees
+    at = witness()
+    assert at.add_checkpoint(grown(0, 6), time=NOW).status == 200
+    stranger = tree(6, bytes(32), SigningKey(ORIGIN, bytes(32))).signed
+    good = Request.parse(grown(6, 11))
+    for refused, status in (
+        (grown(0, 6), 409),
+        (grown(3, 9), 409),
+        (forked(0, 9), 409),  # without a proof from 6
+        (bytes(Request(6, (), stranger)), 403),
+        (bytes(replace(good, proof=())), 422),
+        (bytes(replace(good, proof=good.proof[::-1])), 422),
+        (bytes(replace(good, proof=(bytes(32), *good.proof[1:]))), 422),
+        (bytes(replace(good, proof=Request.parse(forked(6, 11)).proof)), 422),
+    ):
+        answer = at.add_checkpoint(refused, time=NOW)
+        assert (answer.status, answer.evidence) == (status, None), refused
+    at = witness()
+    assert at.add_checkpoint(grown(0, 8), time=NOW).status == 200
+    assert at.add_checkpoint(forked(8, 9), time=NOW).evidence is None  # from a power of two, a proof holds no old root
+    assert at.add_checkpoint(grown(8, 9), time=NOW).evidence is None
+
+
+def test_the_beginning_that_a_proof_has():
+    for new in range(2, 20):
+        for old in range(1, new):
+            proof = prove_consistency(old, new, read)
+            if not old & (old - 1):
+                with pytest.raises(ProofMismatch, match="does not hold the root"):
+                    beginning_root(proof, old=old, new=new, new_root=tree_root(new, read))
+                continue
+            assert beginning_root(proof, old=old, new=new, new_root=tree_root(new, read)) == tree_root(old, read)
+            for wrong in (proof[:-1], (*proof, bytes(32)), (bytes(32), *proof[1:])):
+                with pytest.raises(ProofMismatch):
+                    beginning_root(wrong, old=old, new=new, new_root=tree_root(new, read))
 
 
 def test_many_at_once():
