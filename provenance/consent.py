@@ -48,7 +48,7 @@ NEXT: Mapping[str, frozenset[str]] = MappingProxyType(
 
 
 class Consent(NamedTuple):
-    """The state of one purpose: "" when nothing was ever said, `unknown` when a record cannot be read here.
+    """The state of one purpose: "" when nothing is on record, `unknown` when a record cannot be read here.
 
     `valid` is whether it allows processing now; `events` (ids in hex) are the records that the purpose occurs in.
     """

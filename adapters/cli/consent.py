@@ -116,10 +116,10 @@ def show_(
     who, whom = named(ledger, subject, PARTY), named(ledger, controller, PARTY)
     found = ledger.consent_of(who, controller=whom, purpose=purpose, at=moment(at))
     lines = [
-        f"{purpose}: {found.state or 'nothing was ever said'}, {'valid' if found.valid else 'not valid'}",
+        f"{purpose}: {found.state or 'nothing is on record'}, {'valid' if found.valid else 'not valid'}",
         *([f"until     {found.expires}"] if found.expires else []),
         *(f"record    {event}" for event in found.events),
-        f"next: {command('event', 'show', found.events[-1] if found.events else 'EVENT', *where.options)}",
+        f"next: {command(*(['event', 'show', found.events[-1]] if found.events else ['status']), *where.options)}",
     ]
     show(found._asdict(), as_json=as_json, text="\n".join(lines))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from adapters.cli.market import recorded
 from adapters.cli.output import command, help_alone, show, working
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.scrub import scrub
+from provenance.desk.privacy import Kept
 from provenance.ledger import ProvenanceLedger
 from provenance.ticket import Ticket
 
@@ -50,11 +52,15 @@ def erase(
     lines = [
         *(f"erased    {address}" for address in done.erased),
         *(f"before    {address} was erased already" for address in done.before),
-        *(f"kept      {kept.address}: {kept.reason}{f' {kept.because}' if kept.because else ''}" for kept in done.kept),
-        *(f"copies    {count} x {kind} were told by this, and are beyond reach" for kind, count in done.notices),
-        "gone from every answer; the bytes leave the files when scrubbed",
-        f"next: {command('scrub', *where.options)}",
+        *_kept(done.kept),
+        *(f"copies    made from {count} x {kind} are beyond reach; the log tells them" for kind, count in done.notices),
     ]
+    if done.erased:
+        lines.append("gone from every answer; the bytes leave the files when scrubbed")
+        lines.append(f"next: {command('scrub', *where.options)}")
+    else:
+        lines.append("nothing was erased by this")
+        lines.append(f"next: {command(*(['hold', 'list'] if done.kept else ['status']), *where.options)}")
     value = {**asdict(done), "ticket": None if done.ticket is None else done.ticket.id}
     show(value, as_json=as_json, text="\n".join(lines))
 
@@ -67,16 +73,19 @@ def takedown(
     where: Where,
     as_json: AsJson = False,
 ) -> None:
-    """Take a work down. No more licenses of it; its personal fields are erased."""
+    """Take a work down. No more licenses of it; its personal fields are erased, your own ref among them."""
     ledger = where.open()
-    done = ledger.takedown(named(ledger, work, WORK), reason=reason, ref=ref)
+    about = named(ledger, work, WORK)
+    done = ledger.takedown(about, reason=reason, ref=ref)
     lines = [
         f"{done.ticket.type} {done.ticket.id}",
+        f"work      {about}",
         *(f"erased    {address}" for address in done.erased),
+        *_kept(done.kept),
         f"visible   {', '.join(done.visible)}",
         f"next: {command('scrub', *where.options)}",
     ]
-    show({**asdict(done), "ticket": done.ticket.id}, as_json=as_json, text="\n".join(lines))
+    show({"work": str(about), **asdict(done), "ticket": done.ticket.id}, as_json=as_json, text="\n".join(lines))
 
 
 def scrub_(*, where: Where, as_json: AsJson = False) -> None:
@@ -128,6 +137,10 @@ def list_(*, where: Where, as_json: AsJson = False) -> None:
     first = next(iter(held.values()), None)
     next_ = command(*(["event", "show", first] if first else ["status"]), *where.options)
     show({"held": held}, as_json=as_json, text="\n".join([*(lines or ["nothing is held"]), f"next: {next_}"]))
+
+
+def _kept(kept: Iterable[Kept]) -> list[str]:
+    return [f"kept      {each.address}: {each.reason}{f' {each.because}' if each.because else ''}" for each in kept]
 
 
 def _named(ledger: ProvenanceLedger, targets: list[str]) -> list[Ticket | str]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from ledger.errors import NotFound
 from provenance.before import Before
 from provenance.bonds import bonds_of, in_order
-from provenance.canonical import dumps
+from provenance.canonical import address, dumps
 from provenance.desk.base import Desk, follows
 from provenance.drafts import Named
 from provenance.errors import EventRejected
@@ -111,12 +111,22 @@ class PrivacyVerbs(Desk):
         ref: str | None = None,
         session: Any = None,
     ) -> Ticket:
-        """Keep vault items or events from being erased, on a legal ground, until a log time or its release."""
-        named = [each.hex() if isinstance(each, bytes) else str(each) for each in targets]
-        body: dict[str, Any] = {"targets": named, "ground": ground}
+        """Keep vault items or events from being erased, on a legal ground, until a log time or its release.
+
+        An event is kept with the personal fields that it still has. Raises `NotFound` for what was never logged here,
+        `EventRejected` (`hold.erased`) for what is erased already.
+        """
+        named = [each if isinstance(each, bytes) else bytes.fromhex(str(each)) for each in targets]
+        body: dict[str, Any] = {"ground": ground}
         if until is not None:
             body["until"] = format_time(until)
-        return self._record(Request("hold", [self.draft("hold.set", body=body, personal={"ref": ref})], ref), session)
+
+        def make(now: Before) -> Request:
+            kept = [each.hex() for each in self._with_fields(named, now)]
+            draft = self.draft("hold.set", body={**body, "targets": kept}, personal={"ref": ref})
+            return Request("hold", [draft], ref)
+
+        return self._record(make, session)
 
     @joins_async
     def release_hold(self, hold: Named, *, ref: str | None = None, session: Any = None) -> Ticket:
@@ -134,7 +144,7 @@ class PrivacyVerbs(Desk):
 
     def held(self, *, at: Moment = None) -> dict[str, str]:
         """Every address under a hold at a moment, with the hold's event id."""
-        return {address.hex(): hold.hex() for address, hold in held(self.before(at)).items()}
+        return {target.hex(): hold.hex() for target, hold in held(self.before(at)).items()}
 
     def erased_by(self, address: Named | bytes, *, at: Moment = None) -> int | None:
         """Index of the erasure that names an address or event, None while it is not erased."""
@@ -209,6 +219,25 @@ class PrivacyVerbs(Desk):
             sources = set()  # whatever the market recorded of others is not about itself
         for event_id in index.event_ids(sorted(sources)).values():
             found.update(dict.fromkeys(_commits(before.event(event_id))))
+        return list(found)
+
+    def _with_fields(self, named: Sequence[bytes], before: Before) -> list[bytes]:
+        """The same addresses, each event followed by those of its personal fields that are not erased."""
+        found: dict[bytes, None] = {}
+        unknown = []
+        for each in named:
+            data = before.data(each)
+            fields = _commits(before.event(each))
+            gone = before.erased(fields)
+            found |= dict.fromkeys([each, *(field for field in fields if field not in gone)])
+            if data is None and not before.entries_of([each]) and not before.erased([each]):
+                unknown.append(each)
+        if unknown:  # the queue first: what lies there is on its way into the vault
+            waiting = {address(item) for event in self._queue.peek(_MOST) for item in event.items}
+            unknown = [each for each in unknown if each not in waiting and not holds(self._vault, each)]
+        if unknown:
+            msg = f"{', '.join(each.hex() for each in unknown[:5])}: never logged here, or lost; nothing is held"
+            raise NotFound(msg)
         return list(found)
 
     def _retire_keys(self, party: bytes | None) -> list[bytes]:
@@ -340,7 +369,7 @@ def _portions(targets: Sequence[bytes], stones: Mapping[bytes, Mapping[str, Any]
 def _add_keys(chosen: _Chosen, keys: Sequence[bytes], personal: Sequence[bytes]) -> None:
     """Erase the keys of a party too, unless something that lies under them is kept."""
     kept = {each.address for each in chosen.kept}
-    under = next((address.hex() for address in personal if address.hex() in kept), None)
+    under = next((each.hex() for each in personal if each.hex() in kept), None)
     if under is None:
         chosen.targets += keys
     else:
@@ -349,4 +378,4 @@ def _add_keys(chosen: _Chosen, keys: Sequence[bytes], personal: Sequence[bytes])
 
 
 def _commits(event: Mapping[str, Any] | None) -> list[bytes]:
-    return [] if event is None else [bytes.fromhex(address) for address in event["commits"].values()]
+    return [] if event is None else [bytes.fromhex(field) for field in event["commits"].values()]

@@ -69,9 +69,17 @@ def test_erase_then_scrub(shop: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_what_is_held_stays(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run(["hold", "set", "work:1", "--ground", "tax-records", "--until", "2036-12-31T00:00:00Z"]) == 0
-    [(address, hold)] = said(capsys, "hold", "list")["held"].items()
-    out, _ = last(capsys, "erase", "work:1")
-    assert f"kept      {address}: under a hold {hold}" in out
+    held = said(capsys, "hold", "list")["held"]
+    address, hold = next(iter(held.items()))
+    out, next_ = last(capsys, "erase", "work:1")
+    assert len(held) == 3  # the work, its title and its ref, by which it is still found
+    assert all(f"kept      {each}: under a hold {hold}" in out for each in held)
+    assert "nothing was erased by this" in out
+    assert "gone from every answer" not in out
+    assert next_ == "next: provenance hold list"
+    out, _ = last(capsys, "takedown", "work:1", "--reason", "court-order")
+    assert f"work      {address}" in out
+    assert out.count(f": under a hold {hold}") == 2
     assert run(["hold", "release", hold]) == 0
     assert said(capsys, "hold", "list")["held"] == {}
     assert said(capsys, "erase", address)["erased"][0] == address
@@ -83,6 +91,10 @@ def test_takedown(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "visible   entry, type, creators, digests, derivations" in out
     assert out.count("erased    ") == 2
     assert next_ == "next: provenance scrub"
+    work = next(line.split()[1] for line in out.splitlines() if line.startswith("work "))
+    assert run(["takedown", "work:1", "--reason", "court-order"]) == 2  # the ref is gone with it
+    assert "takendown" in last(capsys, "work", "show", work)[0]
+    assert "erased" not in last(capsys, "takedown", work, "--reason", "court-order")[0]
 
 
 def test_wrong_use(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +102,8 @@ def test_wrong_use(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["erase", "ab" * 32]) == 2  # never logged
     assert "never logged here" in capsys.readouterr().err
     assert run(["hold", "set", "work:1", "--ground", "tax-records", "--until", "tomorrow"]) == 3
+    assert run(["hold", "set", "ab" * 32, "--ground", "tax-records"]) == 2
+    assert "nothing is held" in capsys.readouterr().err
     assert run(["erase", "--subject", "user:2"]) == 2
 
 

@@ -132,6 +132,42 @@ def test_a_hold(market: Market) -> None:
     assert desk.erase(address).erased == (address.hex(),)
 
 
+def test_an_event_is_held_with_its_fields(market: Market) -> None:
+    """Those that it still has; also in the transaction that accepts it."""
+    desk, work = market.ledger, market.work(title="a title", ref="work:1")
+    offer = desk.offer(work, terms="CC0-1.0")
+    with market.engine.begin() as connection:
+        sale = desk.license(work, to=market.bo, offer=offer, ref="order:1", session=connection)
+        hold = desk.hold(sale, ground="tax-records", ref="hold:1", session=connection)
+    assert desk.hold(sale, ground="tax-records", ref="hold:1") == hold
+    field = orjson.loads(desk.event(sale))["commits"]["ref"]
+    done = desk.erase(sale)
+    assert (done.erased, {kept.address for kept in done.kept}) == ((), {sale.id, field})
+    assert desk.find("order:1").id == sale.id
+    commits = orjson.loads(desk.event(work))["commits"]
+    desk.erase(bytes.fromhex(commits["title"]))
+    second = desk.hold(work, work.id, ground="dispute")
+    left = [address for name, address in commits.items() if name != "title"]
+    assert orjson.loads(desk.event(second))["body"]["targets"] == [work.id, *left]
+    desk.release_hold(hold)
+    assert set(desk.erase(sale).erased) == {sale.id, field}
+
+
+def test_what_is_not_here_is_not_held(market: Market) -> None:
+    """A slip of the pen would keep nothing, and nobody would know until it is too late."""
+    desk, wrong = market.ledger, "ab" * 32
+    for named in ((wrong,), (market.ada, wrong), (bytes.fromhex(wrong),)):
+        with pytest.raises(NotFound, match=f"{wrong}: never logged here, or lost; nothing is held"):
+            desk.hold(*named, ground="dispute")
+    assert desk.held() == {}
+    with market.engine.begin() as connection:
+        waits = desk.register_party("person", name="Cy", session=connection)
+    assert desk.waiting == 1
+    web = market.reopen()
+    hold = web.hold(name_of(market, waits), ground="dispute")  # which lies in the queue, and in no vault yet
+    assert web.held() == {name_of(market, waits).hex(): hold.id}
+
+
 def test_a_hold_is_released(market: Market) -> None:
     desk = market.ledger
     address = name_of(market, market.ada)
@@ -173,8 +209,9 @@ def test_a_hold_is_asked_for_by_what_it_names(market: Market, monkeypatch: pytes
     address, other = name_of(market, market.ada), name_of(market, market.bo)
     first = desk.hold(address, ground="dispute")
     desk.hold(address, other, ground="tax-records")
-    for number in range(3):
-        desk.hold(sha256(b"%d" % number).digest(), ground="tax-records")
+    for number in range(3):  # as others may sign it: the verb knows what is here
+        body = {"targets": [sha256(b"%d" % number).hexdigest()], "ground": "tax-records"}
+        desk.record_many([desk.draft("hold.set", body=body)])
     asked: list[bytes] = []
     before = desk.before()
     read = before.event
