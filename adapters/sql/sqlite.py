@@ -7,11 +7,10 @@ write-ahead mode; a file that exists keeps the mode it has. The host's own conne
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from ledger.errors import NotFound, StorageError, Unavailable
 __all__ = ["Sqlite"]
 
 _CACHE_KIB = 32_768
+_PAUSE = 0.005  # seconds between attempts at what SQLite does not wait for
 
 
 class Sqlite:
@@ -48,6 +48,7 @@ class Sqlite:
             msg = f"{path}: no such database; `provenance init` makes one"
             raise NotFound(msg)
         self._patience = patience
+        self._timeout = timeout
         arguments = {"timeout": timeout}
         self.engine = create_engine(self.url, connect_args=arguments, hide_parameters=True)
         event.listen(self.engine, "connect", _on_connect)
@@ -62,7 +63,7 @@ class Sqlite:
         """As `Backend.making`: a new file is put into write-ahead mode."""
         path = Path(self.name).resolve()  # where a link leads
         if not path.exists():
-            _make(path)
+            _make(path, self._timeout)
         with self.engine.begin() as connection:
             yield connection
 
@@ -108,24 +109,32 @@ class Sqlite:
         return left
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, patience: float) -> None:
     """An empty database in write-ahead mode; one that somebody else made meanwhile stays as it is."""
     try:
-        if Path(f"{path}-wal").exists():
-            # Left by a database that is gone: SQLite drops it beside an empty file, and reads it beside any other.
-            with closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
-            return
-        # Under a name of its own first: SQLite waits for nobody when it changes the mode of a file that others use.
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-            made = Path(folder, path.name)
-            with closing(sqlite3.connect(made)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
-            with suppress(FileExistsError):
-                os.link(made, path)
+        # Empty first: beside an empty file SQLite throws away a write-ahead log, which an earlier database of this
+        # name may have left; it would play that back into any other.
+        path.touch(exist_ok=False)
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            _change_mode(connection, time.monotonic() + patience)
+    except FileExistsError:
+        return
     except (OSError, sqlite3.Error) as error:
         msg = f"{path}: could not be made: {error}; is its folder there, may it be written to, and has the disk room?"
         raise Unavailable(msg) from error
+
+
+def _change_mode(connection: sqlite3.Connection, until: float) -> None:
+    """Into write-ahead mode, for which SQLite itself waits for nobody who uses the file."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _on_connect(connection: sqlite3.Connection, _: Any) -> None:

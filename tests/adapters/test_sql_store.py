@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -65,23 +65,27 @@ def test_a_link_to_a_database_that_is_not_there_yet_is_followed(tmp_path):
     assert (tmp_path / "disk" / "market.db").stat().st_size > 0
 
 
-def test_who_makes_a_database_at_the_same_moment_waits_for_the_other(tmp_path, monkeypatch):
+@pytest.mark.parametrize("first", [False, True], ids=["ours first", "the market first"])
+def test_who_makes_a_database_at_the_same_moment_waits_for_the_other(tmp_path, monkeypatch, first):
     path = tmp_path / "market.db"
-    link = os.link
+    touch = Path.touch
     market = None
 
-    def late(made, place):
+    def late(made, **how):
         nonlocal market
+        if not first:
+            touch(made, **how)
         market = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         market.executescript("BEGIN IMMEDIATE; CREATE TABLE orders (id INTEGER)")
         threading.Timer(0.2, market.execute, ["COMMIT"]).start()
-        link(made, place)
+        if first:
+            touch(made, **how)
 
-    monkeypatch.setattr(os, "link", late)
+    monkeypatch.setattr(Path, "touch", late)
     store = SqlStore(f"sqlite:///{path}", create=True)
     store.put("x", b"1")
     assert market.execute("SELECT count(*) FROM orders").fetchone() == (0,)
-    assert _pragma(store, "journal_mode") == "delete", "the other's file, as the other made it"
+    assert _pragma(store, "journal_mode") == ("delete" if first else "wal"), "whose file it is says how it is"
     market.close()
     store.close()
     assert [file.name for file in tmp_path.iterdir()] == ["market.db"]
