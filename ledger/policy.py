@@ -155,11 +155,11 @@ class Policy:
 
     def keys(self, origin: str) -> tuple[VerifierKey, ...]:
         """The Ed25519 note keys accepted for this origin: they sign the log's own statements, too."""
-        return tuple(log.key for log in self.logs if isinstance(log.key, VerifierKey) and log.key.name == origin)
+        return tuple(key for key in self.log_keys(origin) if isinstance(key, VerifierKey))
 
     def log_keys(self, origin: str) -> tuple[VerifierKey | CosignerKey, ...]:
         """All keys accepted for this origin."""
-        return tuple(log.key for log in self.logs if log.key.name == origin)
+        return tuple(log.key for log in self.spans(origin))
 
     def spans(self, origin: str) -> tuple[LogLine, ...]:
         """The lines of this origin, each with the sizes that its key counts for."""
