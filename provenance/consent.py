@@ -17,7 +17,7 @@ from provenance.index import Link
 from provenance.once import consent_start
 from provenance.states import chain
 
-__all__ = ["NEXT", "VALID", "Consent", "consent_of", "consents_of", "illegal_steps", "receipt_of"]
+__all__ = ["NEXT", "VALID", "Consent", "consent_of", "illegal_steps", "receipt_of"]
 
 VALID = frozenset({"ConsentGiven", "RenewedConsentGiven"})
 """States in which data may be processed on this ground."""
@@ -66,11 +66,6 @@ def consent_of(subject: str, controller: str, purpose: str, before: Before) -> C
     if purpose in found:
         return found[purpose]
     return Consent("unknown", False, "", "", dark) if dark else Consent("", False, "", "", ())
-
-
-def consents_of(subject: str, controller: str, before: Before) -> dict[str, Consent]:
-    """The consent for each purpose that was ever spoken of, as far as it can be read, by purpose."""
-    return _read(subject, controller, before)[0]
 
 
 def _read(subject: str, controller: str, before: Before) -> tuple[dict[str, Consent], tuple[str, ...]]:

@@ -25,7 +25,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from provenance.erasures import can_be_erased
 from provenance.index.bulk import among, insert_many, schema_options
-from provenance.index.facts import HELD, Facts, key_of, outside_key
+from provenance.index.facts import HELD, Facts, key_of
 from provenance.index.rows import forget_in, leave_in, rows_of
 from provenance.index.tables import BIG, digests, entries, erased, kin, links, metadata, places, times
 
@@ -235,14 +235,6 @@ class Index:
         rows = self._run(self._then(query.order_by(links.c.source, links.c.id), links.c.source))
         return [_link(row) for row in rows]
 
-    def links_outside(self, outside: str, *roles: str) -> list[Link]:
-        """Refs that point to something outside of this log ("scheme:id" or "origin#event"), earliest first."""
-        query = select(links).where(links.c.target == outside_key(outside), links.c.outside == outside)
-        if roles:
-            query = query.where(links.c.role.in_(roles))
-        rows = self._run(self._then(query.order_by(links.c.source, links.c.id), links.c.source))
-        return [_link(row) for row in rows]
-
     def of_type(self, *types: str, start: int = 0) -> list[Entry]:
         """Entries of these types from the entry `start` on, earliest first."""
         query = select(*_COLUMNS).where(entries.c.type.in_(types), entries.c.idx >= start).order_by(entries.c.idx)
@@ -327,18 +319,6 @@ class Index:
             for row in self._run(self._then(query, kin.c.idx).limit(most)):
                 found[row.id] = _kin(row)
         return [found[number] for number in sorted(found, key=lambda number: (found[number].idx, number))]
-
-    def differences(self, other: Index) -> list[int]:
-        """Entries that this index and another describe differently, as far as the other goes; in order."""
-        size = other.size
-        found: set[int] = set()
-        for table, at in ((entries, "idx"), (links, "source"), (digests, "idx"), (times, "idx")):
-            columns = [column for column in table.c if column.name != "id"]
-            query = select(*columns).where(table.c[at] < size)
-            mine, theirs = ({tuple(row) for row in i._run(query)} for i in (self, other))  # noqa: SLF001
-            place = [column.name for column in columns].index(at)
-            found |= {int(row[place]) for row in mine ^ theirs}
-        return sorted(found)
 
     def time_of(self, idx: int) -> str:
         """Log time of an entry (RFC 3339), "" before the first one."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES"]
 
-_STAYS = ("type", "actor", "refs")
-
 
 def _by_the_market(act: Act, before: Before) -> Iterator[Reason]:
     """`erasure.actor`: the vault is the market's, which alone erases from it and holds what is in it."""

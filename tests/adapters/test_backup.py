@@ -28,6 +28,7 @@ from ledger.errors import StorageError
 from ledger.note import SigningKey
 from provenance import Money, ProvenanceLedger, audit
 from provenance.statement import Statement
+from tests.indexes import differences
 
 ORIGIN = "market.example/log"
 PRICE = Money(1250, "EUR")
@@ -106,7 +107,7 @@ def same(one: ProvenanceLedger, other: ProvenanceLedger, names: dict[str, str]) 
     """The same log, the same names, the same contents."""
     size = min(one.log.size, other.log.size)
     assert list(one.log.rows(0, size)) == list(other.log.rows(0, size))
-    assert one.index.differences(other.index) == []
+    assert differences(one.index, other.index) == []
     for ref, event in names.items():
         assert other.find(ref) == one.find(ref)
         assert other.event(event) == one.event(event)
@@ -330,7 +331,7 @@ def test_an_older_database_in_place_forgets_what_was_erased(shop: Shop, tmp_path
     assert again.item(at) is None
     assert again.event(shop.names["order:2"]) == shop.ledger.event(shop.names["order:2"])
     assert again.waiting == 0
-    assert again.index.differences(shop.ledger.index) == []
+    assert differences(again.index, shop.ledger.index) == []
 
 
 def test_a_backup_that_contradicts_what_is_published(shop: Shop, tmp_path: Path) -> None:

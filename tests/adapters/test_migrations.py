@@ -35,6 +35,7 @@ from ledger import NotFound, StorageError, Unavailable
 from provenance import ProvenanceLedger, audit
 from provenance.index import metadata as index
 from tests.adapters.first_release import COLUMNS, TABLES, build, contents
+from tests.indexes import differences
 from tests.provenance.conftest import ORIGIN, Market, market  # noqa: F401 - a fixture
 
 SCRIPTS = Path(module.__file__).parent / "migrations"
@@ -79,7 +80,7 @@ def holds(ledger: ProvenanceLedger, sold: Market) -> None:
     ledger.create(sold.file(b"after the upgrade"), creators=[sold.ada])
     report = audit(open_log(sold.public, ledger.log.policy), disclosed=ledger.disclosures(), since=before)
     assert (report.record, report.findings) == ("intact", ())
-    assert report.history.index.differences(ledger.index) == []
+    assert differences(report.history.index, ledger.index) == []
     receipt = ledger.receipt(ledger.find("work:1"))
     receipt.proof.verify(receipt.entry, ledger.log.policy)
 

@@ -24,6 +24,7 @@ from provenance.audit import audit
 from provenance.drafts import draft_facts
 from provenance.erasures import ErasedInCopy
 from provenance.verify import verify_work
+from tests.indexes import differences
 
 from .conftest import ORIGIN, Clock, Market
 from .test_identity_published import THIRD, by_agent, mandate
@@ -219,7 +220,7 @@ def test_erased_twice_is_erased_once(family) -> None:
     assert {t: now[t] for t in ("links", "digests", "kin")} == {t: live[t] for t in ("links", "digests", "kin")}
     rebuild_index(market.url)
     assert index_of(market.url) == now
-    assert market.history().index.differences(ledger.index) == []
+    assert differences(market.history().index, ledger.index) == []
 
 
 def test_in_the_batch_of_the_event_itself(market: Market) -> None:

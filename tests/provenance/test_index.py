@@ -22,6 +22,7 @@ from ledger import Conflict
 from provenance import Audit, EventRejected, Money, ProvenanceLedger, Ticket, audit
 from provenance.index import metadata
 from provenance.index.queries import Index
+from tests.indexes import differences
 from tests.provenance.conftest import ORIGIN, Clock, Market
 from tests.provenance.content_media import sample
 
@@ -76,7 +77,7 @@ def test_live_rebuilt_and_audited_index_are_the_same(mixed: Market) -> None:
     report = audited(mixed.ledger, mixed.public)
     assert report.record == "intact"
     assert dump(report.history.index) == live
-    assert report.history.index.differences(mixed.ledger.index) == []
+    assert differences(report.history.index, mixed.ledger.index) == []
 
 
 def test_what_is_sealed_is_missing_from_the_index_of_the_public_alone(mixed: Market) -> None:
