@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from adapters.cli.where import AsJson, Where, at_ledger
 from ledger.policy import Policy
 from provenance.disclosed import Counted, ItemVerdict, check_disclosure, verify_offline
 from provenance.disclosure import Claim
+from provenance.item import Item
 from provenance.report import safe_text
 
 __all__ = ["add_to"]
@@ -44,6 +46,9 @@ def disclose(
     if not types and not events:
         msg = "want something to disclose: --type TYPE or --event EVENT"
         raise typer.BadParameter(msg)
+    if stop is not None and stop <= start:
+        msg = f"--from {start} --to {stop}: that is no entry; --to is the first one behind them"
+        raise typer.BadParameter(msg)
     ledger = where.open()
     package = ledger.disclose(
         types=types_given(ledger, types or ()),
@@ -54,9 +59,12 @@ def disclose(
         ref=ref,
     )
     out.write_bytes(bytes(package))
+    along = Counter(Item.parse(item).kind for item in package.items.values())
+    counts = {field: along[field] for field in fields or ()}
     lines = [
         f"package   {out}, {len(package.entries)} events, for log {package.origin} at size {package.size}",
         *(f"claims    {_claimed(claim)}" for claim in package.claims),
+        *(f"field     {field}: {number or 'none of these events has one'}" for field, number in counts.items()),
         f"next: {command('disclosed', str(out), '--log', where.read_at, *where.reading[2:])}",
     ]
     value = {
@@ -64,6 +72,7 @@ def disclose(
         "origin": package.origin,
         "size": package.size,
         "events": len(package.entries),
+        "fields": counts,
         "claims": [claim._asdict() for claim in package.claims],
     }
     show(value, as_json=as_json, text="\n".join(lines))

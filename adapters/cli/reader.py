@@ -350,3 +350,6 @@ def read_package(path: Path) -> Disclosure:
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise NotFound(msg) from error
+    except MalformedError as error:
+        msg = f"{path}: {error}; want a package as `provenance disclose` writes it"
+        raise MalformedError(msg) from error

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from ledger.errors import NotFound
+from ledger.errors import MalformedError, NotFound
 from provenance.before import Before
 from provenance.bonds import bonds_of, in_order
 from provenance.canonical import address, dumps
 from provenance.desk.base import Desk, follows
-from provenance.drafts import Named
+from provenance.drafts import Named, is_event_id
 from provenance.errors import EventRejected
 from provenance.events import Draft
 from provenance.events.vocabulary import ALWAYS_OPEN
 from provenance.holds import held, holds_on
 from provenance.index import Entry
 from provenance.moments import Moment, format_time
+from provenance.rules import PARTIES
 from provenance.scrubs import Forgotten, scrub_due, scrubbed_through
 from provenance.session import joins_async
 from provenance.staging import Request
@@ -31,6 +32,7 @@ __all__ = ["Erased", "Kept", "PrivacyVerbs", "TakenDown"]
 T = TypeVar("T")
 
 _MOST_LOOKS = 3  # at what is held, while holds are set
+_ADDRESS = 32  # bytes
 _MOST = 10_000  # targets of one erasure
 _TARGET = 67  # bytes of one, as it stands in the event
 _BYTES = 1_000_000  # of targets and tombstones in one erasure: an event has at most 1 MiB
@@ -94,11 +96,12 @@ class PrivacyVerbs(Desk):
         from every answer when this returns, and its bytes from the files after `scrub`; copies that others made are
         told as `notices`. Erasing twice is no error.
 
-        Raises `NotFound` for what was never logged here. Sequences and publishes: the log has to say it first.
+        Raises `NotFound` for what was never logged here, `MalformedError` for what is no address. Sequences and
+        publishes: the log has to say it first.
         """
-        party = None if subject is None else bytes.fromhex(str(subject))
+        party = None if subject is None else _address(subject)
         keys = self._retire_keys(party)  # first: what is sequenced from here on lies under another key
-        wanted = [each if isinstance(each, bytes) else bytes.fromhex(str(each)) for each in targets]
+        wanted = [_address(each) for each in targets]
 
         return _again_if_held(lambda: self._look_and_erase(wanted, party, keys, basis, request, ref))
 
@@ -116,7 +119,7 @@ class PrivacyVerbs(Desk):
         An event is kept with the personal fields that it still has. Raises `NotFound` for what was never logged here,
         `EventRejected` (`hold.erased`) for what is erased already.
         """
-        named = [each if isinstance(each, bytes) else bytes.fromhex(str(each)) for each in targets]
+        named = [_address(each) for each in targets]
         body: dict[str, Any] = {"ground": ground}
         if until is not None:
             body["until"] = format_time(until)
@@ -211,7 +214,12 @@ class PrivacyVerbs(Desk):
     # What can go
 
     def _personal_of(self, party: bytes, before: Before) -> list[bytes]:
-        """Addresses of all personal fields of the events about a party, or said by it."""
+        """Addresses of all personal fields of the events about a party, or said by it. Raises `NotFound`."""
+        entry = before.index.find(party)
+        if entry is None or entry.type not in PARTIES:
+            there = "never logged here" if entry is None else f"a {entry.type}"
+            msg = f"subject {party.hex()}: {there}, want a party; nothing was erased"
+            raise NotFound(msg)
         found = dict.fromkeys(_commits(before.event(party)))
         index = before.index
         sources = {link.source for link in index.links_to(party)} | {entry.idx for entry in index.issued_by(party)}
@@ -375,6 +383,17 @@ def _add_keys(chosen: _Chosen, keys: Sequence[bytes], personal: Sequence[bytes])
     else:
         reason = f"a key that may be over {under}, which is kept"
         chosen.kept += [Kept(key.hex(), reason) for key in keys]
+
+
+def _address(named: Named | bytes) -> bytes:
+    """What somebody named, as 32 bytes. Raises `MalformedError`."""
+    if isinstance(named, bytes) and len(named) == _ADDRESS:
+        return named
+    if not isinstance(named, bytes) and is_event_id(str(named)):
+        return bytes.fromhex(str(named))
+    said = named if isinstance(named, bytes) else str(named)[:80]
+    msg = f"{said!r}: want a ticket, an event id or the address of a vault item; `find` gives the event of a ref"
+    raise MalformedError(msg)
 
 
 def _commits(event: Mapping[str, Any] | None) -> list[bytes]:

@@ -92,3 +92,20 @@ def test_what_is_wrong(market: Path, capsys: pytest.CaptureFixture[str]) -> None
     shutil.rmtree("home")
     assert run(["disclosed", "a.tar"]) == 2
     assert "no policy for origin cli.example/log" in capsys.readouterr().err
+
+
+def test_a_slip_of_the_pen_is_told(market: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A field that no event has, a range of no entry, a file that is no package."""
+    fields = asked(capsys, 0, "disclose", "a.tar", "--type", "grant.issue", "--field", "ref", "--field", "nmae")[
+        "fields"
+    ]
+    assert fields == {"ref": 3, "nmae": 0}
+    assert run(["disclose", "b.tar", "--event", "order:0", "--field", "nmae"]) == 0
+    assert "field     nmae: none of these events has one" in capsys.readouterr().out
+    size = connect("sqlite:///market.db", publish="public").log.size
+    assert run(["disclose", "c.tar", "--type", "grant.issue", "--from", "5", "--to", "3"]) == 3
+    assert "--from 5 --to 3: that is no entry" in capsys.readouterr().err
+    assert not Path("c.tar").exists()
+    assert connect("sqlite:///market.db", publish="public").log.size == size  # and nothing says that one was made
+    assert run(["disclosed", "dunes.txt"]) == 1
+    assert "dunes.txt: disclosure: " in capsys.readouterr().err

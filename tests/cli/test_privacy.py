@@ -105,6 +105,8 @@ def test_wrong_use(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["hold", "set", "ab" * 32, "--ground", "tax-records"]) == 2
     assert "nothing is held" in capsys.readouterr().err
     assert run(["erase", "--subject", "user:2"]) == 2
+    assert run(["erase", "--subject", "work:1"]) == 2
+    assert "a work.create, want a party" in capsys.readouterr().err
 
 
 def test_keys_of_subjects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from adapters.keys import load_secret
-from ledger import NotFound, Proof
+from ledger import MalformedError, NotFound, Proof
 from provenance import EventRejected, PartyKey, Ticket, sign_statement
 from provenance.before import Before
 from provenance.canonical import dumps
@@ -53,6 +53,17 @@ def test_everything_personal_of_a_party(market: Market) -> None:
     assert {name_of(market, market.ada).hex(), title.hex()} <= set(done.erased)
     assert desk.item(title) is None
     assert desk.item(name_of(market, market.bo)) is not None
+
+
+def test_a_subject_is_a_party(market: Market) -> None:
+    """Whoever asks to be forgotten is not told that it was done where it was not."""
+    desk, size = market.ledger, market.ledger.log.size
+    with pytest.raises(NotFound, match=f"subject {'ab' * 32}: never logged here, want a party; nothing was erased"):
+        desk.erase(subject="ab" * 32)
+    work = market.work(title="a title")
+    with pytest.raises(NotFound, match=f"subject {work}: a work.create, want a party"):
+        desk.erase(subject=work)
+    assert desk.log.size == size + 1
 
 
 def test_a_whole_event_leaves_its_place(market: Market) -> None:
@@ -159,6 +170,10 @@ def test_what_is_not_here_is_not_held(market: Market) -> None:
     for named in ((wrong,), (market.ada, wrong), (bytes.fromhex(wrong),)):
         with pytest.raises(NotFound, match=f"{wrong}: never logged here, or lost; nothing is held"):
             desk.hold(*named, ground="dispute")
+    for ref in ("user:1", b"user:1"):
+        for verb in (lambda named: desk.hold(named, ground="dispute"), desk.erase):
+            with pytest.raises(MalformedError, match="'user:1': want a ticket, an event id or the address"):
+                verb(ref)
     assert desk.held() == {}
     with market.engine.begin() as connection:
         waits = desk.register_party("person", name="Cy", session=connection)
