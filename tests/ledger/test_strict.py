@@ -16,6 +16,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
+import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -509,6 +510,14 @@ def _signed(tree: Checkpoint) -> bytes:
     return bytes(Note(str(tree), (KEY.sign(str(tree)),)))
 
 
+def _receipt_of_others() -> bytes:
+    """Inclusion, as another program may write it: the labels of its header in another order."""
+    protected, *rest = cbor2.loads(bytes(INCLUSION)).value
+    protected = cbor2.dumps(dict(reversed(cbor2.loads(protected).items())))
+    rest[-1] = KEY.sign_bytes(cbor2.dumps(["Signature1", protected, b"", TREE.root]))
+    return cbor2.dumps(cbor2.CBORTag(18, [protected, *rest]))
+
+
 BELIEVED: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "note": (lambda data: open_note(data, [KEY.verifier])[0].text, CHECKPOINT),
     "checkpoint": (_open, CHECKPOINT),
@@ -517,6 +526,10 @@ BELIEVED: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "receipt of inclusion": (
         lambda data: (found := Receipt.parse(data), found.verify_inclusion(ENTRIES[5], POLICY)),
         bytes(INCLUSION),
+    ),
+    "receipt of others": (
+        lambda data: (found := Receipt.parse(data), found.verify_inclusion(ENTRIES[5], POLICY)),
+        _receipt_of_others(),
     ),
     "receipt of consistency": (
         lambda data: (found := Receipt.parse(data), found.verify_consistency(OLD.root, POLICY)),
