@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import time
@@ -36,7 +37,7 @@ from adapters.connect import connect, open_log
 from adapters.witness.explain import Explained, State, explain
 from adapters.witness.folder import begin_witness, keep_fork, open_witness
 from adapters.witness.server import WitnessServer
-from ledger.cosignature import ML_DSA_44
+from ledger.cosignature import ML_DSA_44, CosignerKey
 from ledger.errors import Fork, MalformedError, Unavailable
 from ledger.policy import Policy, Witness
 from provenance.report import safe_text
@@ -46,6 +47,7 @@ __all__ = ["add_to"]
 Folder = Annotated[Path, typer.Argument(help="the folder of the witness", metavar="FOLDER")]
 
 _LISTEN = "127.0.0.1:8765"
+_WORDS = frozenset({"log", "witness", "group", "all", "any", "none", "quorum"})  # of policies
 _LONG = 200  # characters of a line that a terminal is shown; a key of ML-DSA-44 has ten times as many
 _LOOK = 0.25  # seconds between looks at whether a signal came
 _MARKS: dict[State, str] = {"cosigns": "■", "refuses": "□", "absent": "□", "lies": "✕", "contradicts": "✕"}
@@ -82,7 +84,7 @@ def init(
 ) -> int:
     """Begin a witness. Its keys, a file for what it has seen, a list of the logs that it watches."""
     keys = begin_witness(folder, name)
-    label = name.partition(".")[0]
+    label = _label(name, keys[0])
     lines = [str(Witness(f"{label}-ml-dsa" if key.type == ML_DSA_44 else label, key, url)) for key in keys]
     for_others = folder / "witness.policy"
     for_others.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -209,6 +211,18 @@ def explain_(
             fork = Fork(each.says, each.held, newest, each.evidence)
             tell_evidence(fork, ["--policy", str(policy)] if policy else [])
     return _worst(said)
+
+
+def _label(name: str, key: CosignerKey) -> str:
+    """What policies call it: the beginning of its name, where every reader of policies takes that for a name.
+
+    Some refuse the words of the format, and end a line at `#`.
+    """
+    whole = re.sub(r"[^0-9A-Za-z]+", "-", name).strip("-")
+    for label in (name.partition(".")[0], whole):
+        if re.fullmatch(r"[0-9A-Za-z-]+", label) and label.lower() not in _WORDS:
+            return label
+    return f"w-{key.key_id.hex()}"
 
 
 def _value(said: Explained) -> dict[str, Any]:

@@ -184,6 +184,28 @@ def test_init_says_what_others_need(house, capsys):
     assert (house / "harbour").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize(
+    "name, label",
+    [
+        ("north.example/w", "north"),
+        ("witness.example/w1", "witness-example-w1"),
+        ("log.shop.example", "log-shop-example"),
+        ("none.example", "none-example"),
+        ("a#b.example/w", "a-b-example-w"),
+        ("w\u00e9.example", "w-example"),
+        ("quorum", "w-KEYID"),
+        ("\u00e9", "w-KEYID"),
+    ],
+)
+def test_what_policies_call_it_is_a_name_for_every_reader(house, capsys, name, label):
+    """Others refuse the words of the format as names, and end a line at `#`."""
+    said = asked(capsys, "witness", "init", name, "new")
+    keys = [CosignerKey.parse(key) for key in said["keys"]]
+    label = label.replace("KEYID", keys[0].key_id.hex())
+    policy = Policy.parse(Path("new/witness.policy").read_text("utf-8") + f"quorum {label}\n")
+    assert [(line.name, line.key) for line in policy.witnesses] == [(label, keys[0]), (f"{label}-ml-dsa", keys[1])]
+
+
 def test_keys_are_encrypted_where_there_is_a_passphrase(house, monkeypatch, capsys):
     monkeypatch.setenv("PROVENANCE_PASSPHRASE", "correct horse")
     asked(capsys, "witness", "init", "civic.example", "civic")
