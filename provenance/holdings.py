@@ -82,14 +82,12 @@ def audit_holdings(history: History, *, vault: Mapping[bytes, bytes], index: Ind
         yield Finding(idx, "index.differs", text, altered=False)
 
 
-def check_entries(
-    log: Client, contents: Contents, *, start: int = 0, stop: int | None = None
-) -> Iterator[tuple[int, list[Fault]]]:
+def check_entries(log: Client, contents: Contents, *, start: int = 0) -> Iterator[tuple[int, list[Fault]]]:
     """Check tiles and bundles, and in the same pass what the entries say: after each bundle (where to go on, faults).
 
     Goes on behind what is wrong; the contents of a bundle that is not the log's own are not looked at.
     """
-    for done, error in walk(log, start=start, stop=stop, look=contents.look):
+    for done, error in walk(log, start=start, look=contents.look):
         faults = contents.take()
         yield done, faults if error is None else [fault_of(error), *faults]
 

@@ -160,9 +160,9 @@ def _extension_problems(leaf: x509.Certificate) -> Iterator[str]:
             yield f"critical extension {extension.oid.dotted_string} is none that C2PA verifiers understand"
 
 
-def make_development_credential(name: str, *, now: datetime | None = None) -> Credential:
+def make_development_credential(name: str) -> Credential:
     """A root, an intermediate and a leaf that sign manifests for a year, marked so that `doctor` refuses them."""
-    start = (now or datetime.now(UTC)) - timedelta(hours=1)
+    start = datetime.now(UTC) - timedelta(hours=1)
     root_key, middle_key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
     root_name, middle_name = _name(f"DEVELOPMENT root of {name}"), _name(f"DEVELOPMENT intermediate of {name}")
     root = _issue(root_name, root_name, root_key.public_key(), root_key, root_key.public_key(), start, ca=True)

@@ -77,17 +77,17 @@ def external(scheme: str, name: str) -> tuple[dict[str, str] | None, str]:
     return {"scheme": scheme, "id": encoded}, "" if text == name else "spaces around it are left out"
 
 
-def title_of(value: object, reasons: Reasons, name: str = "name") -> str | None:
+def title_of(value: object, reasons: Reasons) -> str | None:
     """A title for the vault, None where there is none that it takes."""
     if not isinstance(value, str):
         if value is not None:
-            reasons.append((name, f"{type(value).__name__}, want text; not taken"))
+            reasons.append(("name", f"{type(value).__name__}, want text; not taken"))
         return None
     if len(value) > MAX_TEXT:
-        reasons.append((name, f"{len(value)} characters, want at most {MAX_TEXT}; not taken"))
+        reasons.append(("name", f"{len(value)} characters, want at most {MAX_TEXT}; not taken"))
         return None
     if not is_normalized("NFC", value):
-        reasons.append((name, "brought into Unicode normalization form C"))
+        reasons.append(("name", "brought into Unicode normalization form C"))
     return value
 
 

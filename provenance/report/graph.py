@@ -14,6 +14,8 @@ from provenance.verdict import Edge, Node, Verdict
 
 __all__ = ["Graph", "Twig", "build_graph", "tree"]
 
+_MOST_EDGES = 600
+
 
 @dataclass(frozen=True, slots=True)
 class Graph:
@@ -37,7 +39,7 @@ class Twig:
     again: bool  # its own ancestors are drawn elsewhere
 
 
-def build_graph(verdict: Verdict, *, max_nodes: int = 200, max_edges: int = 600) -> Graph:
+def build_graph(verdict: Verdict, *, max_nodes: int = 200) -> Graph:
     """Choose what to show of a verdict's lineage: the `max_nodes` works nearest to the file's own work.
 
     Works left out are counted by generation; generations of which nothing is shown are drawn together into one.
@@ -53,11 +55,11 @@ def build_graph(verdict: Verdict, *, max_nodes: int = 200, max_edges: int = 600)
     hidden = Counter(level[generation[id_]] for id_ in order[max_nodes:])
     return Graph(
         nodes=tuple(nodes[id_] for id_ in order[:max_nodes]),
-        edges=tuple(kept[:max_edges]),
-        circular=frozenset(kept[:max_edges]) & circular,
+        edges=tuple(kept[:_MOST_EDGES]),
+        circular=frozenset(kept[:_MOST_EDGES]) & circular,
         generation={id_: level[generation[id_]] for id_ in order[:max_nodes]},
         hidden=dict(sorted(hidden.items())),
-        hidden_edges=len(set(verdict.edges)) - len(kept[:max_edges]),
+        hidden_edges=len(set(verdict.edges)) - len(kept[:_MOST_EDGES]),
     )
 
 

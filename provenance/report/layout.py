@@ -17,6 +17,7 @@ from provenance.verdict import Edge
 __all__ = ["CARD_HEIGHT", "CARD_WIDTH", "GAP", "Box", "Picture", "Wire", "lay_out", "spread"]
 
 CARD_WIDTH, CARD_HEIGHT, GAP = 184, 118, 108
+_MARGIN = 16
 _ROW_GAP = 30
 _WIRE_HEIGHT = 8
 _SWEEPS = 6
@@ -63,11 +64,11 @@ class _Item:
     middle: float = 0.0
 
 
-def lay_out(graph: Graph, *, margin: int = 16) -> Picture:
+def lay_out(graph: Graph) -> Picture:
     """Place every work and edge of the graph; the youngest generation is the rightmost column."""
     levels = [*graph.generation.values(), *graph.hidden]
     if not levels:
-        return Picture(2 * margin, 2 * margin, (), ())
+        return Picture(2 * _MARGIN, 2 * _MARGIN, (), ())
     oldest, youngest = max(levels), min(levels)
     items = {node.id: _Item(oldest - graph.generation[node.id], CARD_HEIGHT, node.id) for node in graph.nodes}
     routes = [(edge, _route(edge, items, straight=edge in graph.circular)) for edge in graph.edges]
@@ -90,14 +91,14 @@ def lay_out(graph: Graph, *, margin: int = 16) -> Picture:
     bottom = max(item.middle + item.height / 2 for item in placed)
 
     def x(item: _Item) -> int:
-        return margin + item.column * (CARD_WIDTH + GAP)
+        return _MARGIN + item.column * (CARD_WIDTH + GAP)
 
     def y(item: _Item) -> int:
-        return margin + round(item.middle - top)
+        return _MARGIN + round(item.middle - top)
 
     return Picture(
-        width=2 * margin + len(columns) * (CARD_WIDTH + GAP) - GAP,
-        height=2 * margin + round(bottom - top),
+        width=2 * _MARGIN + len(columns) * (CARD_WIDTH + GAP) - GAP,
+        height=2 * _MARGIN + round(bottom - top),
         boxes=tuple(Box(i.id, i.count, x(i), y(i) - i.height // 2) for i in placed if i.id or i.count),
         wires=tuple(Wire(edge, _points([(x(item), y(item)) for item in route])) for edge, route in routes),
     )
