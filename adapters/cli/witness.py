@@ -39,6 +39,7 @@ from adapters.witness.folder import begin_witness, keep_fork, open_witness
 from adapters.witness.server import WitnessServer
 from ledger.cosignature import ML_DSA_44, CosignerKey
 from ledger.errors import Fork, MalformedError, Unavailable
+from ledger.note import Note
 from ledger.policy import Policy, Witness
 from provenance.report import safe_text
 
@@ -122,10 +123,19 @@ def use(
     with working("publishing"):
         checkpoint = ledger.publish()
     names = [witness.name for witness in asked.witnesses]
-    value = {"origin": ledger.origin, "witnesses": names, "quorum": asked.quorum, "size": checkpoint.size}
-    by = f"cosigned by the quorum {asked.quorum} of {', '.join(names)}" if names else "and no witness is asked"
+    # Verified before they were shown.
+    lines = {(line.name, line.key_id) for line in Note.parse(checkpoint.signed).signatures}
+    by = [witness.name for witness in asked.witnesses if (witness.key.name, witness.key.key_id) in lines]
+    value = {
+        "origin": ledger.origin,
+        "witnesses": names,
+        "cosigned": by,
+        "quorum": asked.quorum,
+        "size": checkpoint.size,
+    }
+    told = f"cosigned by {', '.join(by) or 'nobody'}; the quorum is {asked.quorum}" if names else "no witness is asked"
     text = [
-        f"{ledger.origin}: published at size {checkpoint.size}, {by}",
+        f"{ledger.origin}: published at size {checkpoint.size}, {told}",
         f"next: {command('witness', 'explain', *where.reading)}",
     ]
     show(value, as_json=as_json, text="\n".join(text))

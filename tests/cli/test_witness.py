@@ -94,6 +94,14 @@ def shown(url: str, origin: str) -> Checkpoint:
     return Checkpoint.parse(Note.parse(body).text)
 
 
+@contextmanager
+def closing_server(server: WitnessServer):
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 # A process
 
 
@@ -204,6 +212,24 @@ def test_what_policies_call_it_is_a_name_for_every_reader(house, capsys, name, l
     label = label.replace("KEYID", keys[0].key_id.hex())
     policy = Policy.parse(Path("new/witness.policy").read_text("utf-8") + f"quorum {label}\n")
     assert [(line.name, line.key) for line in policy.witnesses] == [(label, keys[0]), (f"{label}-ml-dsa", keys[1])]
+
+
+def test_use_names_those_that_cosigned(house, capsys):
+    """And not all that were asked: one of two is down, and one is enough."""
+    told(capsys, "init", "shop.example/log")
+    log = next(iter(Policy.parse(Path("public/market.policy").read_text("utf-8")).logs))
+    watched = {log.key.name: [log.key]}
+    away = Cosigner.generate("away.example/w")
+    with closing_server(WitnessServer(Witness(watched, [NORTH], MemoryStore())).start()) as server:
+        text = f"{log}\nwitness north {NORTH.verifier} {server.url}\nwitness away {away.verifier} http://127.0.0.1:9\n"
+        Path("w.policy").write_text(f"{text}group one any north away\nquorum one\n")
+        said = asked(capsys, "witness", "use", "w.policy")
+        assert (said["witnesses"], said["cosigned"], said["quorum"]) == (["north", "away"], ["north"], "one")
+        assert "size 2, cosigned by north; the quorum is one" in told(capsys, "witness", "use", "w.policy")
+    Path("w.policy").write_text(f"{text}quorum none\n")
+    assert "size 2, cosigned by north" in told(capsys, "witness", "use", "w.policy")
+    Path("w.policy").write_text(f"{log}\nquorum none\n")
+    assert ", no witness is asked" in told(capsys, "witness", "use", "w.policy")
 
 
 def test_keys_are_encrypted_where_there_is_a_passphrase(house, monkeypatch, capsys):
