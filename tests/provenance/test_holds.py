@@ -16,12 +16,14 @@ from sqlalchemy import Connection, text
 from adapters.keys import load_secret
 from ledger import Unavailable
 from provenance import EventRejected, PartyKey, ProvenanceLedger, Ticket, sign_statement
+from provenance.canonical import dumps
 from provenance.events import Draft
 from provenance.holds import holds_on
 from provenance.index import Index
 from tests.provenance.conftest import Market
 from tests.provenance.test_index import audited
 from tests.provenance.test_once import Shop, _in_another, _two_at_once, rules, shops
+from tests.provenance.test_rules import Said, Stage
 
 __all__ = ["shops"]  # a fixture
 
@@ -272,6 +274,27 @@ def test_nothing_that_is_erased_is_held(market: Market) -> None:
     desk.release_hold(first)
     desk.erase(bo)
     assert desk.hold(bo, ground="dispute", ref="hold:1") == first  # a retry answers as the first call did
+
+
+def test_what_cannot_be_read_of_a_hold_keeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field of a later version, or an event that was lost; one that breaks its own rules counts for nothing."""
+    stage = Stage(tmp_path)
+    desk, said = stage.desk, [Said("hold.set", {"targets": [stage.work()], "ground": "dispute"}, []) for _ in range(3)]
+    later, wrong, lost = (bytes.fromhex(each.body["targets"][0]) for each in said)
+    hold = stage.later(said[0])
+    done = desk.erase(later)
+    assert (done.erased, done.kept[0].because, desk.held()) == ((), hold, {later.hex(): hold})
+    body = {**said[1].body, "until": "2020-01-01T00:00:00Z"}
+    stage.force(said[1], dumps({**orjson.loads(stage.draft(said[1]).data), "body": body}))
+    assert desk.erase(wrong).erased == (wrong.hex(),)
+    gone = bytes.fromhex(desk.hold(lost, ground="dispute").id)
+    read = desk._recall.read
+    monkeypatch.setattr(
+        desk._recall, "read", lambda event_id, *more: None if event_id == gone else read(event_id, *more)
+    )
+    assert holds_on([lost], desk.before()) == {lost: gone}
+    assert desk.erase(lost).kept[0].because == gone.hex()
+    assert desk.held() == {later.hex(): hold}  # of what that one keeps nothing here tells
 
 
 # Processes

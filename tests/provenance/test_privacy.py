@@ -229,8 +229,8 @@ def test_a_hold_is_asked_for_by_what_it_names(market: Market, monkeypatch: pytes
         desk.record_many([desk.draft("hold.set", body=body)])
     asked: list[bytes] = []
     before = desk.before()
-    read = before.event
-    monkeypatch.setattr(before, "event", lambda event_id, *types: asked.append(event_id) or read(event_id, *types))
+    read = before.data
+    monkeypatch.setattr(before, "data", lambda event_id: asked.append(event_id) or read(event_id))
     assert holds_on([address], before) == {address: bytes.fromhex(first.id)}
     assert len(asked) == 1
     assert {target.hex() for target in holds_on([address, other], before)} == {address.hex(), other.hex()}
