@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -12,6 +13,8 @@ from typing import Any
 import orjson
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from adapters.keys import load_secret
 from ledger import Unavailable
@@ -243,6 +246,30 @@ def test_a_transaction_of_sqlite_that_cannot_see_the_first(
         second(shop, target, two)
     assert rules(caught) == {rule}
     shop.ledger.publish()
+
+
+async def test_in_an_asynchronous_transaction(shop: Shop) -> None:
+    """The hold waits on the market's own session, and the loop goes on."""
+    target = name(shop)
+    url = shop.url.replace("sqlite://", "sqlite+aiosqlite://").replace("+psycopg", "+asyncpg")
+    engine = create_async_engine(url, poolclass=NullPool)
+    one = shop.engine.connect()
+    began = one.begin()
+    erase(shop, target, one)
+
+    async def set_hold() -> Ticket:
+        async with AsyncSession(engine) as session, session.begin():
+            return await shop.ledger.hold(target, ground="dispute", session=session)  # type: ignore[misc]
+
+    call = asyncio.ensure_future(set_hold())
+    done, _ = await asyncio.wait([call], timeout=0.3)
+    assert not done
+    began.commit()
+    one.close()
+    with pytest.raises(EventRejected) as caught:
+        await call
+    assert rules(caught) == {"hold.erased"}
+    await engine.dispose()
 
 
 def test_a_hold_on_its_way_into_the_log_is_seen(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
