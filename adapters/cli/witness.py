@@ -35,7 +35,7 @@ from adapters.cli.trust import find_place
 from adapters.cli.where import AsJson, Where, at_ledger
 from adapters.connect import connect, open_log
 from adapters.witness.explain import Explained, State, explain
-from adapters.witness.folder import begin_witness, keep_fork, open_witness
+from adapters.witness.folder import begin_witness, keep_fork, open_witness, read_logs
 from adapters.witness.server import WitnessServer
 from ledger.cosignature import ML_DSA_44, CosignerKey
 from ledger.errors import Fork, MalformedError, Unavailable
@@ -165,8 +165,11 @@ def serve(
         raise typer.BadParameter(msg)
     try:
         logs = "".join(f"log {each}\n" for each in log or ()) or (policy.read_text(encoding="utf-8") if policy else "")
-    except UnicodeDecodeError as error:
-        msg = f"--policy {policy}: {error}"
+        if (log or policy) and not read_logs(logs):
+            msg = "names no log"
+            raise MalformedError(msg)  # noqa: TRY301 - said as everything else that is wrong with it
+    except (MalformedError, UnicodeDecodeError) as error:
+        msg = f"{f'--policy {policy}' if policy else '--log'}: {error}"
         raise typer.BadParameter(msg) from error
     host, port = _address(listen)
     witness, seen, keys = open_witness(folder, logs=logs, keys=key or ())

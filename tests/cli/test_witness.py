@@ -259,12 +259,16 @@ def test_a_witness_never_begins_again(house, capsys):
         (("north", "--log", "x", "--policy", "y"), 3, "want one of them"),
         (("north", "--policy", "y"), 3, "no such file"),
         (("north", "--policy", "latin-1.policy"), 3, "--policy latin-1.policy: 'utf-8' codec can't decode byte 0xe9"),
-        (("north", "--log", "x"), 1, "policy line 1"),
+        (("north", "--log", "x"), 3, "--log: policy line 1"),
+        (("north", "--policy", "torn.policy"), 3, "--policy torn.policy: policy line 2"),
+        (("north", "--policy", "empty.policy"), 3, "--policy empty.policy: names no log"),
         (("north", "--key", "env:NOT_SET_ANYWHERE"), 2, "not set"),
     ],
 )
 def test_serve_says_what_is_wrong(house, capsys, words, code, says):
     Path("latin-1.policy").write_bytes("# caf\u00e9\nlog x\n".encode("latin-1"))
+    Path("torn.policy").write_text(f"log {KEY.verifier}\nlog mar")
+    Path("empty.policy").write_text("")
     assert says in told(capsys, "witness", "serve", *words, code=code)
 
 
