@@ -135,7 +135,9 @@ Time = Annotated[
 ]
 """RFC 3339, UTC, whole seconds: 2026-11-23T07:15:00Z."""
 
-Term = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+/()-]{0,99}$"), _Impersonal]
+ONE_WORD = r"^[A-Za-z0-9][A-Za-z0-9._:+/()-]{0,99}$"
+
+Term = Annotated[str, Field(pattern=ONE_WORD), _Impersonal]
 """One word of some vocabulary: claimSignature.validated."""
 
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+/() -]{0,199}$"), _Impersonal]

@@ -17,6 +17,7 @@ from provenance.events.data import DatasetSnapshot, GenerationRun, ModelRegister
 from provenance.events.dispute import DisputeAppeal, DisputeCancel, DisputeJudge, DisputeOpen, DisputeResolve
 from provenance.events.envelope import Event
 from provenance.events.erasure import ErasureExecute, HoldRelease, HoldSet
+from provenance.events.fields import ONE_WORD
 from provenance.events.grant import GrantConsume, GrantRevoke, GrantTransfer
 from provenance.events.log import LogGenesis, LogKeys, LogTime
 from provenance.events.mandate import MandateGrant, MandateRevoke
@@ -103,6 +104,9 @@ MODELS: Mapping[str, type[Event]] = MappingProxyType(
 
 def problems(error: ValidationError) -> Iterator[tuple[str, str]]:
     """Each place in the event and what is wrong there, without the value: it might be personal."""
-    for one in error.errors(include_url=False, include_context=False, include_input=False):
+    for one in error.errors(include_url=False, include_input=False):
+        what = one["msg"].removeprefix("Value error, ")
+        if one.get("ctx", {}).get("pattern") == ONE_WORD:
+            what = "want one word, such as court-order: letters, digits and . _ : + / ( ) - up to 100 of them"
         # The first step is the type, which the union adds.
-        yield ".".join(map(str, one["loc"][1:])) or "type", one["msg"].removeprefix("Value error, ")
+        yield ".".join(map(str, one["loc"][1:])) or "type", what

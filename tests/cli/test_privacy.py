@@ -102,6 +102,8 @@ def test_wrong_use(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["erase", "ab" * 32]) == 2  # never logged
     assert "never logged here" in capsys.readouterr().err
     assert run(["hold", "set", "work:1", "--ground", "tax-records", "--until", "tomorrow"]) == 3
+    assert run(["hold", "set", "work:1", "--ground", "tax records"]) == 1
+    assert "body.ground: want one word, such as court-order" in capsys.readouterr().err
     assert run(["hold", "set", "ab" * 32, "--ground", "tax-records"]) == 2
     assert "nothing is held" in capsys.readouterr().err
     assert run(["erase", "--subject", "user:2"]) == 2
