@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from adapters.conformance import checkpoints, log, objects, queue, transactions, vault
+from adapters.conformance import checkpoints, lists, log, objects, queue, transactions, vault
 
-__all__ = ["checkpoints", "log", "objects", "queue", "transactions", "vault"]
+__all__ = ["checkpoints", "lists", "log", "objects", "queue", "transactions", "vault"]
