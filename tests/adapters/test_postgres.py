@@ -19,8 +19,7 @@ from adapters.sql.doctor import unsafe_settings
 from adapters.sql.queue import SqlQueue
 from adapters.sql.store import SqlStore
 from adapters.sql.vault import SqlVault
-from ledger import Conflict, Log, NotFound, Row, SigningKey, StorageError, Unavailable
-from ledger.storage import Checkpoints, Database, Head, ListsObjects, Objects
+from ledger import Conflict, Log, NotFound, Row, SigningKey, Unavailable
 from provenance.errors import MissingExtra
 from provenance.index import Facts, Index, metadata
 from provenance.queue import Name, Staged
@@ -74,11 +73,6 @@ def _python(program: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 # Opening
-
-
-def test_it_plays_both_roles(store):
-    for role in (Objects, Checkpoints, Database, ListsObjects):
-        assert isinstance(store, role)
 
 
 def test_a_schema_of_our_own_leaves_public_alone(url):
@@ -211,30 +205,6 @@ def test_a_role_without_rights(url):
 # Objects and checkpoints
 
 
-def test_objects(store):
-    with pytest.raises(NotFound) as caught:
-        store.get("tile/0/000")
-    assert caught.value.path == "tile/0/000"
-    store.put("tile/0/000", b"one" * 100_000)
-    store.put("tile/0/000", b"one" * 100_000)
-    with pytest.raises(Conflict):
-        store.put("tile/0/000", b"two")
-    store.replace("checkpoint", b"one")
-    store.replace("checkpoint", b"")
-    assert (store.get("tile/0/000"), store.get("checkpoint")) == (b"one" * 100_000, b"")
-    assert sorted(store.list("")) == ["checkpoint", "tile/0/000"]
-    assert again(store).get("checkpoint") == b""
-
-
-def test_paths_are_taken_literally(store):
-    paths = ["a", "a%/1", "a_", "a_/1", "a_/2", "ab/1", "A_/1", "a_0"]
-    for path in paths:
-        store.put(path, b"x")
-    assert sorted(store.list("a_/")) == ["a_/1", "a_/2"]
-    store.discard("a_/", "a%/1", "never there")
-    assert sorted(store.list("")) == sorted(["a", "a_", "ab/1", "A_/1", "a_0"])
-
-
 def test_two_who_put_at_once(store):
     stores = [again(store) for _ in range(4)]
 
@@ -249,22 +219,6 @@ def test_two_who_put_at_once(store):
         assert sum(pool.map(put, range(40))) == 10
     for other in stores:
         other.close()
-
-
-def test_checkpoints_are_compared_and_swapped(store):
-    with pytest.raises(NotFound):
-        store.load("origin")
-    store.create("origin", b"one")
-    for name in ("origin", "another"):
-        with pytest.raises(Conflict, match="holds the log origin already"):
-            store.create(name, b"one")
-    with pytest.raises(Conflict):
-        store.swap("origin", b"other", b"two")
-    with pytest.raises(Conflict):
-        store.swap("another", b"one", b"two")
-    store.swap("origin", b"one", b"two")
-    assert again(store).head("origin") == Head(0, b"two")
-    assert store.origins() == ["origin"]
 
 
 def test_one_swap_wins_between_handles(store):
@@ -311,40 +265,6 @@ def test_no_swap_is_lost_between_processes(store):
     assert store.load("origin") == b"90"
 
 
-def test_rows_wait_for_their_bundle(store):
-    store.create("origin", b"one")
-    with store.transaction() as tx:
-        tx.extend("origin", 0, 2, [Row(b"a", b"open"), Row(b"", b"")], trim=False)
-    with store.transaction() as tx:
-        tx.extend("origin", 2, 3, [Row(b"c", b"")], trim=False)
-    assert store.rows("origin") == [Row(b"a", b"open"), Row(b"", b""), Row(b"c", b"")]
-    with pytest.raises(Conflict, match="another writer sequenced entries first"), store.transaction() as tx:
-        tx.extend("origin", 2, 3, [Row(b"d", b"")], trim=False)
-    many = [Row(b"%d" % i, os.urandom(i)) for i in range(200)]
-    with store.transaction() as tx:
-        tx.extend("origin", 3, 456, many, trim=True)
-    assert again(store).head("origin").size == 456
-    assert again(store).rows("origin") == many
-
-
-def test_a_transaction_is_one_or_nothing(store):
-    store.create("origin", b"one")
-
-    def fail():
-        with store.transaction() as tx:
-            tx.put("x", b"1")
-            tx.swap("origin", b"one", b"two")
-            tx.extend("origin", 0, 100, [Row(b"entry", b"")] * 100, trim=False)
-            raise LookupError
-
-    with pytest.raises(LookupError):
-        fail()
-    with pytest.raises(NotFound):
-        store.get("x")
-    assert store.head("origin") == Head(0, b"one")
-    assert store.rows("origin") == []
-
-
 def test_no_other_writer_shares_a_transaction(store):
     other = again(store, timeout=0.1)
     with store.transaction() as tx:
@@ -365,13 +285,6 @@ def test_a_stricter_default_isolation_does_not_fail_writers(url):
         connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     with closing(SqlStore(url, timeout=5)) as probe, pytest.raises(NotFound):
         probe.load("origin")
-
-
-def test_a_write_inside_a_transaction_is_refused(store):
-    with pytest.raises(StorageError, match="inside a transaction already"), store.transaction():
-        store.put("y", b"2")
-    store.put("y", b"3")
-    assert store.get("y") == b"3"
 
 
 def test_threads_beyond_any_pool(store):

@@ -14,8 +14,7 @@ from sqlalchemy import text
 
 from adapters.sql.store import SqlStore
 from adapters.sql.tables import metadata
-from ledger import Conflict, NotFound, Row, StorageError, Unavailable
-from ledger.storage import Checkpoints, Database, Head, Objects
+from ledger import Conflict, NotFound, StorageError, Unavailable
 
 
 @pytest.fixture
@@ -28,12 +27,6 @@ def store(tmp_path):
 def _pragma(store, name):
     with store.engine.connect() as connection:
         return connection.connection.driver_connection.execute(f"PRAGMA {name}").fetchone()[0]
-
-
-def test_it_plays_both_roles(store):
-    assert isinstance(store, Objects)
-    assert isinstance(store, Checkpoints)
-    assert isinstance(store, Database)
 
 
 def test_every_commit_is_durable(store):
@@ -153,46 +146,6 @@ def test_a_folder_that_is_not_there(tmp_path):
         SqlStore(f"sqlite:///{tmp_path / 'no' / 'log.db'}", create=True)
 
 
-def test_objects(store):
-    with pytest.raises(NotFound) as caught:
-        store.get("tile/0/000")
-    assert caught.value.path == "tile/0/000"
-    store.put("tile/0/000", b"one")
-    store.put("tile/0/000", b"one")
-    with pytest.raises(Conflict):
-        store.put("tile/0/000", b"two")
-    store.replace("checkpoint", b"one")
-    store.replace("checkpoint", b"")
-    assert (store.get("tile/0/000"), store.get("checkpoint")) == (b"one", b"")
-
-
-def test_paths_are_taken_literally(store):
-    paths = ["a", "a%/1", "a_", "a_/1", "a_/2", "ab/1", "A_/1", "a_0"]
-    for path in paths:
-        store.put(path, b"x")
-    assert sorted(store.list("a_/")) == ["a_/1", "a_/2"]
-    store.discard("a_/", "a%/1", "never there")
-    assert sorted(store.list("")) == sorted(["a", "a_", "ab/1", "A_/1", "a_0"])
-
-
-def test_checkpoints_are_compared_and_swapped(store):
-    with pytest.raises(NotFound):
-        store.load("origin")
-    store.create("origin", b"one")
-    with pytest.raises(Conflict, match="holds the log origin already"):
-        store.create("origin", b"one")
-    with pytest.raises(Conflict, match="holds the log origin already"):
-        store.create("another", b"one")
-    with pytest.raises(Conflict):
-        store.swap("origin", b"other", b"two")
-    with pytest.raises(Conflict):
-        store.swap("another", b"one", b"two")
-    store.swap("origin", b"one", b"two")
-    assert store.load("origin") == b"two"
-    assert store.head("origin") == Head(0, b"two")
-    assert store.origins() == ["origin"]
-
-
 def test_one_swap_wins(store):
     store.create("origin", b"old")
 
@@ -206,47 +159,6 @@ def test_one_swap_wins(store):
     with ThreadPoolExecutor(8) as pool:
         winners = [new for new in pool.map(swap, range(32)) if new]
     assert winners == [store.load("origin")]
-
-
-def test_a_transaction_is_one_or_nothing(store):
-    store.create("origin", b"one")
-
-    def fail():
-        with store.transaction() as tx:
-            tx.put("x", b"1")
-            tx.swap("origin", b"one", b"two")
-            tx.extend("origin", 0, 1, [Row(b"entry", b"")], trim=False)
-            raise LookupError
-
-    with pytest.raises(LookupError):
-        fail()
-    with pytest.raises(NotFound):
-        store.get("x")
-    assert store.head("origin") == Head(0, b"one")
-    assert store.rows("origin") == []
-
-
-def test_rows_wait_for_their_bundle(store):
-    store.create("origin", b"one")
-    with store.transaction() as tx:
-        tx.extend("origin", 0, 2, [Row(b"a", b"open"), Row(b"", b"")], trim=False)
-    with store.transaction() as tx:
-        tx.extend("origin", 2, 3, [Row(b"c", b"")], trim=False)
-    assert store.rows("origin") == [Row(b"a", b"open"), Row(b"", b""), Row(b"c", b"")]
-    with pytest.raises(Conflict, match="another writer sequenced entries first"), store.transaction() as tx:
-        tx.extend("origin", 2, 3, [Row(b"d", b"")], trim=False)
-    with store.transaction() as tx:
-        tx.extend("origin", 3, 258, [Row(b"y", b""), Row(b"z", b"")], trim=True)
-    assert store.head("origin").size == 258
-    assert store.rows("origin") == [Row(b"y", b""), Row(b"z", b"")]
-
-
-def test_a_write_inside_a_transaction_is_refused(store):
-    """It would wait for itself for ever."""
-    with pytest.raises(StorageError, match="inside a transaction already"), store.transaction():
-        store.put("y", b"2")
-    store.put("y", b"3")
-    assert store.get("y") == b"3"
 
 
 def test_reads_see_what_was_committed_and_no_more(store):
