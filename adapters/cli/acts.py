@@ -14,6 +14,7 @@ from provenance.report import safe_text
 
 __all__ = ["add_to"]
 
+Dispute = Annotated[str, typer.Argument(help="id or ref of the dispute")]
 Evidence = Annotated[str, typer.Option("--evidence", help="SHA-256 in hex of what shows it, or the file itself")]
 
 _DISPUTE = ("dispute", "appeal")
@@ -156,7 +157,7 @@ def judge(
 
 
 def appeal(
-    dispute: Annotated[str, typer.Argument(help="id or ref of the dispute")],
+    dispute: Dispute,
     evidence: Evidence,
     party: As = None,
     ref: Ref = None,
@@ -173,7 +174,7 @@ def appeal(
 
 
 def resolve(
-    dispute: Annotated[str, typer.Argument(help="id or ref of the dispute")],
+    dispute: Dispute,
     party: As = None,
     ref: Ref = None,
     *,
@@ -187,7 +188,7 @@ def resolve(
 
 
 def cancel(
-    dispute: Annotated[str, typer.Argument(help="id or ref of the dispute")],
+    dispute: Dispute,
     party: As = None,
     ref: Ref = None,
     *,

@@ -27,6 +27,9 @@ __all__ = ["add_to", "recorded"]
 Kind = Literal["person", "org", "market", "software", "model-provider", "collective"]
 Title = Annotated[str | None, typer.Option("--title", help="goes to the vault, never into the log")]
 Creator = Annotated[list[str], typer.Option("--creator", help="id or ref of a party; repeat for several")]
+OfferedUnder = Annotated[str | None, typer.Option("--terms", help="offer it to all: an SPDX expression or terms id")]
+Tool = Annotated[str | None, typer.Option("--tool", help="the generative model that made it: id or ref")]
+SourceType = Annotated[str | None, typer.Option("--source-type", help="term of IPTC digital source types")]
 Price = Annotated[
     str | None, typer.Option("--price", help="12.50EUR, or in minor units 1250EUR; twelve euros are 12.00EUR")
 ]
@@ -99,12 +102,10 @@ def register(
 def create_work(
     file: Annotated[Path, typer.Argument(help="the work's file; it is read, never changed")],
     creator: Creator,
-    terms: Annotated[
-        str | None, typer.Option("--terms", help="offer it to all: an SPDX expression or terms id")
-    ] = None,
+    terms: OfferedUnder = None,
     title: Title = None,
-    tool: Annotated[str | None, typer.Option("--tool", help="the generative model that made it: id or ref")] = None,
-    source_type: Annotated[str | None, typer.Option("--source-type", help="term of IPTC digital source types")] = None,
+    tool: Tool = None,
+    source_type: SourceType = None,
     ref: Ref = None,
     *,
     where: Where,
@@ -130,12 +131,10 @@ def derive(
     parent: Annotated[list[str], typer.Option("--parent", help="id or ref of a work; repeat for several")],
     creator: Creator,
     relation: Annotated[str, typer.Option("--relation", help="edited, composed, translated, adapted, …")] = "edited",
-    terms: Annotated[
-        str | None, typer.Option("--terms", help="offer it to all: an SPDX expression or terms id")
-    ] = None,
+    terms: OfferedUnder = None,
     title: Title = None,
-    tool: Annotated[str | None, typer.Option("--tool", help="the generative model that made it: id or ref")] = None,
-    source_type: Annotated[str | None, typer.Option("--source-type", help="term of IPTC digital source types")] = None,
+    tool: Tool = None,
+    source_type: SourceType = None,
     ref: Ref = None,
     *,
     where: Where,
