@@ -1,7 +1,8 @@
 """Making the index again while the market runs: beside the old one, in small portions, and then swapped for it.
 
 A portion is a short transaction of its own, so nobody waits for long. Until the swap all answers come from the old
-index; a rebuild that is interrupted leaves it in use, and the next one drops what was left and starts over.
+index; a rebuild that is interrupted leaves it in use, and the next one drops what was left and starts over. One that
+only looked interrupted finds its mark gone from the tables, and ends.
 
 The size an index answers for is its last entry's: every entry has a row, whatever is in it, and the rows of a batch are
 written in one transaction.
@@ -9,14 +10,16 @@ written in one transaction.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 
 from sqlalchemy import Column, Connection, MetaData, Table, delete, func, inspect, select, text
 from sqlalchemy import Index as Key
+from sqlalchemy.exc import NoSuchTableError
 
-from ledger.errors import Conflict, MalformedError, Unavailable
+from ledger.errors import Conflict, MalformedError, NotFound, Unavailable
 from ledger.storage import Row
 from provenance.canonical import address
 from provenance.erasures import can_be_erased, named_in
@@ -40,6 +43,7 @@ PORTION = 8192
 
 _KEYS_AT_ONCE = 2_000_000  # entries in SQLite: a key over more rows takes longer than a market's connection waits, 5 s
 _MOST_TRIES = 20
+_MARKS = 2**31  # from which a rebuild takes its own
 _PATIENCE = "500ms"  # below PostgreSQL's deadlock_timeout: whoever waits in a circle with us, we give way
 _NOTHING = Facts(b"", "", b"", False, "", "", (), (), "")
 
@@ -129,7 +133,7 @@ def rebuild(
     Raises `Conflict` when another rebuild begins meanwhile, `Unavailable` when somebody does not let go of the
     old index.
     """
-    new = _Beside(beside, vault, signatures, seen, progress)
+    new = _Beside(begin, beside, vault, signatures, seen, progress)
     began = log()
     keys_first = new.dialect == "sqlite" and began.size > _KEYS_AT_ONCE
     if keys_first:
@@ -143,7 +147,7 @@ def rebuild(
         try:
             with leading():
                 new.fill(log())
-                if new.swap(begin):
+                if new.swap():
                     break
         except Unavailable:
             if attempt == _MOST_TRIES - 1:
@@ -151,22 +155,24 @@ def rebuild(
     else:
         msg = f"index: {_MOST_TRIES} times another sequencer was faster; stop the workers that do not lead, then go on"
         raise Unavailable(msg)
-    _drop(beside, "_old")
+    _drop(begin, "_old")
     return new.size
 
 
 class _Beside:
-    """The index that is being made."""
+    """The index that is being made, in tables that a mark says are ours: a row of an entry that no log has."""
 
     def __init__(
         self,
         begin: Writes,
+        beside: Writes,
         vault: Vault,
         signatures: Signatures | None,
         seen: Callable[[Sequence[Facts]], None] | None,
         progress: Progress | None,
     ) -> None:
         self._begin = begin
+        self._beside = beside
         self._vault = vault
         self._signatures = signatures
         self._seen = seen
@@ -176,16 +182,25 @@ class _Beside:
         self._done: set[bytes] = set()
         self._has_keys = False
         self.size = 0
-        for suffix in SPARE:
-            _drop(begin, suffix)
         spare = MetaData()
         self._tables = {table: table.to_metadata(spare, name=f"{table.name}_new") for table in metadata.sorted_tables}
         self._entries = self._tables[entries]
+        with begin() as connection:  # whoever fills them still ends, before anything is missing from them
+            if inspect(connection).has_table(self._entries.name, schema=schema_of(connection)):
+                connection.execute(delete(self._entries).where(self._entries.c.idx < 0))
+        for suffix in SPARE:
+            _drop(begin, suffix)
         for table in self._tables.values():
             table.indexes.clear()
+        self._mark = -secrets.randbelow(_MARKS) - 1
         with begin() as connection:
             self.dialect = connection.dialect.name
+            there = inspect(connection).get_table_names(schema=schema_of(connection))
+            if not spare.tables.keys().isdisjoint(there):
+                raise _overtaken()
             spare.create_all(connection, checkfirst=False)
+            _, rows = rows_of(self._mark, [_NOTHING])[0]
+            insert_many(connection, self._entries, rows)
 
     def fill(self, log: ReadsLog) -> None:
         """Index everything in `log` that is not yet."""
@@ -198,10 +213,7 @@ class _Beside:
             rows = rows_of(self.size, facts)
             for target, tombstone in named_in(logged).items():
                 self._erased.setdefault(target, tombstone)
-            with self._begin() as connection:
-                if _size(connection, self._entries) != self.size:
-                    msg = "index: another rebuild has begun; let it finish, or start this one again"
-                    raise Conflict(msg)
+            with self._ours() as connection:
                 for table, values in rows:
                     insert_many(connection, self._tables[table], values)
             if self._seen is not None:
@@ -212,6 +224,18 @@ class _Beside:
             if self._progress is not None:
                 self._progress(stop, log.size)
 
+    @contextmanager
+    def _ours(self, begin: Writes | None = None) -> Iterator[Connection]:
+        """A transaction on these tables. Raises `Conflict` where another rebuild takes them away."""
+        mark = select(self._entries.c.idx).where(self._entries.c.idx == self._mark)
+        try:
+            with (begin or self._beside)() as connection:
+                if connection.execute(mark).first() is None:
+                    raise _overtaken()
+                yield connection
+        except NotFound as error:  # the tables
+            raise _overtaken() from error
+
     def _forget(self) -> None:
         """Erase what the log says is erased, here, in the vault and in the log's own storage.
 
@@ -220,7 +244,7 @@ class _Beside:
         """
         if not self._erased:
             return
-        with self._begin() as connection:
+        with self._ours() as connection:
             gone = self._gone(connection)
         self._log.redact(gone)
         self._vault.erase(self._erased)
@@ -230,7 +254,7 @@ class _Beside:
                 said = Statement.parse(next(self._log.rows(idx, idx + 1)).entry)
                 stone = self._erased[event_id]
                 left[idx] = facts_left(event_id=event_id, type=said.type, issuer=said.issuer, tombstone=stone)
-        with self._begin() as connection:
+        with self._ours() as connection:
             forget_in(connection, self._erased, self._tables)
             leave_in(connection, left, self._tables)
         self._done |= self._erased.keys()
@@ -251,18 +275,18 @@ class _Beside:
         """Make the keys, after the rows, each in a transaction of its own."""
         for table, copy in self._tables.items():
             for key in sorted(table.indexes, key=lambda key: str(key.name)):
-                with self._begin() as connection:
+                with self._ours() as connection:
                     columns = [copy.c[column.name] for column in key.columns]
                     Key(_free_name(connection, str(key.name)), *columns).create(connection)
             if self.dialect == "postgresql":
-                with self._begin() as connection:
+                with self._ours() as connection:
                     connection.execute(text(f"ANALYZE {_place(connection, copy.name)}"))
         self._has_keys = True
         self._forget()
 
-    def swap(self, begin: Writes) -> bool:
+    def swap(self) -> bool:
         """Put this index into use, whole, unless the one in use already answers for more."""
-        with begin() as connection:
+        with self._ours(self._begin) as connection:
             names = inspect(connection)
             schema = schema_of(connection)
             old = [table for table in self._tables if names.has_table(table.name, schema=schema)]
@@ -274,6 +298,7 @@ class _Beside:
             # Asked under the lock: whoever was writing has committed, whoever comes writes to what we leave there.
             if old and Index(connection).size > self.size:
                 return False
+            connection.execute(delete(self._entries).where(self._entries.c.idx == self._mark))
             for table in old:
                 if self.dialect == "postgresql":
                     _hand_over(connection, table.name, self._tables[table].name)
@@ -283,9 +308,9 @@ class _Beside:
         return True
 
 
-def _size(connection: Connection, table: Table) -> int:
-    last = connection.execute(select(func.max(table.c.idx))).scalar_one()
-    return 0 if last is None else int(last) + 1
+def _overtaken() -> Conflict:
+    msg = "index: another rebuild has begun; let it finish, or start this one again"
+    return Conflict(msg)
 
 
 def _place(connection: Connection, name: str) -> str:
@@ -333,10 +358,11 @@ def _drop(begin: Writes, suffix: str) -> None:
             there = inspect(connection).has_table(spare.name, schema=schema_of(connection))
             dialect = connection.dialect.name
         if there and dialect == "sqlite":
-            _empty(begin, spare)
+            with suppress(NotFound, NoSuchTableError):  # another rebuild drops it
+                _empty(begin, spare)
         if there:
             with begin() as connection:
-                spare.drop(connection)
+                spare.drop(connection, checkfirst=True)
 
 
 def _empty(begin: Writes, spare: Table) -> None:

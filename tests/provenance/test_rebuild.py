@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -16,7 +17,7 @@ from adapters import connect, create
 from adapters.recover import rebuild_index
 from adapters.sql.store import SqlStore
 from adapters.sql.vault import SqlVault
-from ledger import Conflict, InvalidSignature, MalformedError, NotFound, Row, Unavailable, UnknownKey
+from ledger import Conflict, InvalidSignature, MalformedError, Row, Unavailable, UnknownKey
 from ledger.log import Log
 from provenance import Ticket
 from provenance.canonical import address
@@ -190,9 +191,53 @@ def test_of_two_rebuilds_the_later_wins(grown: Market) -> None:
             inner.append(0)
             inner[0] = rebuild_index(grown.url)
 
-    with pytest.raises((Conflict, NotFound), match=r"another rebuild has begun|no such table"):
+    with pytest.raises(Conflict, match="another rebuild has begun; let it finish"):
         rebuild_index(grown.url, progress=another)
     assert inner == [grown.ledger.log.size]
+    assert dump(grown.ledger.index) == live
+
+
+@pytest.mark.parametrize("step", ["_drop", "_empty", "read_rows"])
+@pytest.mark.parametrize("when", ["filled", "at the end"])
+def test_what_another_rebuild_has_begun_is_not_put_into_use(grown: Market, monkeypatch, step: str, when: str) -> None:
+    """Not its tables that have nothing in them yet, nor ours that it empties."""
+    live = dump(grown.ledger.index)
+    first = threading.current_thread()
+    reached, ended = threading.Event(), threading.Event()
+    real = getattr(module, step)
+
+    def held(*arguments: object, **named: object) -> object:
+        if threading.current_thread() is not first and not reached.is_set():
+            reached.set()
+            assert ended.wait(60)
+        return real(*arguments, **named)
+
+    outcomes = []
+    later = threading.Thread(target=lambda: outcomes.append(rebuild_index(grown.url)))
+
+    def begin_later() -> None:
+        if not reached.is_set():
+            monkeypatch.setattr(module, step, held)
+            later.start()
+            assert reached.wait(60)
+
+    @contextmanager
+    def leading() -> Iterator[None]:
+        begin_later()
+        yield
+
+    def filled(done: int, total: int) -> None:
+        if done == total:
+            begin_later()
+
+    try:
+        with pytest.raises(Conflict, match="another rebuild has begun; let it finish"):
+            again(grown, **({"leading": leading} if when == "at the end" else {"progress": filled}))
+        assert dump(grown.ledger.index) == live
+    finally:
+        ended.set()
+        later.join()
+    assert outcomes == [grown.ledger.log.size]
     assert dump(grown.ledger.index) == live
 
 
