@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from adapters.conformance.children import PATIENCE, Children, Death, Ended, Program, Wrong
 from adapters.conformance.declared import FAULTS, ROLES, Capabilities, Factory
 from ledger.errors import LedgerError
+
+if TYPE_CHECKING:
+    from adapters.conformance.process import Child
 
 __all__ = ["CHECKS", "Check", "Place", "Wrong", "blob", "check", "refused", "same", "together"]
 
@@ -126,6 +129,18 @@ class Place:
         if not results:  # it had ended before it could be paused
             results.append(meanwhile())
         return ended, results[0]
+
+    def lives(self, act: Callable[[Child], None]) -> Iterator[tuple[int, Ended, bool]]:
+        """Run `act` again and again until it dies: (which life it was, what came of it, whether it was killed by us).
+
+        Every other time it dies by its own hand, after a `number` of things that it is given; else at any moment.
+        """
+        for life in range(4):
+            by_us = bool(life % 2)
+            arguments = {"life": life} if by_us else {"life": life, "number": self.pick.randrange(1, 6)}
+            after = self.pick.uniform(0.01, 0.06) if by_us else 0.0
+            (ended,) = self.run((act, arguments), death=Death(after=after))
+            yield life, ended, by_us
 
     def deaths(self, program: Program, number: int, size: int) -> Iterator[Death]:
         """Ways to die in the middle of a program that writes about `size` bytes, by the fault of this check.

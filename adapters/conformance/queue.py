@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from adapters.conformance.children import Death
 from adapters.conformance.place import Place, Wrong, blob, check, refused, same, together
 from ledger.errors import Conflict
 from provenance.queue import Name, Staged
@@ -244,20 +243,13 @@ def stage_and_die(child: Child) -> None:
 @check("queue", "killed")
 def acknowledged(place: Place) -> None:
     """What was staged when its transaction had committed waits; a dead leader is succeeded at once."""
-    for life in range(4):
-        arguments: dict[str, Any] = {"life": life}
-        after = 0.0
-        if life % 2:
-            after = place.pick.uniform(0.01, 0.06)
-        else:
-            arguments["number"] = place.pick.randrange(1, 6)
-        (ended,) = place.run((stage_and_die, arguments), death=Death(after=after))
+    for life, ended, by_us in place.lives(stage_and_die):
         queue = place.reopen()
         with queue.leading():
             known = {staged(f"{life} {n}").event_id: f"{life} {n}" for n in range(len(ended.gone().said) + 1)}
             rows = queue.peek(100_000)
             got = [known.get(row.event_id, "what was never committed") for row in rows]
-        if got[: len(ended.said)] != ended.said or len(got) > len(ended.said) + (after > 0):
+        if got[: len(ended.said)] != ended.said or len(got) > len(ended.said) + by_us:
             msg = f"peek after a kill: {got[-3:]} last of {len(got)}, want the {len(ended.said)} that were acknowledged"
             raise Wrong(msg)
         with queue.joining(None) as connection:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from adapters.conformance.children import Death
 from adapters.conformance.place import Place, Wrong, blob, check, refused, same, together
 from ledger.errors import NotFound, Unavailable
 
@@ -166,14 +165,7 @@ def keep_and_die(child: Child) -> None:
 @check("vault", "killed")
 def acknowledged(place: Place) -> None:
     """What had been kept or erased when the process was killed still is."""
-    for life in range(4):
-        arguments: dict[str, Any] = {"life": life}
-        after = 0.0
-        if life % 2:
-            after = place.pick.uniform(0.01, 0.06)
-        else:
-            arguments["number"] = place.pick.randrange(1, 6)
-        (ended,) = place.run((keep_and_die, arguments), death=Death(after=after))
+    for life, ended, _ in place.lives(keep_and_die):
         vault, done = place.reopen(), len(ended.gone().said)
         for n in range((done + 1) // 2):
             _check_item(vault, item(f"{life} stays {n}"))
