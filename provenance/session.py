@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 
 from ledger.storage import Transaction
 
@@ -71,6 +71,8 @@ def joins_async(verb: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(verb)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         session = kwargs.get("session")
+        if isinstance(session, async_scoped_session):
+            session = session()
         if not isinstance(session, (AsyncSession, AsyncConnection)):
             return verb(*args, **kwargs)
         synchronous: Callable[..., Any] = verb

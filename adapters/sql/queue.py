@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Column, Connection, Select, and_, bindparam, delete, false, func, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session
 
 from adapters.sql.doctor import SAVEPOINT_LINES, savepoints_hold
 from adapters.sql.errors import storage_errors
@@ -51,11 +51,16 @@ class SqlQueue:
 
         Also refused: a connection to another product, and one that commits by itself. Nothing of ours makes PostgreSQL
         give the caller's transaction up, except what does so to any statement: a deadlock, a full disk, a lost server.
+        What the caller's own rows raise when they are flushed is SQLAlchemy's, as from any other flush of theirs.
         """
         if session is None:
             with self._store.transaction() as tx:
                 yield tx.connection
             return
+        if isinstance(session, scoped_session):
+            session = session()
+        if isinstance(session, Session):
+            session.flush()
         with storage_errors("staging in the caller's transaction"):
             connection = _connection(session)
             self._refuse_unsafe(connection)
@@ -253,7 +258,6 @@ def _connection(session: Any) -> Connection:
     if isinstance(session, Connection):
         return session
     if isinstance(session, Session):
-        session.flush()
         return session.connection()
     msg = f"session: {type(session).__name__}, want an SQLAlchemy Session, AsyncSession or Connection"
     raise TypeError(msg)

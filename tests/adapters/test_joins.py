@@ -5,6 +5,7 @@ Where a driver cannot keep that promise the verb refuses, and its message holds 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sqlite3
 import sys
@@ -13,8 +14,9 @@ from contextlib import closing
 import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import IntegrityError, PendingRollbackError
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from adapters import create
@@ -70,7 +72,7 @@ class Shop:
         self.ledger = create(url, origin="market.example/log", keys=keys)
         self.admin = create_engine(url, poolclass=NullPool)
         with self.admin.begin() as connection:
-            connection.execute(text("CREATE TABLE sales (number INTEGER)"))
+            connection.execute(text("CREATE TABLE sales (number INTEGER PRIMARY KEY)"))
         self._tries = itertools.count()
 
     def begin_a_try(self) -> None:
@@ -237,7 +239,53 @@ async def test_together_or_not_at_all_in_an_event_loop(shops, joined, kind, outc
     _check(shop, kind, outcome, refused)
 
 
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize("kind", ["sqlite, begin lines", "psycopg"])
+def test_a_session_of_the_thread(shops, kind, outcome):
+    """As web frameworks hand it out: the registry stands for the session that this thread has."""
+    shop = shops(_product(kind))
+    session = scoped_session(sessionmaker(_engine(kind, shop)))
+    _play(session, shop, outcome)
+    session.remove()
+    _check(shop, kind, outcome, None)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+async def test_a_session_of_the_task(shops, outcome):
+    shop = shops("postgresql")
+    session = async_scoped_session(async_sessionmaker(_engine("asyncpg", shop)), asyncio.current_task)
+    await _play_async(session, shop, outcome)
+    await session.remove()
+    _check(shop, "asyncpg", outcome, None)
+
+
 # What is refused, and what is left alone
+
+
+@pytest.mark.parametrize("kind", ["sqlite, legacy", "psycopg"])
+def test_what_the_markets_own_rows_raise_is_not_ours(shops, kind):
+    """A `Conflict` of ours would say that the name was given before, and the market would take that for the answer."""
+
+    class Base(DeclarativeBase):
+        pass
+
+    class Sale(Base):
+        __tablename__ = "sales"
+        number: Mapped[int] = mapped_column(primary_key=True)
+
+    shop = shops(_product(kind))
+    with Session(_engine(kind, shop)) as session:
+        _sell(session, shop, 1)
+        session.commit()
+        session.add(Sale(number=1))
+        with pytest.raises(IntegrityError, match="sales"):
+            shop.ledger.register_party("person", name="Bo", ref=shop.ref(2), session=session)
+        with pytest.raises(PendingRollbackError):
+            shop.ledger.register_party("person", name="Bo", ref=shop.ref(2), session=session)
+        session.rollback()
+        _sell(session, shop, 2)
+        session.commit()
+    assert shop.sales() == shop.events() == {1, 2}
 
 
 @pytest.mark.parametrize("kind", ["sqlite, legacy", "psycopg"])
