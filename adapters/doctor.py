@@ -280,7 +280,10 @@ def _writable(place: Objects, ledger: ProvenanceLedger) -> Finding:
         try:
             there = place.get(_KEY)
         except NotFound:
-            there = want
+            place.replace(_KEY, want)
+            place.discard(_KEY)  # alone it says that all other files of keys are there
+            text = f"{_KEY} is not in {place!r}: readers find no key there"
+            return Finding("key file", "bad", text, "provenance publish, where the log's key is: it writes what lacks")
         if there != want:
             return Finding("key file", "bad", f"{_KEY} in {place!r} is another log's", "publish this log elsewhere")
         place.replace(_KEY, want)

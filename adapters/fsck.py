@@ -145,7 +145,7 @@ class Holdings:
         for place in self._published:
             if isinstance(place, Objects):
                 done = repair(place, Copies(signed, sources), fits=fits, gone=gone, progress=bar)
-                mend_beside(place, self._keys, parts.links(), done)
+                mend_beside(place, self._keys, parts.links(), done, witnessed=parts.witnesses())
                 report.mended += [f"{place!r} {path}" for path in done.mended]
                 report.lost += done.lost
         self._client = self._owned = None

@@ -6,11 +6,11 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from adapters.key_files import BESIDE, agrees, key_files
+from adapters.key_files import BESIDE, KEY, agrees, key_files
 from ledger.checkpoint import open_checkpoint
 from ledger.client import Client
 from ledger.copies import Copies, Fits, Gone, get_or_none
-from ledger.errors import LedgerError, MalformedError, NotFound, Overloaded, Unavailable, VerificationError
+from ledger.errors import LedgerError, MalformedError, Overloaded, Unavailable, VerificationError
 from ledger.fsck import Fault, fault_of, standing, strays
 from ledger.keyring import Keyring
 from ledger.policy import Policy
@@ -118,16 +118,18 @@ def _beside(
 ) -> Iterator[Fault]:
     """Key and policy files of a published log, where there are any: they name keys that the reader accepts.
 
-    The `links` have to be there, all of them: without one, who knows an earlier key is left behind.
+    Where `keys` are known, a place that shows the log's key shows the others too. The `links` have to be there, all of
+    them: without one, who knows an earlier key is left behind.
     """
     origin = client.checkpoint.origin
     known = [Keyring(key) for key in policy.keys(origin)] if keys is None else [keys]
+    whole = () if keys is None or get_or_none(place, KEY) is None else key_files(keys)
     for path in BESIDE:
-        try:
-            data = place.get(path)
-        except NotFound:
-            continue
-        if not any(agrees(path, data, key_files(one)) for one in known):
+        data = get_or_none(place, path)
+        if data is None:
+            if path in whole:
+                yield Fault(path, f"{path}: not there, and {KEY}, which is written last, is")
+        elif not any(agrees(path, data, key_files(one)) for one in known):
             ids = ", ".join(str(one.key) for one in known)
             yield Fault(path, f"{path}: is not what is published for the key {ids}")
     for number, link in enumerate(links):
@@ -140,12 +142,18 @@ def _beside(
         yield Fault(LINKS, f"{LINKS}: {error}")
 
 
-def mend_beside(place: Objects, keys: Keyring, links: Sequence[Link], report: Repaired) -> None:
-    """Show key files and links as they are to be, where others are shown; `report` is told what was mended."""
-    wanted = key_files(keys, links=links)
+def mend_beside(
+    place: Objects, keys: Keyring, links: Sequence[Link], report: Repaired, *, witnessed: Policy | None
+) -> None:
+    """Show links as they are to be, and key files where the log's key is shown; `report` is told what was mended.
+
+    `witnessed` as in `key_files`.
+    """
+    wanted = key_files(keys, witnessed=witnessed, links=links)
+    shown = get_or_none(place, KEY) is not None
     for path, want in wanted.items():
         data = get_or_none(place, path)
-        if data is None and not path.startswith(LINKS):
+        if data is None and not shown and not path.startswith(LINKS):
             continue
         if data is None or not agrees(path, data, wanted):
             place.replace(path, want)

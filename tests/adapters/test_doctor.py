@@ -169,6 +169,17 @@ def test_a_place_that_cannot_be_written_or_is_another_logs(shop):
     assert "is another log's" in look()["key file"].detail
 
 
+def test_a_place_without_a_key_is_told_and_left_as_it_is(shop):
+    (shop / "public" / "log.vkey").unlink()
+    (shop / "public" / "market.policy").unlink()
+    found = look()["key file"]
+    assert (found.status, found.fix) == ("bad", "provenance publish, where the log's key is: it writes what lacks")
+    assert not (shop / "public" / "log.vkey").exists()
+    assert run(["publish", "--db", "market.db", "--publish", "public"]) == 0
+    assert look()["key file"].status == "ok"
+    assert (shop / "public" / "market.policy").exists()
+
+
 def test_what_waits_and_an_index_that_is_behind(shop):
     change("DELETE FROM provenance_index_entries WHERE idx = (SELECT max(idx) FROM provenance_index_entries)")
     found = look()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from adapters import create
+from adapters import connect, create
 from adapters.fsck import open_holdings
+from adapters.key_files import BESIDE
 from adapters.recover import rebuild_index
+from ledger.cosignature import Cosigner
 from provenance import Money
 from tests.provenance.conftest import Clock
 
@@ -79,8 +81,31 @@ def test_tiles_in_a_bucket(postgres, seaweed, tmp_path):
     assert list(kept().faults()) == []
 
 
+def test_a_place_that_shows_the_key_shows_the_files_of_keys_too(tmp_path):
+    ledger = create("market.db", origin=ORIGIN, publish="public", keys=_keys(tmp_path), post_quantum=True)
+    witness = Cosigner.generate("witness.example/w").verifier
+    policy = f"log {ledger.log.keys.verifiers[0]}\nwitness other {witness} http://127.0.0.1:9\nquorum none\n"
+    connect("market.db", publish="public", keys=_keys(tmp_path), witnesses=policy)
+    shown = {path: (tmp_path / "public" / path).read_bytes() for path in BESIDE}
+    assert str(witness).encode() in shown["market.policy"]
+
+    def kept():
+        return open_holdings("market.db", published=["public"])
+
+    assert list(kept().faults()) == []
+    for path in BESIDE[1:]:
+        (tmp_path / "public" / path).unlink()
+    assert [fault.place.split()[-1] for fault in kept().faults()] == list(BESIDE[1:])
+    assert kept().repair().lost == []
+    assert {path: (tmp_path / "public" / path).read_bytes() for path in BESIDE} == shown
+    assert list(kept().faults()) == []
+    for path in BESIDE:
+        (tmp_path / "public" / path).unlink()
+    assert list(kept().faults()) == [], "a place that names no keys leaves that to others"
+
+
 def _keys(folder):
-    return {name: f"file:{folder / 'keys' / name}" for name in ("log", "market", "claim")}
+    return {name: f"file:{folder / 'keys' / name}" for name in ("log", "log_pq", "market", "claim")}
 
 
 @pytest.fixture(autouse=True)
