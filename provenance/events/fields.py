@@ -69,6 +69,7 @@ def _impersonal(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)
 def _origin(text: str) -> str:
     check_origin(text)
     if any(category(ch) in {"Cf", "Cc", "Co", "Cn"} for ch in text):

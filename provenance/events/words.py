@@ -17,15 +17,15 @@ Where = tuple[str | int, ...]
 Found = tuple[str, str, Where]
 """Vocabulary, word, and the steps to it: ("creator-role", "author", ("refs", 0, "as"))."""
 
-Reader = Callable[[Any, Where], Iterator[Found]]
+Reader = Callable[[Any, Where, list[Found]], None]
+"""Adds the words in a value to a list. This runs for every event: generators inside each other would take longer."""
 
 
-def words_of(model: BaseModel, where: Where = ()) -> Iterator[Found]:
+def words_of(model: BaseModel) -> list[Found]:
     """Each word in a model and in those inside it, in the order of its fields."""
-    for name, said, read in _readers(type(model)):
-        value = getattr(model, name)
-        if value is not None:
-            yield from read(value, (*where, said))
+    found: list[Found] = []
+    _model(model, (), found)
+    return found
 
 
 def refused_words(model: BaseModel, vocabularies: Vocabularies) -> Iterator[Reason]:
@@ -52,6 +52,13 @@ def _marks(hint: Any) -> Iterator[str]:
             yield from _marks(inner)
 
 
+def _model(model: BaseModel, where: Where, found: list[Found]) -> None:
+    for name, said, read in _readers(type(model)):
+        value = getattr(model, name)
+        if value is not None:
+            read(value, (*where, said), found)
+
+
 @cache
 def _readers(model: type[BaseModel]) -> tuple[tuple[str, str, Reader], ...]:
     """How to find the words in each field of a model that may hold some. Most fields hold none, and cost nothing."""
@@ -70,7 +77,7 @@ def _reader(hint: Any) -> Reader | None:
         mark = next((each for each in arguments[1:] if isinstance(each, Word)), None)
         return _reader(arguments[0]) if mark is None else _word(mark.vocabulary)
     if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return words_of if _readers(hint) else None
+        return _model if _readers(hint) else None
     if origin is dict:
         return _pairs(*map(_reader, arguments)) if any(map(_reader, arguments)) else None
     reader = next(filter(None, map(_reader, arguments)), None)
@@ -81,26 +88,26 @@ def _reader(hint: Any) -> Reader | None:
 
 
 def _word(vocabulary: str) -> Reader:
-    def read(value: Any, where: Where) -> Iterator[Found]:
-        yield vocabulary, value, where
+    def read(value: Any, where: Where, found: list[Found]) -> None:
+        found.append((vocabulary, value, where))
 
     return read
 
 
 def _all(reader: Reader) -> Reader:
-    def read(values: Any, where: Where) -> Iterator[Found]:
+    def read(values: Any, where: Where, found: list[Found]) -> None:
         for number, value in enumerate(values):
-            yield from reader(value, (*where, number))
+            reader(value, (*where, number), found)
 
     return read
 
 
 def _pairs(keys: Reader | None, values: Reader | None) -> Reader:
-    def read(pairs: Any, where: Where) -> Iterator[Found]:
+    def read(pairs: Any, where: Where, found: list[Found]) -> None:
         for key, value in pairs.items():
             if keys is not None:
-                yield from keys(key, (*where, key))
+                keys(key, (*where, key), found)
             if values is not None:
-                yield from values(value, (*where, key))
+                values(value, (*where, key), found)
 
     return read

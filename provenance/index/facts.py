@@ -147,7 +147,10 @@ def _link(ref: Any) -> tuple[str, bytes, str, str, int | None] | None:
     if len(ref) == 2 and role and isinstance(target, str):  # most of them: it says nothing of itself
         event_id = _digest(target)
         return None if event_id is None else (role, event_id, "", "", None)
-    detail = next((found for name in _DETAILS if (found := _text(ref.get(name)))), "")
+    detail = ""
+    for name in _DETAILS:
+        if detail := _text(ref.get(name)):
+            break
     units = _units(ref)
     if isinstance(target, str):
         event_id = _digest(target)
