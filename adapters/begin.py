@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapters.assemble import Parts
 from adapters.connect import Clock
-from adapters.key_files import key_files
+from adapters.key_files import key_files, show_key_files
 from adapters.keys import (
     Keys,
     Passphrase,
@@ -95,7 +95,8 @@ def _begin(
     clock: Clock,
 ) -> tuple[Log, PartySigner]:
     targets = [publish] if publish is not None else []
-    _check_new(parts, origin, [*targets, *([parts.objects] if parts.objects is not None else [])])
+    places = targets if parts.objects is None else [*targets, parts.objects]
+    _check_new(parts, origin, places)
     signer, also, market_key = _keys(parts, keys, origin, passphrase, post_quantum=post_quantum)
     ring = Keyring(signer, also)
     log_party = RemotePartyKey.of(signer)
@@ -135,9 +136,8 @@ def _begin(
         checkpoints=parts.heads,
         publish=targets,
     )
-    for target in [*targets, *([parts.objects] if parts.objects is not None else [])]:
-        for path, data in key_files(ring).items():
-            target.replace(path, data)
+    for place in places:
+        show_key_files(place, key_files(ring))
     return log, market_key
 
 

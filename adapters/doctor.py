@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from adapters.alembic import look_at_autogenerate
 from adapters.connect import connect, keys_of
 from adapters.files import Directory
+from adapters.key_files import KEY
 from adapters.keys import VARIABLE, Keys, Passphrase, ask_once, load_secret, read_secret
 from adapters.locations import Place, database_url, open_storage
 from adapters.sql.doctor import BEGIN_LINES, SAVEPOINT_LINES, begins_immediate, savepoints_hold, unsafe_settings
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "examine"]
 
 _WHERE = "add where `engine` is made (of an AsyncEngine: engine = its .sync_engine):"
-_KEY = "log.vkey"
 _SKEW = 5.0  # seconds between our clock and the server's
 _SHADES: dict[Status, Literal["ok", "note", "bad"]] = {"ok": "ok", "degraded": "note", "bad": "bad"}
 
@@ -278,15 +278,15 @@ def _writable(place: Objects, ledger: ProvenanceLedger) -> Finding:
     want = f"{ledger.log.policy.logs[0].key}\n".encode()
     try:
         try:
-            there = place.get(_KEY)
+            there = place.get(KEY)
         except NotFound:
-            place.replace(_KEY, want)
-            place.discard(_KEY)  # alone it says that all other files of keys are there
-            text = f"{_KEY} is not in {place!r}: readers find no key there"
+            place.replace(KEY, want)
+            place.discard(KEY)  # alone it says that all other files of keys are there
+            text = f"{KEY} is not in {place!r}: readers find no key there"
             return Finding("key file", "bad", text, "provenance publish, where the log's key is: it writes what lacks")
         if there != want:
-            return Finding("key file", "bad", f"{_KEY} in {place!r} is another log's", "publish this log elsewhere")
-        place.replace(_KEY, want)
+            return Finding("key file", "bad", f"{KEY} in {place!r} is another log's", "publish this log elsewhere")
+        place.replace(KEY, want)
     except LedgerError as error:
         return Finding("key file", "bad", f"{place!r}: {error}", "let this user write there")
     return Finding("key file", "ok", f"{place!r} can be written, and names this log's key")

@@ -123,13 +123,14 @@ def _beside(
     """
     origin = client.checkpoint.origin
     known = [Keyring(key) for key in policy.keys(origin)] if keys is None else [keys]
-    whole = () if keys is None or get_or_none(place, KEY) is None else key_files(keys)
+    wanted = [key_files(one) for one in known]
+    whole = {} if keys is None or get_or_none(place, KEY) is None else wanted[0]
     for path in BESIDE:
         data = get_or_none(place, path)
         if data is None:
             if path in whole:
                 yield Fault(path, f"{path}: not there, and {KEY}, which is written last, is")
-        elif not any(agrees(path, data, key_files(one)) for one in known):
+        elif not any(agrees(path, data, files) for files in wanted):
             ids = ", ".join(str(one.key) for one in known)
             yield Fault(path, f"{path}: is not what is published for the key {ids}")
     for number, link in enumerate(links):

@@ -65,6 +65,29 @@ def hold(shop: Shop, target: bytes, connection: Connection | None = None) -> Tic
     return shop.ledger.hold(target, ground="dispute", session=connection)
 
 
+def _while_held(shop: Shop, target: bytes, act: Callable[[], object], ends: str = "commit") -> tuple[Ticket, Any]:
+    """A hold in a transaction that ends while `act` waits for it, and what came of `act`."""
+    result: list[object] = []
+
+    def run() -> None:
+        try:
+            result.append(act())
+        except EventRejected as error:
+            result.append(error)
+
+    with shop.engine.connect() as one:
+        began = one.begin()
+        held = hold(shop, target, one)
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        (began.commit if ends == "commit" else began.rollback)()
+    thread.join(30)
+    [got] = result
+    return held, got
+
+
 Act = Callable[[Shop, bytes, Connection], Ticket]
 _PAIRS = pytest.mark.parametrize(
     "first, second, rule",
@@ -92,18 +115,7 @@ def test_who_comes_second_waits_and_sees_the_first(shop: Shop, first: Act, secon
 def test_the_verb_keeps_what_is_held_meanwhile(shop: Shop, ends: str) -> None:
     """It had looked before the hold was there, waits for it, and looks once more."""
     target, other = name(shop), name(shop)
-    one = shop.engine.connect()
-    began = one.begin()
-    held = hold(shop, target, one)
-    result: list[Any] = []
-    thread = threading.Thread(target=lambda: result.append(shop.ledger.erase(target, other)))
-    thread.start()
-    thread.join(0.3)
-    assert thread.is_alive()
-    (began.commit if ends == "commit" else began.rollback)()
-    one.close()
-    thread.join(30)
-    [done] = result
+    held, done = _while_held(shop, target, lambda: shop.ledger.erase(target, other), ends)
     gone = {other.hex()} if ends == "commit" else {target.hex(), other.hex()}
     assert set(done.erased) == gone
     assert [kept.because for kept in done.kept] == [held.id] * (ends == "commit")
@@ -114,17 +126,7 @@ def test_a_takedown_keeps_and_says_what_is_held_meanwhile(shop: Shop) -> None:
     path.write_bytes(path.name.encode())
     work = shop.ledger.create(path, creators=[shop.ada], title="a title")
     title = bytes.fromhex(orjson.loads(shop.ledger.event(work))["commits"]["title"])
-    with shop.engine.connect() as one:
-        began = one.begin()
-        held = hold(shop, title, one)
-        result: list[Any] = []
-        thread = threading.Thread(target=lambda: result.append(shop.ledger.takedown(work, reason="court-order")))
-        thread.start()
-        thread.join(0.3)
-        assert thread.is_alive()
-        began.commit()
-    thread.join(30)
-    [down] = result
+    held, down = _while_held(shop, title, lambda: shop.ledger.takedown(work, reason="court-order"))
     assert (down.erased, [kept.because for kept in down.kept]) == ((), [held.id])
     assert shop.ledger.item(title) is not None
     assert shop.ledger.work_status(work).state == "takendown"
@@ -154,24 +156,7 @@ def test_accepted_together_they_are_refused_together(shop: Shop, held_first: boo
 def test_what_is_recorded_in_bulk_waits_as_well(shop: Shop) -> None:
     target, other = name(shop), name(shop)
     drafts = [draft_of(shop.ledger, other), draft_of(shop.ledger, target)]
-    with shop.engine.connect() as one:
-        began = one.begin()
-        hold(shop, target, one)
-        result: list[Any] = []
-
-        def record() -> None:
-            try:
-                result.append(shop.ledger.record_many(drafts))
-            except EventRejected as error:
-                result.append(error)
-
-        thread = threading.Thread(target=record)
-        thread.start()
-        thread.join(0.3)
-        assert thread.is_alive()
-        began.commit()
-    thread.join(30)
-    [refused] = result
+    _, refused = _while_held(shop, target, lambda: shop.ledger.record_many(drafts))
     assert isinstance(refused, EventRejected)
     assert {reason.rule for reason in refused.reasons} == {"hold.active"}
     assert shop.ledger.item(other) is not None  # all or none
