@@ -23,7 +23,7 @@ from ledger.errors import NotFound, StorageError, Unavailable
 
 __all__ = ["Sqlite"]
 
-_CACHE_KIB = 32_768
+_CACHE_KIB = 24_576
 _PAUSE = 0.005  # seconds between attempts at what SQLite does not wait for
 
 
