@@ -9,7 +9,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Table
 
 from adapters.assemble import Parts
 from adapters.key_files import BESIDE
@@ -17,7 +17,11 @@ from adapters.locations import Place, open_objects, parts_at
 from adapters.log_keys import noted_keys
 from adapters.published import OURS, Portions, check_place, judges_of, mend_beside, raise_unless_damage
 from adapters.rows import Rows
+from adapters.sql.damage import damaged, make_keys_again
+from adapters.sql.errors import storage_errors
 from adapters.sql.notes import SqlNotes
+from adapters.sql.store import SqlStore
+from adapters.sql.tables import metadata as tables
 from ledger.checkpoint import open_checkpoint
 from ledger.client import Client
 from ledger.copies import Copies
@@ -39,6 +43,7 @@ from ledger.tile import CHECKPOINT, WIDTH
 from provenance.erasures import ERASURE, named_by
 from provenance.holdings import Contents, check_entries, check_unpublished
 from provenance.identity import KeyEvent, Party, party_of
+from provenance.index import metadata as index_tables
 from provenance.index.compare import find_exactly, of_type_exactly, sources_exactly, surplus
 from provenance.notes import FsckMemory
 from provenance.signatures import Signatures
@@ -54,6 +59,9 @@ _BUNDLES = 64  # in memory, with the open events beside them
 
 # The position behind the last portion of a step: whoever goes on there has nothing left to do.
 _DONE = "done"
+
+
+_MEND_TABLE = "--repair makes its keys again; where rows are gone, restore from a backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,8 @@ class Holdings:
         """The parts of one pass, in their order; made anew for each slice, so that each sees what is stored by then."""
         self._client = self._owned = None
         self._bundle.cache_clear()
-        steps: list[Step] = [
+        steps = [
+            _Step("tables", self._tables),
             _Step("head", _once(self._head)),
             _Step("entries", self._entries),
             _Step("objects", _once(self._objects)),
@@ -97,7 +106,7 @@ class Holdings:
         ]
         for number, place in enumerate(self._published):
             steps.append(_Step(f"published {number}", lambda at, place=place: self._place(place, at)))  # type: ignore[misc]
-        return steps
+        return [_Step(step.name, _in_spite_of_damage(step)) for step in steps]
 
     def memory(self) -> Memory:
         """Where slices remember how far they came: a row of the ledger's own database."""
@@ -114,6 +123,17 @@ class Holdings:
                 yield from faults
                 if progress is not None and isinstance(position, int) and not isinstance(position, bool):
                     progress(step.name, position, max(position, self._size))
+
+    def mend_keys(self) -> list[str]:
+        """Make the keys again of each table that the database product finds damaged; which tables are sound now."""
+        mended = []
+        for store, table in self._stored_tables():
+            try:
+                if damaged(store, table) and make_keys_again(store, table):
+                    mended.append(f"keys of {table.name}")
+            except StorageError as error:
+                raise_unless_damage(error)  # it is said once more when all is checked again
+        return mended
 
     def mend_places(self) -> list[str]:
         """Make the places that can be taken once again (`provenance.once`), from log and queue; what was mended."""
@@ -154,14 +174,32 @@ class Holdings:
 
     # Steps
 
+    def _tables(self, at: Any) -> Portions:
+        """What the database product itself finds wrong: first, because all others look by its keys."""
+        for number, (store, table) in enumerate(self._stored_tables()):
+            if at is not None and number <= at:
+                continue
+            try:
+                found = damaged(store, table)
+            except StorageError as error:
+                raise_unless_damage(error)
+                found = [str(error)]
+            more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+            text = f"table {table.name}: {found[0]}{more}; {_MEND_TABLE}" if found else ""
+            yield number, [Fault(f"table {table.name}", text)] if found else []
+
+    def _stored_tables(self) -> Iterator[tuple[SqlStore, Table]]:
+        for table in tables.sorted_tables:
+            yield self._parts.store, table
+        for table in index_tables.sorted_tables:
+            yield self._parts.index_store or self._parts.store, table
+
     def _head(self) -> Iterator[Fault]:
         if self._parts.checkpoints is None:
             yield from self._rows().head()
         yield from self._rows().layout({**noted_keys(self._keys), **self._parts.layout})
 
     def _entries(self, at: Any) -> Portions:
-        if at == _DONE:
-            return
         start = at or 0
         index = self._parts.index.on()
         try:
@@ -228,8 +266,6 @@ class Holdings:
 
     def _place(self, place: ReadsObjects, at: Any) -> Portions:
         """A published place: it, and that what it shows is a beginning of this log."""
-        if at == _DONE:
-            return
         links = self._parts.links()
         yield from check_place(place, self._policy, at=at, keys=self._keys, links=links, erased=self._erased())
         faults: list[Fault] = []
@@ -374,6 +410,22 @@ def open_holdings(
         msg = f"{parts.store.name}: what is noted about this ledger's layout cannot be read; restore provenance_state"
         raise StorageError(msg) from error
     return Holdings(parts, keys, published=[open_objects(place) for place in published], signatures=signatures)
+
+
+def _in_spite_of_damage(step: _Step) -> Callable[[Any], Portions]:
+    """Where damage keeps a step from going on, that is what it found: the other steps are still taken."""
+
+    def run(at: Any) -> Portions:
+        if at == _DONE:
+            return
+        try:
+            with storage_errors(step.name):
+                yield from step.run(at)
+        except LedgerError as error:
+            raise_unless_damage(error)
+            yield _DONE, [fault_of(error)]
+
+    return run
 
 
 def _once(check: Callable[[], Iterator[Fault]]) -> Callable[[Any], Portions]:

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Column, ColumnElement, Table, and_, delete, or_
 
+from adapters.sql.checksum import checksum
 from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
 from adapters.sql.tables import files, heads, objects, once, queue, refs, rows, state
@@ -156,14 +157,17 @@ class Rows:
                 return found, numbers
 
     def layout(self, noted: dict[str, Any]) -> Iterator[Fault]:
-        """What is noted about where things lie is what was found there."""
-        for name, value in self._read(state, ("key", "value")):
+        """What is noted is what was written, and about where things lie what was found there."""
+        for name, value, check in self._read(state, ("key", "value", "checksum")):
+            place = f"state {_text(name)}"
             if name == "layout" and value != json.dumps(noted).encode():
-                yield Fault("state layout", "state layout: not what this ledger was opened with", altered=True)
+                yield Fault(place, f"{place}: not what this ledger was opened with", altered=True)
+            elif _differs(check, name, value):
+                yield Fault(place, f"{place}: not what was noted; restore this row of provenance_state")
 
     def queue(self, at: Any) -> Portions:
         """Every waiting event fits its id, its items, its statement and the log's policy."""
-        names = ("id", "event_id", "type", "event", "items", "statement", "sealed")
+        names = ("id", "event_id", "type", "event", "items", "statement", "sealed", "staged_at", "checksum")
         last = at or 0
         sealed = self._sealed()
         while portion := list(self._read(queue, names, queue.c.id > last, order=(queue.c.id,), most=_PORTION)):
@@ -232,16 +236,18 @@ class Rows:
         return mended
 
     def files(self) -> Iterator[Fault]:
-        """Every file that was seen is one of an event that is here. Where it was is a hint, and may have changed."""
-        for event_id, _ in self._read(files, ("event_id", "path")):
+        """Every file that was seen is one of an event that is here. It may have moved since: that is not looked at."""
+        for event_id, path, check in self._read(files, ("event_id", "path", "checksum")):
+            place = f"file of {event_id.hex()}"
             if self._type(event_id) is None:
-                place = f"file of {event_id.hex()}"
                 yield Fault(place, f"{place}: no such event is in the log or waits for it")
+            elif _differs(check, event_id, path):
+                yield Fault(place, f"{place}: its path {_text(path)!r} is not what was written; attach the file again")
 
     # Single rows
 
     def _staged(self, row: tuple[Any, ...], sealed_types: frozenset[str]) -> Iterator[Fault]:
-        number, event_id, type_, event, items, statement, sealed = row
+        number, event_id, type_, event, items, statement, sealed, staged_at, check = row
         place = f"queue row {number}"
         if sha256(event).digest() != event_id:
             yield Fault(place, f"{place}: its event hashes to {sha256(event).hexdigest()}, want {event_id.hex()}")
@@ -249,6 +255,8 @@ class Rows:
         value = orjson.loads(event)
         if value["type"] != type_:
             yield Fault(place, f"{place}: type is {type_!r}, the event has {value['type']}")
+        if _differs(check, event_id, str(staged_at)):
+            yield Fault(place, f"{place}: its staged_at {staged_at} is not what was written")
         if sealed != (value["type"] in sealed_types):
             yield Fault(place, f"{place}: sealed is {sealed}, against the policy in the genesis event")
         try:
@@ -408,7 +416,8 @@ class Rows:
             offers = [event]
         elif verb in {"create", "derive"}:
             logged = [self._event_at(idx) for idx in sources_exactly(self._index, event_id, "work")]
-            waiting = (row[0] for row in self._read(queue, ("event",), queue.c.type == "offer.attach"))
+            rows = self._read(queue, ("event_id", "event"), queue.c.type == "offer.attach")
+            waiting = (event for id_, event in rows if sha256(event).digest() == id_)
             offers = [offer for offer in (*logged, *waiting) if offer is not None]
         else:
             return
@@ -444,6 +453,15 @@ class Rows:
 
 def _behind(one: Column[Any], other: Column[Any], first: Any, second: Any) -> ColumnElement[bool]:
     return or_(one > first, and_(one == first, other > second))
+
+
+def _differs(check: bytes | None, key: str | bytes, value: str | bytes) -> bool:
+    """Whether a checksum is another than that of these; before revision 0005 there was none."""
+    return check is not None and check != checksum(_bytes(key), _bytes(value))
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
 
 def _text(text: str) -> str:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Table, func, select, tuple_
 
 from adapters.sql.errors import storage_errors
+from adapters.sql.queue import file_row, queue_row
 from adapters.sql.store import SqlStore
 from adapters.sql.tables import files, queue, refs
 from ledger.errors import MalformedError
@@ -204,7 +205,7 @@ def put_queue(store: SqlStore, lines: Iterable[bytes], logged: There) -> tuple[i
         waiting = [parse_line(Waiting, line) for line in portion]
         known = logged([one.id for one in waiting])
         left_out += sum(one.id in known for one in waiting)
-        _insert(store, queue, [_queue_row(one) for one in waiting if one.id not in known])
+        _insert(store, queue, [queue_row(one.staged) for one in waiting if one.id not in known])
     with storage_errors("queue"):
         return int(store.reading.execute(select(func.count()).select_from(queue)).scalar_one()), left_out
 
@@ -233,7 +234,7 @@ def put_names(
 def put_files(store: SqlStore, lines: Iterable[bytes], gone: Container[bytes]) -> None:
     """Put back where files were last seen, but for those of events that are `gone`. May be repeated."""
     for portion in portions(lines):
-        seen = [(bytes.fromhex(one.event), one.path) for one in (parse_line(File, line) for line in portion)]
+        seen = [file_row(bytes.fromhex(one.event), one.path) for one in (parse_line(File, line) for line in portion)]
         _insert(store, files, [row for row in seen if row[0] not in gone])
 
 
@@ -248,12 +249,6 @@ def waiting_or_logged(store: SqlStore, index: Index) -> There:
         return found
 
     return there
-
-
-def _queue_row(one: Waiting) -> tuple[Any, ...]:
-    staged = one.staged
-    items = orjson.dumps(one.items)
-    return staged.event_id, one.type, staged.event, items, staged.statement, one.sealed, one.staged_at
 
 
 def _encode(data: bytes) -> str:

@@ -104,7 +104,9 @@ def _own(where: Where, *, signatures: bool, repairs: bool, seconds: float | None
     with progress() as bars:
         faults = list(holdings.faults(progress=bars))
         if repairs and faults:
+            keys = holdings.mend_keys()
             done = holdings.repair(progress=bars)
+            done.mended += keys
             if any(fault.place.startswith("index") for fault in faults):
                 size = rebuild_index(where.db, progress=lambda at, total: bars("index", at, total), **where.parts)
                 done.mended.append(f"index of {size} entries")

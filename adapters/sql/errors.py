@@ -25,6 +25,9 @@ def storage_errors(what: str) -> Iterator[None]:
     except exc.IntegrityError as error:
         msg = f"{what}: {_said(error.orig)}"
         raise Conflict(msg) from error
+    except UnicodeDecodeError as error:  # of the driver: SQLite quotes what it read from a damaged file
+        msg = f"{what}: the database says what is no text; {_DAMAGED}"
+        raise StorageError(msg) from error
     except exc.DBAPIError as error:
         said = _said(error.orig)
         kind, advice = _judge(error, said)
@@ -59,6 +62,7 @@ _MAKE = "no log was made in this database; `provenance init` makes one, `provena
 _UPGRADE = "its tables are those of another release: `provenance db upgrade`"
 _LOST = "the connection was lost: try again, the next call makes a new one"
 _HELD = "another program holds it: try again, and keep its transactions short"
+_DAMAGED = "its files are damaged: `provenance fsck` says where, and `provenance restore` makes it anew from a backup"
 _ROOM = "make room, then try again: what was promised before is safe"
 _AGAIN = "two transactions were in each other's way: run yours again from its beginning"
 
@@ -75,6 +79,8 @@ _STATES: dict[str, tuple[type[StorageError], str]] = {
     "58": (Unavailable, "the server's system failed it: look at its disk before anything else"),
     "25006": (Unavailable, "a standby and a read-only transaction take no writes: give the URL of the primary"),
     "25P02": (StorageError, "an earlier statement of this transaction failed: roll it back, then run it again"),
+    "XX001": (StorageError, _DAMAGED),
+    "XX002": (StorageError, _DAMAGED),
     "42501": (Unavailable, "grant this role what it lacks, then try again"),
     "28": (Unavailable, "let this role in (pg_hba.conf, its password), then try again"),
     "3D000": (NotFound, "make it with createdb"),
@@ -87,6 +93,9 @@ _TEXTS: dict[str, tuple[type[StorageError], str]] = {
     "no such table": (NotFound, _MAKE),
     "no such column": (StorageError, _UPGRADE),
     "has no column named": (StorageError, _UPGRADE),
+    "Could not decode to UTF-8": (StorageError, _DAMAGED),
+    "malformed": (StorageError, _DAMAGED),
+    "not a database": (StorageError, _DAMAGED),
     "locked": (Unavailable, _HELD),
     "full": (Unavailable, _ROOM),
     "readonly": (Unavailable, "the file or its folder may not be written to: mend that, then try again"),

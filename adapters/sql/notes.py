@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, select
 
+from adapters.sql.checksum import checksum
 from adapters.sql.errors import storage_errors
 from adapters.sql.store import SqlStore
 from adapters.sql.tables import state
@@ -17,7 +18,8 @@ class SqlNotes:
     def __init__(self, store: SqlStore) -> None:
         self._store = store
         upsert = store.insert(state)
-        self._save = upsert.on_conflict_do_update(index_elements=["key"], set_={"value": upsert.excluded.value})
+        new = {"value": upsert.excluded.value, "checksum": upsert.excluded.checksum}
+        self._save = upsert.on_conflict_do_update(index_elements=["key"], set_=new)
 
     def load(self, key: str) -> bytes | None:
         """As `Notes.load`."""
@@ -28,7 +30,8 @@ class SqlNotes:
     def save(self, key: str, data: bytes) -> None:
         """As `Notes.save`."""
         with self._store.transaction() as tx:
-            tx.connection.execute(self._save, {"key": key, "value": data})
+            values = {"key": key, "value": data, "checksum": checksum(key.encode(), data)}
+            tx.connection.execute(self._save, values)
 
 
 _LOAD = select(state.c.value).where(state.c.key == bindparam("key"))

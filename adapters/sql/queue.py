@@ -11,17 +11,18 @@ import orjson
 from sqlalchemy import Column, Connection, Select, and_, bindparam, delete, false, func, select, tuple_, update
 from sqlalchemy.orm import Session, scoped_session
 
+from adapters.sql.checksum import checksum
 from adapters.sql.doctor import SAVEPOINT_LINES, savepoints_hold
 from adapters.sql.errors import storage_errors
 from adapters.sql.staging import stage_named
 from adapters.sql.store import SqlStore
 from adapters.sql.tables import files, once, queue, refs
 from ledger.errors import Conflict, StorageError
-from provenance.index.bulk import among, insert_missing, schema_options
+from provenance.index.bulk import among, columns_of, insert_missing, schema_options
 from provenance.once import Place
 from provenance.queue import Name, Staged
 
-__all__ = ["SqlQueue"]
+__all__ = ["SqlQueue", "file_row", "queue_row"]
 
 _PORTION = 1000  # names read at once
 
@@ -34,7 +35,8 @@ class SqlQueue:
         # With each statement: the options of a market's connection are not ours to change.
         self._options = schema_options(store.schema)
         upsert = store.insert(files)
-        self._see_file = upsert.on_conflict_do_update(index_elements=["event_id"], set_={"path": upsert.excluded.path})
+        new = {"path": upsert.excluded.path, "checksum": upsert.excluded.checksum}
+        self._see_file = upsert.on_conflict_do_update(index_elements=["event_id"], set_=new)
         turn = store.insert(once)
         self._turn = turn.on_conflict_do_update(
             index_elements=["rule", "key"], set_={"event_id": turn.excluded.event_id}
@@ -76,7 +78,7 @@ class SqlQueue:
     ) -> bool:
         """As `Queue.stage`: one statement where PostgreSQL stages what nobody else can; else a look costs little."""
         schema = self._store.schema
-        rows = [_values(event) for event in events]
+        rows = [queue_row(event) for event in events]
         # Two may stage what somebody else signed at once: then it has to be known which of them took the name.
         own = all(event.statement is None for event in events)
         at_once = name is not None and own and connection.dialect.name == "postgresql"
@@ -184,7 +186,8 @@ class SqlQueue:
 
     def see_file(self, connection: Connection, event_id: bytes, path: str) -> None:
         """As `Queue.see_file`."""
-        connection.execute(self._see_file, {"event_id": event_id, "path": path}, execution_options=self._options)
+        values = dict(zip(columns_of(files), file_row(event_id, path), strict=True))
+        connection.execute(self._see_file, values, execution_options=self._options)
 
     def file_of(self, connection: Connection, event_id: bytes) -> str | None:
         """As `Queue.file_of`."""
@@ -273,13 +276,20 @@ def _commits_itself(connection: Connection) -> bool:
     return not getattr(driver.driver_connection, "in_transaction", False)
 
 
-def _values(event: Staged) -> tuple[Any, ...]:
+def queue_row(event: Staged) -> tuple[Any, ...]:
+    """The columns that are written of a waiting event."""
     items = orjson.dumps([item.decode() for item in event.items])
-    return event.event_id, event.type, event.event, items, event.statement, event.sealed, event.staged_at
+    check = checksum(event.event_id, b"%d" % event.staged_at)
+    return event.event_id, event.type, event.event, items, event.statement, event.sealed, event.staged_at, check
+
+
+def file_row(event_id: bytes, path: str) -> tuple[bytes, str, bytes]:
+    """The columns that are written of a file that was seen."""
+    return event_id, path, checksum(event_id, path.encode())
 
 
 def _staged(row: Any) -> Staged:
-    number, event_id, kind, event, items, statement, sealed, staged_at = row
+    number, event_id, kind, event, items, statement, sealed, staged_at, _ = row
     return Staged(
         number,
         bytes(event_id),

@@ -81,6 +81,7 @@ class _Staged(_Private, table=True):
     statement: bytes | None  # None: the market's own, signed by the sequencer
     sealed: bool
     staged_at: int = _big(sa_column_kwargs={"server_default": "0"})  # milliseconds since 1970, 0: before revision 0002
+    checksum: bytes | None  # of event id and `staged_at` (`adapters.sql.checksum`); None: before revision 0005
 
 
 class _Ref(_Private, table=True):
@@ -109,6 +110,7 @@ class _File(_Private, table=True):
     __tablename__ = "provenance_files"
     event_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     path: str
+    checksum: bytes | None  # of both; None: before revision 0005
 
 
 class _State(_Private, table=True):
@@ -117,6 +119,7 @@ class _State(_Private, table=True):
     __tablename__ = "provenance_state"
     key: str = Field(primary_key=True)
     value: bytes
+    checksum: bytes | None  # of both; None: before revision 0005
 
 
 def _table(model: type[SQLModel]) -> Table:

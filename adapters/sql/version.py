@@ -26,7 +26,7 @@ __all__ = ["FIRST", "HEAD", "VERSION_TABLE", "check_version", "create_tables", "
 FIRST = "0001"
 """The tables of release 0.1.0, which wrote no revision into its databases."""
 
-HEAD = "0004"
+HEAD = "0005"
 """The tables of this release: the newest script in `adapters/sql/migrations/versions`."""
 
 VERSION_TABLE = "provenance_version"

@@ -26,8 +26,8 @@ from adapters.fsck import Holdings
 from adapters.key_files import KEY_FILES
 from adapters.published import check_place
 from adapters.sql.store import SqlStore
-from ledger import Client, Policy, VerifierKey
-from ledger.fsck import Fault, strays, walk
+from ledger import Client, Policy, StorageError, VerifierKey
+from ledger.fsck import Fault, fault_of, strays, walk
 from ledger.keyring import Keyring
 from ledger.testing import MemoryStore
 from ledger.tile import WIDTH, open_path, parse_path
@@ -78,10 +78,30 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Store:
         file.write_bytes(b"bytes of file %d" % n)
     ada = ledger.register_party("person", name="Ada", ref="user:1")
     work = ledger.create(files[0], creators=[ada], terms="CC-BY-4.0", title="Dunes", ref="work:1")
-    ledger.derive(files[1], parents=[work], creators=[ada], terms="CC-BY-4.0", ref="work:2")
+    second = ledger.derive(files[1], parents=[work], creators=[ada], terms="CC-BY-4.0", ref="work:2")
     terms = ledger.publish_terms("LicenseRef-shop", ref="terms:1")
     offer = ledger.offer(work, terms=terms, price=Money(500, "EUR"), ref="offer:1")
     ledger.license(work, to=ada, offer=offer, price=Money(500, "EUR"), ref="order:1")
+    bo = ledger.register_party("person", name="Bo")
+    ledger.split(work, {ada.id: 60_000_000, bo.id: 40_000_000})
+    ledger.withdraw_offer(ledger.offer(work, terms=terms, price=Money(700, "EUR")))
+    ledger.set_status(second, "suspended", reason="complaint")
+    ledger.erase(subject=bo)
+    parents = [
+        {"role": "parent", "relation": "edited", "rate": "5000000", "id": work.id},
+        {"role": "parent", "relation": "sampled", "id": {"scheme": "doi", "id": "10.1000/182"}},
+    ]
+    third = {
+        "digests": {"sha-256": "6e" * 32},
+        "human_contribution": "some",
+        "media_type": "image/png",
+        "size": 913402,
+        "source_type": "humanEdits",
+        "tools": "undisclosed",
+    }
+    ledger.record_many(
+        [ledger.draft("work.derive", body=third, refs=[*parents, {"role": "creator", "as": "editor", "id": ada.id}])]
+    )
     key = PartyKey.generate()
     ledger.submit(*registration(key), ref="foreign:1")
 
@@ -236,6 +256,73 @@ def test_every_byte_of_the_open_events(made):
         place.objects[path] = whole
 
 
+# In the file of the database
+
+
+def _rows(path: Path) -> dict[bytes, list[Any]] | None:
+    """Every row of every table, with its number; None where SQLite cannot read them, or finds its keys wrong."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.text_factory = bytes
+        try:
+            if raw.execute("PRAGMA integrity_check").fetchall() != [(b"ok",)]:
+                return None
+            names = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return {name: raw.execute(f"SELECT rowid, * FROM {name.decode()}").fetchall() for name in names}
+        except (sqlite3.Error, UnicodeDecodeError):
+            return None
+
+
+@pytest.mark.parametrize(
+    "count", [pytest.param(60, id="short"), pytest.param(6_000, id="long", marks=pytest.mark.soak)]
+)
+def test_bytes_of_the_database_file(made, tmp_path, count):
+    """One is found, or lay where nothing is stored; what SQLite cannot read any more is said like everything else."""
+    whole, file = tmp_path / "whole.db", tmp_path / "market.db"
+    with closing(sqlite3.connect(made.folder / "market.db")) as there, closing(sqlite3.connect(whole)) as copy:
+        there.backup(copy)
+        copy.execute("PRAGMA journal_mode=WAL")
+        copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data, good = whole.read_bytes(), _rows(whole)
+    assert good
+    found = 0
+    for _ in range(count):
+        at = random_.randrange(len(data))
+        for old in tmp_path.glob("market.db*"):
+            old.unlink()
+        file.write_bytes(flipped(data, at))
+        try:
+            with closing(SqlStore(f"sqlite:///{file}")) as store:
+                faults = list(Holdings(Parts(store), Keyring(made.key)).faults())
+        except StorageError as error:  # it cannot even be opened
+            faults = [fault_of(error)]
+        assert all(fault.place and fault.detail for fault in faults)
+        assert faults or _rows(file) == good, f"byte {at}"
+        found += bool(faults)
+    assert found > count / 2
+
+
+def test_keys_of_a_table_are_made_again(database):
+    """What leads to a row is gone: a look by that key finds nothing. Rows are as they were."""
+    this = "WHERE name = 'provenance_vault_prefix'"
+
+    def declare(sql: str) -> None:
+        with closing(sqlite3.connect(database.store.url.database, isolation_level=None)) as raw:
+            raw.execute("PRAGMA writable_schema=ON")
+            raw.execute(f"UPDATE sqlite_master SET sql = ? {this}", (sql,))
+
+    (sql,) = database.raw.execute(f"SELECT sql FROM sqlite_master {this}").fetchone()
+    declare(sql.decode().replace("(prefix)", "(prefix + 1)"))
+    with closing(sqlite3.connect(database.store.url.database, isolation_level=None)) as raw:
+        raw.execute("REINDEX provenance_vault_prefix")
+    declare(sql.decode())
+    holdings = Holdings(Parts(database.store), Keyring(database.made.key))
+    (first, *_) = holdings.faults()
+    assert first.place == "table provenance_vault"
+    assert "missing from index provenance_vault_prefix" in first.detail
+    assert holdings.mend_keys() == ["keys of provenance_vault"]
+    assert list(holdings.faults()) == []
+
+
 # In the database
 
 
@@ -367,8 +454,12 @@ def test_head_rows_and_layout(database):
     assert _singly(database, "heads", "size", ["head", "entries"], lambda _, fault: "of test.market" in fault.place)
     assert _singly(database, "heads", "signed", ["entries"], lambda _, fault: fault.altered)
     assert _singly(database, "rows", "idx", ["head"], lambda _, fault: fault.place == f"rows of {ORIGIN}", "idx", 40)
-    database.raw.execute("DELETE FROM provenance_state WHERE key != 'layout'")
-    assert _singly(database, "state", "value", ["head"], lambda _, fault: fault.place == "state layout")
+    notes = dict(database.values("state", "key"))
+    assert _singly(database, "state", "key", ["head"], lambda _, fault: fault.place.startswith("state "))
+    for column in ("value", "checksum"):
+        assert _singly(
+            database, "state", column, ["head"], lambda at, fault: fault.place == f"state {notes[at].decode()}"
+        )
 
 
 @pytest.mark.parametrize("column, every", [("entry", 997), ("opened", 997)])
@@ -423,9 +514,12 @@ def test_every_byte_of_the_vault(database, column, sealed, share):
     "table, at, columns",
     [
         ("index_entries", "idx", ["key", "event_id", "type", "issuer", "sealed", "strength", "claimed_at"]),
-        ("index_links", "source", ["role", "target", "event_id", "outside", "detail"]),
+        ("index_links", "source", ["role", "target", "event_id", "outside", "detail", "units"]),
         ("index_digests", "idx", ["key", "digest", "kind"]),
         ("index_times", "idx", ["time"]),
+        ("index_erased", "idx", ["key", "address"]),
+        ("index_places", "idx", ["rule", "key", "place"]),
+        ("index_kin", "idx", ["child", "child_id", "parent", "parent_id", "outside", "relation", "units"]),
     ],
 )
 @STRIDES
@@ -437,12 +531,22 @@ def test_every_byte_of_the_index(database, table, at, columns, share):
         return all(f"index of entry #{entries[row]}" in places for row in rows)
 
     for column in columns:
-        if any(value for _, value in database.values(table, f"length({column})")):
-            assert _at_once(database, table, column, named, share)
+        rows = {row for row, value in database.values(table, column) if value not in {None, b""}}
+        assert rows
+        assert _at_once(database, table, column, named, share, rows)
 
 
 @pytest.mark.parametrize(
-    "table, at", [("index_entries", "idx"), ("index_links", "source"), ("index_digests", "idx"), ("index_times", "idx")]
+    "table, at",
+    [
+        ("index_entries", "idx"),
+        ("index_links", "source"),
+        ("index_digests", "idx"),
+        ("index_times", "idx"),
+        ("index_erased", "idx"),
+        ("index_places", "idx"),
+        ("index_kin", "idx"),
+    ],
 )
 def test_where_the_rows_of_the_index_belong(database, table, at):
     places = dict(database.values(table, at))
@@ -456,7 +560,7 @@ def test_where_the_rows_of_the_index_belong(database, table, at):
 
 @STRIDES
 def test_every_byte_of_the_queue(database, share):
-    for column in ("event_id", "type", "event", "items", "statement", "sealed"):
+    for column in ("event_id", "type", "event", "items", "statement", "sealed", "staged_at", "checksum"):
         assert _singly(
             database, "queue", column, ["queue"], lambda at, fault: fault.place == f"queue row {at}", every=share
         )
@@ -471,4 +575,13 @@ def test_every_byte_of_the_names(database, share):
 
 
 def test_every_byte_of_the_files(database):
-    assert _singly(database, "files", "event_id", ["files"], lambda _, fault: fault.place.startswith("file of"))
+    for column in ("event_id", "path", "checksum"):
+        assert _singly(database, "files", column, ["files"], lambda _, fault: fault.place.startswith("file of"))
+
+
+@STRIDES
+def test_every_byte_of_the_places(database, share):
+    for column in ("rule", "key", "event_id"):
+        assert _singly(
+            database, "once", column, ["places"], lambda _, fault: fault.place.startswith("place "), every=share
+        )
