@@ -271,8 +271,12 @@ class Holdings:
         faults: list[Fault] = []
         try:
             shown = open_checkpoint(place.get(CHECKPOINT), self._policy)
-            mine = self._open()
-            if shown.size <= mine.checkpoint.size and tree_root(shown.size, mine.reader) != shown.root:
+            mine, size = self._open(), self._sequenced()  # asked for last: the market goes on meanwhile
+            if shown.size > size:
+                text = f"{place!r}: shows size {shown.size}, this ledger has {size} and lost what came after"
+                text = f"{text}; restore its newer storage, or fill it up with `provenance recover`"
+                faults.append(Fault(repr(place), text, altered=False))
+            elif shown.size <= mine.checkpoint.size and tree_root(shown.size, mine.reader) != shown.root:
                 faults.append(Fault(repr(place), f"{place!r}: shows another log than this one at size {shown.size}"))
         except LedgerError as error:
             raise_unless_damage(error)  # said above, or by the step that reads what is stored here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 import provenance
-from adapters import open_log, rows
+from adapters import connect, open_log, rows
 from adapters.fsck import Holdings, open_holdings
 from ledger.errors import StorageError
 from provenance import History, Money
@@ -142,6 +143,30 @@ def test_names_given_to_later_verbs(market: Market) -> None:
 
 def holdings(market: Market) -> Holdings:
     return open_holdings(market.url, published=[market.public])
+
+
+def test_a_database_that_fell_behind_what_it_published(sold: Market, tmp_path: Path) -> None:
+    """As when a disk spoils a frame of SQLite's write-ahead log: what was committed after it is gone without a word."""
+    for name in ("old", "other"):
+        with sqlite3.connect(sold.root / "market.db") as there, sqlite3.connect(tmp_path / f"{name}.db") as copy:
+            there.backup(copy)
+        shutil.copytree(tmp_path / "market.keys", tmp_path / f"{name}.keys")
+    shutil.copytree(sold.public, tmp_path / "public-other")
+    old = open_holdings(f"sqlite:///{tmp_path / 'old.db'}", published=[sold.public])
+    assert list(old.faults()) == []
+    sold.work(b"later")
+    sold.ledger.publish()
+    [fault] = old.faults()
+    size = sold.ledger.log.size
+    assert f"shows size {size}, this ledger has {size - 1} and lost what came after" in fault.detail
+    assert not fault.altered
+
+    other = connect(f"sqlite:///{tmp_path / 'other.db'}", publish=tmp_path / "public-other", clock=sold.clock)
+    other.create(sold.file(b"something else"), creators=[sold.ada])
+    other.publish()
+    [fault] = open_holdings(f"sqlite:///{tmp_path / 'other.db'}", published=[sold.public]).faults()
+    assert f"shows another log than this one at size {size}" in fault.detail
+    assert fault.altered
 
 
 def test_places_that_are_taken_by_nothing_that_takes_them(market: Market) -> None:
