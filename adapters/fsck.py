@@ -61,7 +61,8 @@ _BUNDLES = 64  # in memory, with the open events beside them
 _DONE = "done"
 
 
-_MEND_TABLE = "--repair makes its keys again; where rows are gone, restore from a backup"
+_MEND_INDEX = "--repair derives it again"
+_MEND_KEYS = "--repair makes its keys again; where rows are gone, restore from a backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +180,16 @@ class Holdings:
         for number, (store, table) in enumerate(self._stored_tables()):
             if at is not None and number <= at:
                 continue
+            place = f"table {table.name}"
             try:
                 found = damaged(store, table)
             except StorageError as error:
                 raise_unless_damage(error)
-                found = [str(error)]
+                yield number, [Fault(place, f"table {error}")]
+                continue
             more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-            text = f"table {table.name}: {found[0]}{more}; {_MEND_TABLE}" if found else ""
-            yield number, [Fault(f"table {table.name}", text)] if found else []
+            mend = _MEND_INDEX if table.name in index_tables.tables else _MEND_KEYS
+            yield number, [Fault(place, f"{place}: {found[0]}{more}; {mend}")] if found else []
 
     def _stored_tables(self) -> Iterator[tuple[SqlStore, Table]]:
         for table in tables.sorted_tables:

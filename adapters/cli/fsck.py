@@ -9,16 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.cli.output import INTACT, command, progress, show, status_of
+from adapters.cli.output import INTACT, ShowProgress, command, progress, show, status_of
 from adapters.cli.trust import find_place
 from adapters.cli.where import AsJson, Where, at_ledger
-from adapters.fsck import open_holdings
+from adapters.fsck import Holdings, open_holdings
 from adapters.locations import open_objects
 from adapters.log_keys import ring_of
-from adapters.published import check_place, repair_place
+from adapters.published import check_place, raise_unless_damage, repair_place
 from adapters.recover import rebuild_index
 from ledger.checkpoint import open_checkpoint
-from ledger.fsck import Fault
+from ledger.errors import LedgerError
+from ledger.fsck import Fault, fault_of
 from ledger.policy import Policy
 from ledger.repair import Repaired
 from ledger.rounds import Report
@@ -104,17 +105,40 @@ def _own(where: Where, *, signatures: bool, repairs: bool, seconds: float | None
     with progress() as bars:
         faults = list(holdings.faults(progress=bars))
         if repairs and faults:
-            keys = holdings.mend_keys()
-            done = holdings.repair(progress=bars)
-            done.mended += keys
-            if any(fault.place.startswith("index") for fault in faults):
-                size = rebuild_index(where.db, progress=lambda at, total: bars("index", at, total), **where.parts)
-                done.mended.append(f"index of {size} entries")
-            if any(fault.place.startswith(("place ", "queue row")) for fault in faults):
-                done.mended += holdings.mend_places()
+            done = _mend(holdings, faults, where, bars)
             faults = list(holdings.faults())
         rounds.record(faults, began=began, ended=_now())
     return _answer(faults, done, good=good, again=[*again, "--repair"], as_json=as_json)
+
+
+def _mend(holdings: Holdings, faults: list[Fault], where: Where, bars: ShowProgress) -> Repaired:
+    """Mend what can be derived, each part whatever became of the one before."""
+    done = Repaired()
+
+    def keys() -> None:
+        done.mended += holdings.mend_keys()
+
+    def log() -> None:
+        found = holdings.repair(progress=bars)
+        done.mended += found.mended
+        done.lost += found.lost
+
+    def index() -> None:
+        if any(fault.place.startswith(("index", "table provenance_index")) for fault in faults):
+            size = rebuild_index(where.db, progress=lambda at, total: bars("index", at, total), **where.parts)
+            done.mended.append(f"index of {size} entries")
+
+    def places() -> None:
+        if any(fault.place.startswith(("place ", "queue row")) for fault in faults):
+            done.mended += holdings.mend_places()
+
+    for mend in (keys, log, index, places):
+        try:
+            mend()
+        except LedgerError as error:
+            raise_unless_damage(error)
+            done.lost.append(fault_of(error))
+    return done
 
 
 def _now() -> str:
@@ -141,6 +165,7 @@ def _answer(faults: list[Fault], done: Repaired | None, *, good: list[str], agai
     if done is not None:
         value |= {"mended": done.mended, "lost": [dataclasses.asdict(fault) for fault in done.lost]}
         lines += [f"mended {place}" for place in done.mended] or ["nothing could be mended"]
+        lines += [f"not mended {safe_text(fault.detail, limit=400)}" for fault in done.lost if fault not in faults]
     lines += [*_lines(faults), f"Record: {record}", f"next: {command(*(again if faults and done is None else good))}"]
     show(value, as_json=as_json, text="\n".join(lines))
     return status_of(record) if faults else INTACT

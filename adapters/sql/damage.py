@@ -24,7 +24,7 @@ def damaged(store: SqlStore, table: Table) -> list[str]:
         return []
     with storage_errors(table.name):
         found = store.reading.exec_driver_sql(f"PRAGMA integrity_check({table.name})").scalars().all()
-    return [line for line in found if line != "ok"]
+    return [" ".join(line.split()) for line in found if line != "ok"]
 
 
 def make_keys_again(store: SqlStore, table: Table) -> bool:

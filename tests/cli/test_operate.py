@@ -8,6 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -265,3 +267,64 @@ def test_a_ledger_on_a_server_with_tiles_in_a_bucket_by_environment_alone(
 def test_what_can_never_be_a_database(shop, capsys, db, says):
     assert run(["status", "--db", db]) == 3
     assert says in capsys.readouterr().err
+
+
+def spoil(table: str, change: Callable[[bytearray], None]) -> None:
+    """Change the first page of a table where nobody looks at it: in the file."""
+    with closing(sqlite3.connect("market.db")) as market:
+        market.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = market.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        (size,) = market.execute("PRAGMA page_size").fetchone()
+    with Path("market.db").open("r+b") as file:
+        file.seek((page - 1) * size)
+        data = bytearray(file.read(size))
+        change(data)
+        file.seek((page - 1) * size)
+        file.write(data)
+
+
+def unmake(page: bytearray) -> None:
+    """It is no page of a table any more (https://sqlite.org/fileformat2.html#b_tree_pages)."""
+    page[0] = 0
+
+
+def renumber(page: bytearray) -> None:
+    """The first row has the number 100."""
+    at = int.from_bytes(page[8:10], "big")
+    while page[at] & 0x80:
+        at += 1
+    page[at + 1] = 100
+
+
+def apart(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, which has read nothing of the file yet."""
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_page_of_the_index_that_is_wrong_is_derived_again(shop):
+    spoil("provenance_index_entries", renumber)
+    done = apart("fsck")
+    assert done.returncode == 1
+    assert "table provenance_index_entries: " in done.stdout
+    assert "Rowid 100 out of order" in done.stdout
+    assert done.stdout.splitlines()[-1] == "next: provenance fsck --repair"
+    done = apart("fsck", "--repair")
+    assert (done.returncode, done.stdout.splitlines()[:2]) == (0, ["mended index of 4 entries", "Record: intact"])
+
+
+def test_what_cannot_be_mended_is_said_with_all_the_rest(shop):
+    spoil("provenance_vault", unmake)
+    done = apart("fsck", "--repair")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == "nothing could be mended"
+    assert "table provenance_vault: database disk image is malformed; its files are damaged: `prov" in done.stdout
+    assert "Record: altered" in done.stdout
+
+
+def test_a_database_that_is_none_is_an_error_of_ours(shop):
+    for left in shop.glob("market.db-*"):
+        left.unlink()
+    Path("market.db").write_bytes(b"\xff" * 8192)
+    done = apart("fsck")
+    assert done.returncode == 1
+    assert "market.db: file is not a database; its files are damaged" in done.stderr
