@@ -1,7 +1,7 @@
 """A checksum for the few values that are in no hash and under no signature: hints, and positions of work in slices.
 
-It tells of a disk that changed one. Whoever writes to the database can make it anew, and gains nothing: no answer about
-the log and no check rests on such a value.
+It tells of a disk that changed one. It keeps nobody off who writes to the database: what an auditor checks rests on
+none of these values.
 """
 
 from __future__ import annotations
