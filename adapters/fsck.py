@@ -15,7 +15,7 @@ from adapters.assemble import Parts
 from adapters.key_files import BESIDE
 from adapters.locations import Place, open_objects, parts_at
 from adapters.log_keys import noted_keys
-from adapters.published import OURS, Portions, check_place, judges_of, mend_beside, raise_unless_damage
+from adapters.published import OURS, Portions, check_beside, check_place, judges_of, mend_beside, raise_unless_damage
 from adapters.rows import Rows
 from adapters.sql.damage import damaged, make_keys_again
 from adapters.sql.errors import storage_errors
@@ -162,6 +162,7 @@ class Holdings:
             signed = open_checkpoint(parts.heads.load(origin), self._policy)
             copies = Copies(signed, [parts.tiles, *self._published])
             report = repair(parts.tiles, copies, fits=fits, gone=gone, progress=bar)
+            mend_beside(parts.tiles, self._keys, parts.links(), report, witnessed=parts.witnesses())
             sources = [parts.tiles, *self._published]
         for place in self._published:
             if isinstance(place, Objects):
@@ -249,9 +250,13 @@ class Holdings:
             return
         known = (*OURS, *(() if self._in_database else (*BESIDE, LINKS)))
         try:
-            yield from strays(self._open(), (path for path in paths if not path.startswith(known)))
+            client = self._open()
         except LedgerError as error:
             raise_unless_damage(error)  # said by the step before
+            return
+        yield from strays(client, (path for path in paths if not path.startswith(known)))
+        if not self._in_database:  # which shows nobody anything
+            yield from check_beside(tiles, client, self._policy, self._keys, self._parts.links())
 
     def _surplus(self) -> Iterator[Fault]:
         """Rows of the index that belong to no entry; the others are compared where the entries are read."""

@@ -24,7 +24,16 @@ from provenance.signatures import Signatures
 from provenance.statement import Statement
 from provenance.succession import LINKS, Link, follow, link_path
 
-__all__ = ["OURS", "Portions", "check_place", "judges_of", "mend_beside", "raise_unless_damage", "repair_place"]
+__all__ = [
+    "OURS",
+    "Portions",
+    "check_beside",
+    "check_place",
+    "judges_of",
+    "mend_beside",
+    "raise_unless_damage",
+    "repair_place",
+]
 
 Portions = Iterator[tuple[Any, Sequence[Fault]]]
 """Where a check has come to, and what it found up to there."""
@@ -60,7 +69,7 @@ def check_place(
         judge = Signatures(policy, checkpoint.origin) if signatures else None
         named = named_at(client) if erased is None else erased
         yield from check_entries(client, Contents(client.opened, erased=named, signatures=judge), start=at or 0)
-        faults = list(_beside(place, client, policy, keys, links))
+        faults = list(check_beside(place, client, policy, keys, links))
         if isinstance(place, ListsObjects):
             faults += strays(client, (path for path in place.list("") if not path.startswith((*OURS, *BESIDE, LINKS))))
     except LedgerError as error:
@@ -113,7 +122,7 @@ def _named_there(place: ReadsObjects, policy: Policy) -> Mapping[bytes, bytes | 
         return {}
 
 
-def _beside(
+def check_beside(
     place: ReadsObjects, client: Client, policy: Policy, keys: Keyring | None, links: Sequence[Link]
 ) -> Iterator[Fault]:
     """Key and policy files of a published log, where there are any: they name keys that the reader accepts.

@@ -103,10 +103,10 @@ def _own(where: Where, *, signatures: bool, repairs: bool, seconds: float | None
     done = None
     began = _now()
     with progress() as bars:
-        faults = list(holdings.faults(progress=bars))
+        faults = list(dict.fromkeys(holdings.faults(progress=bars)))  # one place may be both ours and what others read
         if repairs and faults:
             done = _mend(holdings, faults, where, bars)
-            faults = list(holdings.faults())
+            faults = list(dict.fromkeys(holdings.faults()))
         rounds.record(faults, began=began, ended=_now())
     return _answer(faults, done, good=good, again=[*again, "--repair"], as_json=as_json)
 

@@ -79,6 +79,14 @@ def test_tiles_in_a_bucket(postgres, seaweed, tmp_path):
     assert kept().repair().mended == ["tile/0/000"]
     assert store.get("tile/0/000") == good
     assert list(kept().faults()) == []
+    shown = {path: store.get(path) for path in store.list("") if path in BESIDE}
+    assert len(shown) > 2
+    for path, data in shown.items():
+        store.replace(path, bytes([data[0] ^ 1]) + data[1:])
+    assert {fault.place for fault in kept().faults()} == shown.keys()
+    assert set(kept().repair().mended) == shown.keys()
+    assert {path: store.get(path) for path in shown} == shown
+    assert list(kept().faults()) == []
 
 
 def test_a_place_that_shows_the_key_shows_the_files_of_keys_too(tmp_path):
