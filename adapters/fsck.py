@@ -17,10 +17,11 @@ from adapters.locations import Place, open_objects, parts_at
 from adapters.log_keys import noted_keys
 from adapters.published import OURS, Portions, check_beside, check_place, judges_of, mend_beside, raise_unless_damage
 from adapters.rows import Rows
-from adapters.sql.damage import damaged, make_keys_again
+from adapters.sql.damage import Database, damaged, make_keys_again
 from adapters.sql.errors import storage_errors
 from adapters.sql.notes import SqlNotes
-from adapters.sql.store import SqlStore
+from adapters.sql.subjects import SqlSubjectKeys
+from adapters.sql.subjects import metadata as key_tables
 from adapters.sql.tables import metadata as tables
 from ledger.checkpoint import open_checkpoint
 from ledger.client import Client
@@ -128,9 +129,9 @@ class Holdings:
     def mend_keys(self) -> list[str]:
         """Make the keys again of each table that the database product finds damaged; which tables are sound now."""
         mended = []
-        for store, table in self._stored_tables():
+        for database, table in self._stored_tables():
             try:
-                if damaged(store, table) and make_keys_again(store, table):
+                if damaged(database, table) and make_keys_again(database, table):
                     mended.append(f"keys of {table.name}")
             except StorageError as error:
                 raise_unless_damage(error)  # it is said once more when all is checked again
@@ -178,12 +179,12 @@ class Holdings:
 
     def _tables(self, at: Any) -> Portions:
         """What the database product itself finds wrong: first, because all others look by its keys."""
-        for number, (store, table) in enumerate(self._stored_tables()):
+        for number, (database, table) in enumerate(self._stored_tables()):
             if at is not None and number <= at:
                 continue
             place = f"table {table.name}"
             try:
-                found = damaged(store, table)
+                found = damaged(database, table)
             except StorageError as error:
                 raise_unless_damage(error)
                 yield number, [Fault(place, f"table {error}")]
@@ -192,11 +193,14 @@ class Holdings:
             mend = _MEND_INDEX if table.name in index_tables.tables else _MEND_KEYS
             yield number, [Fault(place, f"{place}: {found[0]}{more}; {mend}")] if found else []
 
-    def _stored_tables(self) -> Iterator[tuple[SqlStore, Table]]:
+    def _stored_tables(self) -> Iterator[tuple[Database, Table]]:
         for table in tables.sorted_tables:
             yield self._parts.store, table
         for table in index_tables.sorted_tables:
             yield self._parts.index_store or self._parts.store, table
+        if isinstance(self._parts.subject_keys, SqlSubjectKeys):
+            for table in key_tables.sorted_tables:
+                yield self._parts.subject_keys, table
 
     def _head(self) -> Iterator[Fault]:
         if self._parts.checkpoints is None:

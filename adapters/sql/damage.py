@@ -7,28 +7,41 @@ that was changed when it reads it; its keys are for `pg_amcheck`.
 
 from __future__ import annotations
 
-from sqlalchemy import Table
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, Table
 
 from adapters.sql.errors import storage_errors
-from adapters.sql.store import SqlStore
 
-__all__ = ["damaged", "make_keys_again"]
+__all__ = ["Database", "damaged", "make_keys_again"]
 
 
-def damaged(store: SqlStore, table: Table) -> list[str]:
+class Database(Protocol):
+    """Where tables of ours are."""
+
+    @property
+    def engine(self) -> Engine:
+        """Makes connections that commit durably."""
+
+    @property
+    def reading(self) -> Connection:
+        """A connection on which every statement sees what was committed before it."""
+
+
+def damaged(database: Database, table: Table) -> list[str]:
     """What is wrong in one table and its keys, in SQLite's words (https://sqlite.org/pragma.html#pragma_integrity_check).
 
     Takes some 3 s for a million events. Raises `StorageError` where SQLite cannot even say.
     """
-    if store.engine.dialect.name != "sqlite":
+    if database.engine.dialect.name != "sqlite":
         return []
     with storage_errors(table.name):
-        found = store.reading.exec_driver_sql(f"PRAGMA integrity_check({table.name})").scalars().all()
+        found = database.reading.exec_driver_sql(f"PRAGMA integrity_check({table.name})").scalars().all()
     return [" ".join(line.split()) for line in found if line != "ok"]
 
 
-def make_keys_again(store: SqlStore, table: Table) -> bool:
+def make_keys_again(database: Database, table: Table) -> bool:
     """Derive the keys of a table from its rows; whether nothing is wrong in it now."""
-    with store.transaction() as tx:
-        tx.connection.exec_driver_sql(f"REINDEX {table.name}")
-    return not damaged(store, table)
+    with storage_errors(table.name), database.engine.begin() as connection:
+        connection.exec_driver_sql(f"REINDEX {table.name}")
+    return not damaged(database, table)

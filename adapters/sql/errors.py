@@ -90,12 +90,12 @@ _STATES: dict[str, tuple[type[StorageError], str]] = {
 }
 # What SQLite says, and what is said of a PostgreSQL that could not be reached: neither comes with a code.
 _TEXTS: dict[str, tuple[type[StorageError], str]] = {
-    "no such table": (NotFound, _MAKE),
-    "no such column": (StorageError, _UPGRADE),
-    "has no column named": (StorageError, _UPGRADE),
     "Could not decode to UTF-8": (StorageError, _DAMAGED),
     "malformed": (StorageError, _DAMAGED),
     "not a database": (StorageError, _DAMAGED),
+    "no such table": (NotFound, _MAKE),
+    "no such column": (StorageError, _UPGRADE),
+    "has no column named": (StorageError, _UPGRADE),
     "locked": (Unavailable, _HELD),
     "full": (Unavailable, _ROOM),
     "readonly": (Unavailable, "the file or its folder may not be written to: mend that, then try again"),

@@ -86,7 +86,7 @@ class SqlSubjectKeys:
             if create:
                 with self._backend.making() as connection:
                     metadata.create_all(connection)
-            elif not inspect(self._connections.reading()).has_table(_keys.name, schema=self._schema):
+            elif not inspect(self.reading).has_table(_keys.name, schema=self._schema):
                 msg = f"{self.name}: holds no keys of subjects; name the database that the ledger was created with"
                 raise NotFound(msg)
 
@@ -109,6 +109,11 @@ class SqlSubjectKeys:
         return self._backend.engine
 
     @property
+    def reading(self) -> Connection:
+        """This thread's connection for reading."""
+        return self._connections.reading()
+
+    @property
     def schema(self) -> str | None:
         """The schema that the table is in; None in SQLite."""
         return self._backend.schema
@@ -116,7 +121,7 @@ class SqlSubjectKeys:
     def current(self, subjects: Iterable[tuple[bytes, Part]]) -> dict[tuple[bytes, Part], SubjectKey]:
         """As `SubjectKeys.current`."""
         wanted = set(subjects)
-        found = self._current(self._connections.reading(), wanted)
+        found = self._current(self.reading, wanted)
         missing = wanted - found.keys()
         if missing:
             made = [(whose, SubjectKey.generate()) for whose in sorted(missing)]
@@ -132,7 +137,7 @@ class SqlSubjectKeys:
     def find(self, key_ids: Iterable[bytes]) -> dict[bytes, bytes]:
         """As `SubjectKeys.find`."""
         wanted = list(dict.fromkeys(key_ids))
-        reading = self._connections.reading()
+        reading = self.reading
         with storage_errors(self.name):
             if len(wanted) == 1:
                 secret = reading.execute(_FIND, {"which": wanted[0]}).scalar_one_or_none()
@@ -184,7 +189,7 @@ class SqlSubjectKeys:
 
     def _there(self, key_ids: Iterable[bytes], connection: Connection | None = None) -> dict[bytes, Any]:
         """The rows of those of these keys that are there, also of divided ones."""
-        reading = connection or self._connections.reading()
+        reading = connection or self.reading
         with storage_errors(self.name):
             return {
                 bytes(row.id): row
@@ -196,14 +201,14 @@ class SqlSubjectKeys:
         """Empty the write-ahead log of SQLite, as far as no reader is in the way; else `scrub` does it."""
         if self._backend.url.get_backend_name() == "sqlite":
             with storage_errors(self.name):
-                self._connections.reading().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                self.reading.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @property
     def _schema(self) -> str | None:
-        return schema_of(self._connections.reading())
+        return schema_of(self.reading)
 
     def _refuse_ledger(self) -> None:
-        if inspect(self._connections.reading()).has_table(heads.name, schema=self._schema):
+        if inspect(self.reading).has_table(heads.name, schema=self._schema):
             msg = f"{self.name}: holds a ledger; keep the keys of subjects in a database of their own, backed up apart"
             raise Conflict(msg)
 

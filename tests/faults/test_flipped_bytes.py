@@ -6,6 +6,7 @@ all rows at once (each of them must be named), and every so manieth byte of the 
 
 from __future__ import annotations
 
+import gc
 import random
 import shutil
 import sqlite3
@@ -22,7 +23,7 @@ from sqlalchemy.orm import Session
 from adapters import create
 from adapters.assemble import Parts
 from adapters.files import Directory
-from adapters.fsck import Holdings
+from adapters.fsck import Holdings, open_holdings
 from adapters.key_files import KEY_FILES
 from adapters.published import check_place
 from adapters.sql.store import SqlStore
@@ -272,33 +273,77 @@ def _rows(path: Path) -> dict[bytes, list[Any]] | None:
             return None
 
 
-@pytest.mark.parametrize(
-    "count", [pytest.param(60, id="short"), pytest.param(6_000, id="long", marks=pytest.mark.soak)]
-)
-def test_bytes_of_the_database_file(made, tmp_path, count):
-    """One is found, or lay where nothing is stored; what SQLite cannot read any more is said like everything else."""
-    whole, file = tmp_path / "whole.db", tmp_path / "market.db"
-    with closing(sqlite3.connect(made.folder / "market.db")) as there, closing(sqlite3.connect(whole)) as copy:
-        there.backup(copy)
-        copy.execute("PRAGMA journal_mode=WAL")
-        copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    data, good = whole.read_bytes(), _rows(whole)
+def _flipped_files(file: Path, count: int, check: Callable[[], list[Fault]]) -> int:
+    """Flip a byte anywhere in the file, again and again: it is found, or lay where nothing is stored. How many were."""
+    settle(file)
+    data, good = file.read_bytes(), _rows(file)
     assert good
     found = 0
     for _ in range(count):
         at = random_.randrange(len(data))
-        for old in tmp_path.glob("market.db*"):
-            old.unlink()
+        for left in file.parent.glob(f"{file.name}-*"):
+            left.unlink()
         file.write_bytes(flipped(data, at))
         try:
-            with closing(SqlStore(f"sqlite:///{file}")) as store:
-                faults = list(Holdings(Parts(store), Keyring(made.key)).faults())
+            faults = check()
         except StorageError as error:  # it cannot even be opened
             faults = [fault_of(error)]
         assert all(fault.place and fault.detail for fault in faults)
-        assert faults or _rows(file) == good, f"byte {at}"
+        assert faults or _rows(file) == good, f"{file.name}, byte {at}"
         found += bool(faults)
-    assert found > count / 2
+    for left in file.parent.glob(f"{file.name}-*"):
+        left.unlink()
+    file.write_bytes(data)
+    return found
+
+
+def settle(file: Path) -> None:
+    """All of a database in its one file."""
+    with closing(sqlite3.connect(file)) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+COUNTS = pytest.mark.parametrize(
+    "count", [pytest.param(60, id="short"), pytest.param(6_000, id="long", marks=pytest.mark.soak)]
+)
+
+
+@COUNTS
+def test_bytes_of_the_database_file(made, tmp_path, count):
+    """What SQLite cannot read any more is said like everything else."""
+    file = tmp_path / "market.db"
+    with closing(sqlite3.connect(made.folder / "market.db")) as there, closing(sqlite3.connect(file)) as copy:
+        there.backup(copy)
+        copy.execute("PRAGMA journal_mode=WAL")
+
+    def check() -> list[Fault]:
+        with closing(SqlStore(f"sqlite:///{file}")) as store:
+            return list(Holdings(Parts(store), Keyring(made.key)).faults())
+
+    assert _flipped_files(file, count, check) > count / 2
+
+
+@COUNTS
+def test_bytes_of_databases_beside_it(tmp_path, count):
+    """Index and keys of subjects, each in a file of its own."""
+    url = f"sqlite:///{tmp_path / 'market.db'}"
+    beside = {name: f"sqlite:///{tmp_path / name}.db" for name in ("index", "subject_keys")}
+    ledger = create(url, origin=ORIGIN, **beside)
+    body = {"kind": "person", "keys": [], "rotation_keys": [], "next_key_hashes": []}
+    ledger.record_many(
+        [ledger.draft("party.register", body=body, personal={"name": f"Person {n}"}) for n in range(200)]
+    )
+    del ledger
+    gc.collect()  # what is open closes its files
+
+    def check() -> list[Fault]:
+        faults = list(open_holdings(url, **beside).faults())
+        gc.collect()
+        return faults
+
+    assert check() == []
+    for name in beside:
+        assert _flipped_files(tmp_path / f"{name}.db", count // 2, check)
 
 
 def test_keys_of_a_table_are_made_again(database):
