@@ -23,9 +23,9 @@ from adapters.sql.notes import SqlNotes
 from adapters.sql.subjects import SqlSubjectKeys
 from adapters.sql.subjects import metadata as key_tables
 from adapters.sql.tables import metadata as tables
-from ledger.checkpoint import open_checkpoint
+from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
-from ledger.copies import Copies
+from ledger.copies import Copies, get_or_none
 from ledger.errors import (
     LedgerError,
     MalformedError,
@@ -36,7 +36,7 @@ from ledger.fsck import Fault, fault_of, standing, strays
 from ledger.keyring import Keyring
 from ledger.merkle import tree_root
 from ledger.owned import Owned, repair_owned
-from ledger.repair import Repaired, repair
+from ledger.repair import Repaired, checkpoint_in, repair
 from ledger.rounds import Memory, Rounds, Step
 from ledger.storage import Checkpoints, ListsObjects, Objects, ReadsObjects, Row
 from ledger.stored import Stored
@@ -144,8 +144,9 @@ class Holdings:
     def repair(self, *, progress: Callable[[str, int, int], None] | None = None) -> Repaired:
         """Mend the log here and where it is published, each from the other, as far as the signed checkpoint proves it.
 
-        What a published place shows is never put behind or beside what it showed. The index is another matter:
-        `adapters.recover.rebuild_index`. Sealed events and names come from a backup only.
+        What a place shows is never put behind or beside what it showed: one that shows more than there is here, or
+        another log, is left alone and told. The index is another matter: `adapters.recover.rebuild_index`. Sealed
+        events and names come from a backup only.
         """
         bar = None if progress is None else lambda done, total: progress("mending", done, total)
         origin, parts = self._keys.origin, self._parts
@@ -161,13 +162,19 @@ class Holdings:
             sources: list[ReadsObjects] = [Owned(parts.store, self._policy, origin), *self._published]
         else:
             signed = open_checkpoint(parts.heads.load(origin), self._policy)
+            shown = checkpoint_in(get_or_none(parts.tiles, CHECKPOINT), self._policy)
+            behind = None if shown is None else self._behind(parts.tiles, shown)
+            if behind is not None:
+                return Repaired(lost=[behind])
             copies = Copies(signed, [parts.tiles, *self._published])
-            report = repair(parts.tiles, copies, fits=fits, gone=gone, progress=bar)
+            report = repair(parts.tiles, copies, fits=fits, gone=gone, policy=self._policy, progress=bar)
             mend_beside(parts.tiles, self._keys, parts.links(), report, witnessed=parts.witnesses())
             sources = [parts.tiles, *self._published]
+        self._client = self._owned = None
         for place in self._published:
-            if isinstance(place, Objects):
-                done = repair(place, Copies(signed, sources), fits=fits, gone=gone, progress=bar)
+            if isinstance(place, Objects) and not self._contradicted(place, report):
+                copies = Copies(signed, sources)
+                done = repair(place, copies, fits=fits, gone=gone, policy=self._policy, progress=bar)
                 mend_beside(place, self._keys, parts.links(), done, witnessed=parts.witnesses())
                 report.mended += [f"{place!r} {path}" for path in done.mended]
                 report.lost += done.lost
@@ -261,6 +268,9 @@ class Holdings:
         yield from strays(client, (path for path in paths if not path.startswith(known)))
         if not self._in_database:  # which shows nobody anything
             yield from check_beside(tiles, client, self._policy, self._keys, self._parts.links())
+            behind = self._behind(tiles, client.checkpoint)
+            if behind is not None:
+                yield behind
 
     def _surplus(self) -> Iterator[Fault]:
         """Rows of the index that belong to no entry; the others are compared where the entries are read."""
@@ -282,17 +292,41 @@ class Holdings:
         yield from check_place(place, self._policy, at=at, keys=self._keys, links=links, erased=self._erased())
         faults: list[Fault] = []
         try:
-            shown = open_checkpoint(place.get(CHECKPOINT), self._policy)
-            mine, size = self._open(), self._sequenced()  # asked for last: the market goes on meanwhile
-            if shown.size > size:
-                text = f"{place!r}: shows size {shown.size}, this ledger has {size} and lost what came after"
-                text = f"{text}; restore its newer storage, or fill it up with `provenance recover`"
-                faults.append(Fault(repr(place), text, altered=False))
-            elif shown.size <= mine.checkpoint.size and tree_root(shown.size, mine.reader) != shown.root:
-                faults.append(Fault(repr(place), f"{place!r}: shows another log than this one at size {shown.size}"))
+            fault = self._against(place, open_checkpoint(place.get(CHECKPOINT), self._policy))
+            faults += [] if fault is None else [fault]
         except LedgerError as error:
             raise_unless_damage(error)  # said above, or by the step that reads what is stored here
         yield _DONE, faults
+
+    def _behind(self, place: ReadsObjects, shown: Checkpoint) -> Fault | None:
+        """What is wrong where a place shows more than there is here."""
+        size = self._sequenced()  # asked for last: the market goes on meanwhile
+        if shown.size <= size:
+            return None
+        text = f"{place!r}: shows size {shown.size}, this ledger has {size} and lost what came after"
+        text = f"{text}; restore its newer storage, or fill it up with `provenance recover`"
+        return Fault(repr(place), text, altered=False)
+
+    def _against(self, place: ReadsObjects, shown: Checkpoint) -> Fault | None:
+        """What is wrong where a place shows more than there is here, or another log."""
+        behind = self._behind(place, shown)
+        if behind is not None:
+            return behind
+        mine = self._open()
+        if shown.size <= mine.checkpoint.size and tree_root(shown.size, mine.reader) != shown.root:
+            return Fault(repr(place), f"{place!r}: shows another log than this one at size {shown.size}")
+        return None
+
+    def _contradicted(self, place: ReadsObjects, report: Repaired) -> bool:
+        """Whether a place has to be left alone because of what it shows, which `report` is told."""
+        shown = checkpoint_in(get_or_none(place, CHECKPOINT), self._policy)
+        try:
+            fault = None if shown is None else self._against(place, shown)
+        except LedgerError as error:
+            raise_unless_damage(error)
+            fault = fault_of(error)
+        report.lost += [] if fault is None else [fault]
+        return fault is not None
 
     def _all_rows(self) -> Iterator[Fault]:
         """Which of the last rows is no longer what was signed, when hashes cannot tell."""

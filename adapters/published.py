@@ -82,7 +82,7 @@ def repair_place(place: Objects, policy: Policy, *, progress: Callable[[int, int
     """Mend a published log from itself alone: what its signed checkpoint proves, tiles from entries above all."""
     signed = open_checkpoint(place.get(CHECKPOINT), policy)
     fits, gone = judges_of(_named_there(place, policy))
-    return repair(place, Copies(signed, [place]), fits=fits, gone=gone, progress=progress)
+    return repair(place, Copies(signed, [place]), fits=fits, gone=gone, policy=policy, progress=progress)
 
 
 def _fits(entry: bytes, item: bytes) -> bool:

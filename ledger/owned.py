@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.checkpoint import open_checkpoint
 from ledger.copies import Copies, Fits, Gone, get_or_none
-from ledger.errors import MalformedError, NotFound, StorageError, VerificationError
+from ledger.errors import NotFound, StorageError
 from ledger.fsck import Fault
 from ledger.keyring import own_note
 from ledger.policy import Policy
-from ledger.repair import Repaired, repair
+from ledger.repair import Repaired, checkpoint_in, repair
 from ledger.storage import Database, Head, ReadsObjects, Row
 from ledger.stored import Stored
 from ledger.tile import CHECKPOINT, WIDTH, bundle_path, open_path, pack_bundle, pack_open
@@ -77,9 +77,9 @@ def repair_owned(
     `repair`.
     """
     head, rows = _head_and_rows(database, origin)
-    own = _opened(head.signed, policy)
-    shown = [opened for copy in published if (opened := _opened(get_or_none(copy, CHECKPOINT), policy)) is not None]
-    newest = own or max(shown, key=lambda checkpoint: checkpoint.size, default=None)
+    own = checkpoint_in(head.signed, policy)
+    shown = [checkpoint_in(get_or_none(copy, CHECKPOINT), policy) for copy in published]
+    newest = own or max(filter(None, shown), key=lambda checkpoint: checkpoint.size, default=None)
     if newest is None:
         text = f"head of {origin}: no checkpoint with a good signature is here or published; restore a backup"
         return Repaired(lost=[Fault(f"head of {origin}", text)]), None
@@ -160,10 +160,3 @@ class _WithRows:
         if path.startswith(f"{bundle_path(self._number)}.p/") and self._rows:
             return pack_bundle([row.entry for row in self._rows])
         return self._objects.get(path)
-
-
-def _opened(signed: bytes | None, policy: Policy) -> Checkpoint | None:
-    try:
-        return None if signed is None else open_checkpoint(signed, policy)
-    except (MalformedError, VerificationError):
-        return None

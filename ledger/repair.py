@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.copies import Copies, Fits, Gone, get_or_none, readable_items
-from ledger.errors import MalformedError
+from ledger.errors import MalformedError, VerificationError
 from ledger.fsck import Fault
+from ledger.policy import Policy
 from ledger.storage import ListsObjects, Objects
 from ledger.tile import CHECKPOINT, HEIGHT, WIDTH, bundle_path, open_path, pack_bundle, pack_open, parse_path, tile_path
 
-__all__ = ["Repaired", "repair"]
+__all__ = ["Repaired", "checkpoint_in", "repair"]
 
 Progress = Callable[[int, int], None]
 
@@ -35,6 +37,7 @@ def repair(
     fits: Fits | None = None,
     gone: Gone | None = None,
     partial: bool = True,
+    policy: Policy | None = None,
     progress: Progress | None = None,
 ) -> Repaired:
     """Write again what is missing or wrong in `target`, as far as `copies` prove what it should be.
@@ -42,7 +45,8 @@ def repair(
     `target` is usually one of the copies. A write-once object that is wrong is discarded and put again. `fits` judges
     what is published in the open; without it that is left alone. `gone` says of an entry that what was open beside it
     was redacted: then nothing fits, and nothing is missed. `partial` says whether partial tiles, bundles and the
-    checkpoint lie there too, as they do where a log is published. May be repeated. Raises `Unavailable`; `Conflict`
+    checkpoint lie there too, as they do where a log is published; a newer checkpoint, whose signature `policy` accepts,
+    stays, because the log may go on meanwhile. May be repeated. Raises `Unavailable`; `Conflict`
     where the storage does not let go of a wrong object. `progress` is called with (entries, entries in all).
     """
     report = Repaired()
@@ -69,10 +73,22 @@ def repair(
         level += 1
     if partial:
         _older(target, copies, report)
-        if get_or_none(target, CHECKPOINT) != checkpoint.signed:
+        data = get_or_none(target, CHECKPOINT)
+        shown = checkpoint_in(data, policy)
+        if data != checkpoint.signed and (shown is None or shown.size <= size):
             target.replace(CHECKPOINT, checkpoint.signed)
             report.mended.append(CHECKPOINT)
     return report
+
+
+def checkpoint_in(data: bytes | None, policy: Policy | None) -> Checkpoint | None:
+    """The checkpoint that these bytes are, None where `policy` accepts none in them."""
+    if data is None or policy is None:
+        return None
+    try:
+        return open_checkpoint(data, policy)
+    except (MalformedError, VerificationError):
+        return None
 
 
 def _put(target: Objects, path: str, data: bytes | None, report: Repaired) -> None:

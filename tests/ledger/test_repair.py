@@ -190,3 +190,15 @@ def test_the_second_level_follows_from_the_entries():
     assert sorted(report.mended) == ["tile/0/100", "tile/0/256.p/3", "tile/1/000", "tile/2/000.p/1"]
     assert place.objects == good
     assert fsck(Client(place, POLICY)) == size
+
+
+def test_a_newer_checkpoint_that_was_signed_stays():
+    """The log may go on while it is mended; what nobody signed is no checkpoint."""
+    place = MemoryStore()
+    place.objects = dict(OBJECTS)
+    older = open_checkpoint(published(SIZE - 5)["checkpoint"], POLICY)
+    report = repair(place, Copies(older, [place]), policy=POLICY)
+    assert (report.mended, place.objects) == ([], OBJECTS)
+    place.objects["checkpoint"] = flipped(OBJECTS["checkpoint"], 40)
+    report = repair(place, Copies(older, [place]), policy=POLICY)
+    assert (report.mended, place.objects["checkpoint"]) == (["checkpoint"], older.signed)

@@ -267,3 +267,57 @@ def test_the_command(sold, monkeypatch):
         fsck(Client(open_holdings(sold.url, published=[sold.public])._published[0], connect(sold.url).log.policy))
         == 598
     )
+
+
+def copied(sold: Sold, name: str) -> str:
+    """The URL of the same ledger as it is now, in another database."""
+    shutil.copytree(sold.root / "market.keys", sold.root / f"{name}.keys")
+    with sqlite3.connect(sold.root / "market.db") as there, sqlite3.connect(sold.root / f"{name}.db") as copy:
+        there.backup(copy)
+    return f"sqlite:///{sold.root / name}.db"
+
+
+def test_a_place_that_shows_more_is_never_put_back(sold):
+    """A database that fell behind would sign another history over it."""
+    old = copied(sold, "old")
+    ledger = sold.reopen()
+    ledger.register_party("person", name="Later")
+    ledger.publish()
+    before = everything(sold)
+    report = open_holdings(old, published=[sold.public]).repair()
+    assert report.mended == []
+    [fault] = report.lost
+    assert "shows size 601, this ledger has 600 and lost what came after" in fault.detail
+    assert everything(sold) == before
+
+
+def test_a_place_that_shows_another_log_is_evidence(sold):
+    shutil.copytree(sold.public, sold.root / "public-other")
+    other = connect(copied(sold, "other"), publish=sold.root / "public-other")
+    other.register_party("person", name="Else")
+    other.publish()
+    ledger = sold.reopen()
+    ledger.register_party("person", name="Later")
+    ledger.publish()
+    before = everything(sold)
+    report = open_holdings(f"sqlite:///{sold.root / 'other.db'}", published=[sold.public]).repair()
+    assert report.mended == []
+    assert ["shows another log than this one at size 601" in fault.detail for fault in report.lost] == [True]
+    assert everything(sold) == before
+
+
+def test_tiles_that_are_ahead_of_the_head_are_never_put_back(tmp_path):
+    url, objects = f"sqlite:///{tmp_path / 'market.db'}", tmp_path / "objects"
+    ledger = create(url, origin="apart.example/log", objects=objects)
+    shutil.copytree(tmp_path / "market.keys", tmp_path / "old.keys")
+    with sqlite3.connect(tmp_path / "market.db") as there, sqlite3.connect(tmp_path / "old.db") as copy:
+        there.backup(copy)
+    ledger.register_party("person", name="Ada", ref="user:1")
+    ledger.publish()
+    shown = (objects / "checkpoint").read_bytes()
+    old = open_holdings(f"sqlite:///{tmp_path / 'old.db'}", objects=objects)
+    assert any("lost what came after" in fault.detail for fault in old.faults())
+    report = old.repair()
+    assert report.mended == []
+    assert ["lost what came after" in fault.detail for fault in report.lost] == [True]
+    assert (objects / "checkpoint").read_bytes() == shown
