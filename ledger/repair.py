@@ -45,9 +45,10 @@ def repair(
     `target` is usually one of the copies. A write-once object that is wrong is discarded and put again. `fits` judges
     what is published in the open; without it that is left alone. `gone` says of an entry that what was open beside it
     was redacted: then nothing fits, and nothing is missed. `partial` says whether partial tiles, bundles and the
-    checkpoint lie there too, as they do where a log is published; a newer checkpoint, whose signature `policy` accepts,
-    stays, because the log may go on meanwhile. May be repeated. Raises `Unavailable`; `Conflict`
-    where the storage does not let go of a wrong object. `progress` is called with (entries, entries in all).
+    checkpoint lie there too, as they do where a log is published. A checkpoint that `policy` accepts stays: a newer one
+    is of a log that went on meanwhile, and one of this size may have the lines of witnesses. May be repeated.
+    `progress` is called with (entries, entries in all). Raises `Unavailable`; `Conflict` where the storage does not let
+    go of a wrong object.
     """
     report = Repaired()
     checkpoint = copies.checkpoint
@@ -74,8 +75,7 @@ def repair(
     if partial:
         _older(target, copies, report)
         data = get_or_none(target, CHECKPOINT)
-        shown = checkpoint_in(data, policy)
-        if data != checkpoint.signed and (shown is None or shown.size <= size):
+        if data != checkpoint.signed and checkpoint_in(data, policy) is None:
             target.replace(CHECKPOINT, checkpoint.signed)
             report.mended.append(CHECKPOINT)
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from hashlib import sha256
 
 import pytest
@@ -192,13 +193,17 @@ def test_the_second_level_follows_from_the_entries():
     assert fsck(Client(place, POLICY)) == size
 
 
-def test_a_newer_checkpoint_that_was_signed_stays():
-    """The log may go on while it is mended; what nobody signed is no checkpoint."""
+def test_a_checkpoint_that_was_signed_stays():
+    """The log may go on while it is mended, or a witness have signed beside it; what nobody signed is no checkpoint."""
     place = MemoryStore()
     place.objects = dict(OBJECTS)
     older = open_checkpoint(published(SIZE - 5)["checkpoint"], POLICY)
     report = repair(place, Copies(older, [place]), policy=POLICY)
     assert (report.mended, place.objects) == ([], OBJECTS)
+    cosigned = older.signed + "— witness.example/w ".encode() + base64.b64encode(bytes(76)) + b"\n"
+    place.objects["checkpoint"] = cosigned
+    report = repair(place, Copies(older, [place]), policy=POLICY)
+    assert (report.mended, place.objects["checkpoint"]) == ([], cosigned)
     place.objects["checkpoint"] = flipped(OBJECTS["checkpoint"], 40)
     report = repair(place, Copies(older, [place]), policy=POLICY)
     assert (report.mended, place.objects["checkpoint"]) == (["checkpoint"], older.signed)
