@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Engine, Table
+from sqlalchemy import Engine
 
 from adapters.assemble import Parts
+from adapters.heads import batches_in, check_batches, check_head, mend_batches, mend_head
 from adapters.key_files import BESIDE
 from adapters.locations import Place, open_objects, parts_at
 from adapters.log_keys import noted_keys
 from adapters.published import OURS, Portions, check_beside, check_place, judges_of, mend_beside, raise_unless_damage
 from adapters.rows import Rows
-from adapters.sql.damage import Database, damaged, make_keys_again
 from adapters.sql.errors import storage_errors
 from adapters.sql.notes import SqlNotes
-from adapters.sql.subjects import SqlSubjectKeys
-from adapters.sql.subjects import metadata as key_tables
-from adapters.sql.tables import metadata as tables
+from adapters.tables import check_tables, mend_keys
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.copies import Copies, get_or_none
@@ -44,7 +42,6 @@ from ledger.tile import CHECKPOINT, WIDTH
 from provenance.erasures import ERASURE, named_by
 from provenance.holdings import Contents, check_entries, check_unpublished
 from provenance.identity import KeyEvent, Party, party_of
-from provenance.index import metadata as index_tables
 from provenance.index.compare import find_exactly, of_type_exactly, sources_exactly, surplus
 from provenance.notes import FsckMemory
 from provenance.signatures import Signatures
@@ -60,10 +57,6 @@ _BUNDLES = 64  # in memory, with the open events beside them
 
 # The position behind the last portion of a step: whoever goes on there has nothing left to do.
 _DONE = "done"
-
-
-_MEND_INDEX = "--repair derives it again"
-_MEND_KEYS = "--repair makes its keys again; where rows are gone, restore from a backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +88,7 @@ class Holdings:
         self._client = self._owned = None
         self._bundle.cache_clear()
         steps = [
-            _Step("tables", self._tables),
+            _Step("tables", partial(check_tables, self._parts)),  # first, because all others look by their keys
             _Step("head", _once(self._head)),
             _Step("entries", self._entries),
             _Step("objects", _once(self._objects)),
@@ -128,14 +121,7 @@ class Holdings:
 
     def mend_keys(self) -> list[str]:
         """Make the keys again of each table that the database product finds damaged; which tables are sound now."""
-        mended = []
-        for database, table in self._stored_tables():
-            try:
-                if damaged(database, table) and make_keys_again(database, table):
-                    mended.append(f"keys of {table.name}")
-            except StorageError as error:
-                raise_unless_damage(error)  # it is said once more when all is checked again
-        return mended
+        return mend_keys(self._parts)
 
     def mend_places(self) -> list[str]:
         """Make the places that can be taken once again (`provenance.once`), from log and queue; what was mended."""
@@ -161,6 +147,11 @@ class Holdings:
             signed = open_checkpoint(parts.store.head(origin).signed, self._policy)
             sources: list[ReadsObjects] = [Owned(parts.store, self._policy, origin), *self._published]
         else:
+            headed = mend_head(
+                parts.heads, origin, self._policy, [parts.tiles, *self._published], batches_in(parts.tiles)
+            )
+            if headed.lost:
+                return headed
             signed = open_checkpoint(parts.heads.load(origin), self._policy)
             shown = checkpoint_in(get_or_none(parts.tiles, CHECKPOINT), self._policy)
             behind = None if shown is None else self._behind(parts.tiles, shown)
@@ -169,6 +160,10 @@ class Holdings:
             copies = Copies(signed, [parts.tiles, *self._published])
             report = repair(parts.tiles, copies, fits=fits, gone=gone, policy=self._policy, progress=bar)
             mend_beside(parts.tiles, self._keys, parts.links(), report, witnessed=parts.witnesses())
+            report.mended += headed.mended
+            self._bundle.cache_clear()
+            wrong = [fault.place for fault in self._batches()]
+            report.mended += mend_batches(parts.tiles, wrong, signed, self._policy)
             sources = [parts.tiles, *self._published]
         self._client = self._owned = None
         for place in self._published:
@@ -184,34 +179,11 @@ class Holdings:
 
     # Steps
 
-    def _tables(self, at: Any) -> Portions:
-        """What the database product itself finds wrong: first, because all others look by its keys."""
-        for number, (database, table) in enumerate(self._stored_tables()):
-            if at is not None and number <= at:
-                continue
-            place = f"table {table.name}"
-            try:
-                found = damaged(database, table)
-            except StorageError as error:
-                raise_unless_damage(error)
-                yield number, [Fault(place, f"table {error}")]
-                continue
-            more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-            mend = _MEND_INDEX if table.name in index_tables.tables else _MEND_KEYS
-            yield number, [Fault(place, f"{place}: {found[0]}{more}; {mend}")] if found else []
-
-    def _stored_tables(self) -> Iterator[tuple[Database, Table]]:
-        for table in tables.sorted_tables:
-            yield self._parts.store, table
-        for table in index_tables.sorted_tables:
-            yield self._parts.index_store or self._parts.store, table
-        if isinstance(self._parts.subject_keys, SqlSubjectKeys):
-            for table in key_tables.sorted_tables:
-                yield self._parts.subject_keys, table
-
     def _head(self) -> Iterator[Fault]:
         if self._parts.checkpoints is None:
             yield from self._rows().head()
+        if not self._in_database:
+            yield from check_head(self._parts.heads, self._keys.origin, self._policy)
         yield from self._rows().layout({**noted_keys(self._keys), **self._parts.layout})
 
     def _entries(self, at: Any) -> Portions:
@@ -271,6 +243,16 @@ class Holdings:
             behind = self._behind(tiles, client.checkpoint)
             if behind is not None:
                 yield behind
+            yield from self._batches()
+
+    def _batches(self) -> list[Fault]:
+        """What is wrong with batch files, unless the market went on while they were looked at."""
+        tiles, heads, origin = self._parts.tiles, self._parts.heads, self._keys.origin
+        signed = heads.load(origin)
+        fits, _ = judges_of(self._erased())
+        head = open_checkpoint(signed, self._policy)
+        found = list(check_batches(tiles, batches_in(tiles), head, self._bundle, fits))
+        return found if heads.load(origin) == signed else []
 
     def _surplus(self) -> Iterator[Fault]:
         """Rows of the index that belong to no entry; the others are compared where the entries are read."""

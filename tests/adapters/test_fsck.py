@@ -89,6 +89,31 @@ def test_tiles_in_a_bucket(postgres, seaweed, tmp_path):
     assert list(kept().faults()) == []
 
 
+def test_a_head_in_a_bucket(seaweed, tmp_path, monkeypatch):
+    for name, value in seaweed.environment.items():
+        monkeypatch.setenv(name, value)
+    place = seaweed.url()
+    ledger = create("market.db", origin=ORIGIN, objects=place, checkpoints=place, keys=_keys(tmp_path))
+    _trade(ledger, tmp_path)
+
+    def kept():
+        return open_holdings("market.db", objects=place, checkpoints=place)
+
+    assert list(kept().faults()) == []
+    bucket = kept()._parts.tiles
+    (path,) = (path for path in bucket.list("heads/") if "probe" not in path)
+    head = bucket.get(path)
+    bucket.replace(path, bytes([head[0] ^ 1]) + head[1:])
+    assert f"head of {ORIGIN}" in [fault.place for fault in kept().faults()]
+    assert kept().repair().mended == [f"head of {ORIGIN}"]
+    assert bucket.get(path) == head
+    assert list(kept().faults()) == []
+    bucket.replace(path, bytes([head[0] ^ 1]) + head[1:])
+    bucket.put(f"staging/999-{'00' * 32}", b"")
+    assert ["covers all; restore a backup" in fault.detail for fault in kept().repair().lost] == [True]
+    assert bucket.get(path) != head
+
+
 def test_a_place_that_shows_the_key_shows_the_files_of_keys_too(tmp_path):
     ledger = create("market.db", origin=ORIGIN, publish="public", keys=_keys(tmp_path), post_quantum=True)
     witness = Cosigner.generate("witness.example/w").verifier

@@ -21,7 +21,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from adapters import create
+from adapters import connect, create
 from adapters.assemble import Parts
 from adapters.files import Directory
 from adapters.fsck import Holdings, open_holdings
@@ -256,6 +256,32 @@ def test_every_byte_of_the_open_events(made):
                 contents.look(start, entries)
                 assert contents.take()[0].place == path
         place.objects[path] = whole
+
+
+@pytest.mark.parametrize("stride", [41, pytest.param(1, marks=pytest.mark.soak)])
+def test_bytes_of_the_batch_file(tmp_path, stride):
+    """Whoever opens the log finishes it, and would write what a disk made of it over what is good."""
+    url, objects = f"sqlite:///{tmp_path / 'market.db'}", tmp_path / "objects"
+    ledger = create(url, origin=ORIGIN, objects=objects)
+    for n in range(3):
+        ledger.register_party("person", name=f"Person {n}")
+    ledger.publish()
+    (file,) = (objects / "staging").iterdir()
+    path, whole = f"staging/{file.name}", file.read_bytes()
+    holdings = open_holdings(url, objects=objects)
+    assert list(holdings.faults()) == []
+
+    def found() -> list[str]:
+        (step,) = (step for step in holdings.steps() if step.name == "objects")
+        return [fault.place for _, faults in step.run(None) for fault in faults]
+
+    for at in range(0, len(whole), stride):
+        file.write_bytes(flipped(whole, at))
+        assert found() == [path], f"byte {at}"
+    assert holdings.repair().mended == [path]
+    assert not file.exists()
+    assert list(holdings.faults()) == []
+    assert connect(url, objects=objects).register_party("person", name="Next")
 
 
 # In the file of the database
