@@ -161,9 +161,7 @@ class Holdings:
             report = repair(parts.tiles, copies, fits=fits, gone=gone, policy=self._policy, progress=bar)
             mend_beside(parts.tiles, self._keys, parts.links(), report, witnessed=parts.witnesses())
             report.mended += headed.mended
-            self._bundle.cache_clear()
-            wrong = [fault.place for fault in self._batches()]
-            report.mended += mend_batches(parts.tiles, wrong, signed, self._policy)
+            report.mended += mend_batches(parts.tiles, signed, self._policy)
             sources = [parts.tiles, *self._published]
         self._client = self._owned = None
         for place in self._published:
@@ -243,16 +241,7 @@ class Holdings:
             behind = self._behind(tiles, client.checkpoint)
             if behind is not None:
                 yield behind
-            yield from self._batches()
-
-    def _batches(self) -> list[Fault]:
-        """What is wrong with batch files, unless the market went on while they were looked at."""
-        tiles, heads, origin = self._parts.tiles, self._parts.heads, self._keys.origin
-        signed = heads.load(origin)
-        fits, _ = judges_of(self._erased())
-        head = open_checkpoint(signed, self._policy)
-        found = list(check_batches(tiles, batches_in(tiles), head, self._bundle, fits))
-        return found if heads.load(origin) == signed else []
+            yield from check_batches(tiles)
 
     def _surplus(self) -> Iterator[Fault]:
         """Rows of the index that belong to no entry; the others are compared where the entries are read."""

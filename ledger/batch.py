@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 
 from ledger.checkpoint import Checkpoint
 from ledger.errors import MalformedError
@@ -16,6 +17,7 @@ Written = Sequence[tuple[str, bytes]]
 """Objects by path."""
 
 _STAGED = re.compile("staging/([0-9]{1,19})-[0-9a-f]{64}", re.ASCII)
+_DIGEST = 32  # bytes
 _WORTH_A_THREAD = 3  # writes; fewer are done sooner than a thread is started
 
 
@@ -35,22 +37,29 @@ def lost_batches(objects: Objects, size: int) -> list[str]:
 
 
 def pack_batch(puts: Written, opens: Written) -> bytes:
-    """A batch file: for each object one byte (0 put, 1 replace), uint16 path length ‖ path, uint32 length ‖ bytes."""
+    """A digest, then for each object one byte (0 put, 1 replace), uint16 path length ‖ path, uint32 length ‖ bytes.
+
+    The digest is SHA-256 of all that follows: a file that a disk changed would else be finished over what is good.
+    """
     parts = []
     for kind, written in ((b"\0", puts), (b"\1", opens)):
         for path, data in written:
             name = path.encode()
             parts += [kind, len(name).to_bytes(2, "big"), name, len(data).to_bytes(4, "big"), data]
-    return b"".join(parts)
+    data = b"".join(parts)
+    return sha256(data).digest() + data
 
 
 def parse_batch(data: bytes) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
     """(objects to put, objects to replace) of a batch file; `pack_batch(*parse_batch(data)) == data`.
 
-    Raises `MalformedError` for a cut or foreign file.
+    Raises `MalformedError` for a cut, changed or foreign file.
     """
+    if sha256(memoryview(data)[_DIGEST:]).digest() != data[:_DIGEST]:
+        msg = f"batch file: {len(data)} bytes do not begin with their own SHA-256"
+        raise MalformedError(msg)
     written: tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]] = ([], [])
-    at = 0
+    at = _DIGEST
     while at < len(data):
         kind, start = data[at], at + 3
         stop = start + int.from_bytes(data[at + 1 : start], "big")

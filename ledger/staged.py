@@ -73,13 +73,13 @@ class StagedBatches:
         self._partials.find(checkpoint.size)
         self._last = staging_path(checkpoint)
         shown = get_or_none(self._objects, CHECKPOINT)
-        batch = get_or_none(self._objects, self._last)
+        batch = _sound(get_or_none(self._objects, self._last))
         if batch is None:
-            # Dropped by release 0.1.0, as the last thing of a batch; or not to be seen yet.
+            # Dropped by release 0.1.0, as the last thing of a batch; changed by a disk; or not to be seen yet.
             if shown is None or open_checkpoint(shown, self._home.keys.policy).size >= checkpoint.size:
                 return {}
             msg = (
-                f"{self._last}: not there, and the batch that it describes is not known to be finished; "
+                f"{self._last}: not there as it was written, and the batch that it describes may not be finished; "
                 "try again, or refill from what is published when it is lost"
             )
             raise Unavailable(msg, path=self._last)
@@ -156,6 +156,15 @@ class StagedBatches:
         earlier, self._last = self._last, staging_path(checkpoint)
         dropped = [path for path in (earlier,) if path not in {"", self._last}]
         self._objects.discard(*dropped, *self._partials.take_stale(checkpoint.size))
+
+
+def _sound(batch: bytes | None) -> bytes | None:
+    """The batch file, None where it cannot be read."""
+    try:
+        parse_batch(batch or b"")
+    except MalformedError:
+        return None
+    return batch
 
 
 def _number(path: str) -> int:

@@ -260,7 +260,7 @@ def test_every_byte_of_the_open_events(made):
 
 @pytest.mark.parametrize("stride", [41, pytest.param(1, marks=pytest.mark.soak)])
 def test_bytes_of_the_batch_file(tmp_path, stride):
-    """Whoever opens the log finishes it, and would write what a disk made of it over what is good."""
+    """Whoever opens the log finishes it, and never writes what a disk made of it over what is good."""
     url, objects = f"sqlite:///{tmp_path / 'market.db'}", tmp_path / "objects"
     ledger = create(url, origin=ORIGIN, objects=objects)
     for n in range(3):
@@ -278,6 +278,9 @@ def test_bytes_of_the_batch_file(tmp_path, stride):
     for at in range(0, len(whole), stride):
         file.write_bytes(flipped(whole, at))
         assert found() == [path], f"byte {at}"
+    before = (objects / "events" / "000").read_bytes()
+    assert connect(url, objects=objects).log.size == ledger.log.size
+    assert (objects / "events" / "000").read_bytes() == before
     assert holdings.repair().mended == [path]
     assert not file.exists()
     assert list(holdings.faults()) == []

@@ -209,7 +209,10 @@ FORMATS = {
     "batch file": Format(
         parse_batch,
         lambda found: pack_batch(*found),
-        (b"", pack_batch([("tile/0/000", bytes(32))], [("events/000", b"x"), ("checkpoint", CHECKPOINT)])),
+        (
+            pack_batch([], []),
+            pack_batch([("tile/0/000", bytes(32))], [("events/000", b"x"), ("checkpoint", CHECKPOINT)]),
+        ),
     ),
 }
 
