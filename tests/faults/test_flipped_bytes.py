@@ -334,7 +334,7 @@ def settle(file: Path) -> None:
 
 
 COUNTS = pytest.mark.parametrize(
-    "count", [pytest.param(60, id="short"), pytest.param(6_000, id="long", marks=pytest.mark.soak)]
+    "count", [pytest.param(60, id="short"), pytest.param(2_000, id="long", marks=pytest.mark.soak)]
 )
 
 
