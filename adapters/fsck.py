@@ -20,7 +20,7 @@ from adapters.published import OURS, Portions, check_beside, check_place, judges
 from adapters.rows import Rows
 from adapters.sql.errors import storage_errors
 from adapters.sql.notes import SqlNotes
-from adapters.tables import check_tables, mend_keys
+from adapters.tables import any_damaged, check_tables, mend_keys
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.copies import Copies, get_or_none
@@ -101,7 +101,27 @@ class Holdings:
         ]
         for number, place in enumerate(self._published):
             steps.append(_Step(f"published {number}", lambda at, place=place: self._place(place, at)))  # type: ignore[misc]
-        return [_Step(step.name, _in_spite_of_damage(step)) for step in steps]
+        return [_Step(step.name, self._in_spite_of_damage(step)) for step in steps]
+
+    def _in_spite_of_damage(self, step: _Step) -> Callable[[Any], Portions]:
+        """Where damage keeps a step from going on, that is what it found: the other steps are still taken."""
+
+        def run(at: Any) -> Portions:
+            if at == _DONE:
+                return
+            try:
+                with storage_errors(step.name):
+                    yield from step.run(at)
+            except LedgerError as error:
+                raise_unless_damage(error)
+                yield _DONE, [fault_of(error)]
+            except (AttributeError, TypeError, ValueError) as error:
+                if not any_damaged(self._parts):
+                    raise
+                # A row holds what its column does not allow, such as no bytes at all.
+                yield _DONE, [Fault(step.name, f"{step.name}: what is stored cannot be read: {error}")]
+
+        return run
 
     def memory(self) -> Memory:
         """Where slices remember how far they came: a row of the ledger's own database."""
@@ -431,22 +451,6 @@ def open_holdings(
         msg = f"{parts.store.name}: what is noted about this ledger's layout cannot be read; restore provenance_state"
         raise StorageError(msg) from error
     return Holdings(parts, keys, published=[open_objects(place) for place in published], signatures=signatures)
-
-
-def _in_spite_of_damage(step: _Step) -> Callable[[Any], Portions]:
-    """Where damage keeps a step from going on, that is what it found: the other steps are still taken."""
-
-    def run(at: Any) -> Portions:
-        if at == _DONE:
-            return
-        try:
-            with storage_errors(step.name):
-                yield from step.run(at)
-        except LedgerError as error:
-            raise_unless_damage(error)
-            yield _DONE, [fault_of(error)]
-
-    return run
 
 
 def _once(check: Callable[[], Iterator[Fault]]) -> Callable[[Any], Portions]:

@@ -31,7 +31,7 @@ from provenance.index.bulk import among, insert_missing
 from provenance.index.compare import find_exactly, of_type_exactly, sources_exactly, taken_exactly
 from provenance.index.exact import read_exactly
 from provenance.item import Item
-from provenance.once import places_of
+from provenance.once import CHAINS, ONCE, TURNS, places_of
 from provenance.vault import Vault
 
 __all__ = ["Rows"]
@@ -99,6 +99,8 @@ _VERBS: dict[str, str | None] = {
     "import": "import.accepted",
     "submit": None,
 }
+
+_RULES = {*(rule for rule, _ in (*CHAINS.values(), *ONCE.values())), *TURNS.values()}
 
 Portions = Iterator[tuple[Any, Sequence[Fault]]]
 
@@ -292,8 +294,12 @@ class Rows:
 
     def _place(self, rule: str, key: bytes, event_id: bytes) -> Iterator[Fault]:
         place = f"place {_text(rule)} {key.hex()}"
-        if event_id == key:
-            return  # nobody has it: what relies on that holds this row (`SqlQueue.stage`)
+        if event_id == key:  # nobody has it: what relies on that holds this row (`SqlQueue.stage`)
+            if rule not in _RULES:
+                yield Fault(
+                    place, f"{place}: there is no such rule, and nobody has it; `provenance fsck --repair` drops it"
+                )
+            return
         type_ = self._type(event_id)
         if type_ is None:
             yield Fault(place, f"{place}: the event {event_id.hex()} is not in the log and does not wait for it")

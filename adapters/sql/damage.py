@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine
 
 from adapters.sql.errors import storage_errors
 
-__all__ = ["Database", "damaged", "make_keys_again"]
+__all__ = ["Database", "damaged", "make_keys_again", "tables_in"]
+
+_NAMES = r"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'provenance\_%' ESCAPE '\' ORDER BY name"
 
 
 class Database(Protocol):
@@ -28,20 +30,26 @@ class Database(Protocol):
         """A connection on which every statement sees what was committed before it."""
 
 
-def damaged(database: Database, table: Table) -> list[str]:
+def tables_in(database: Database) -> list[str]:
+    """Names of our tables in an SQLite database, none in another."""
+    if database.engine.dialect.name != "sqlite":
+        return []
+    with storage_errors("sqlite_master"):
+        return list(database.reading.exec_driver_sql(_NAMES).scalars())
+
+
+def damaged(database: Database, table: str) -> list[str]:
     """What is wrong in one table and its keys, in SQLite's words (https://sqlite.org/pragma.html#pragma_integrity_check).
 
     Takes some 3 s for a million events. Raises `StorageError` where SQLite cannot even say.
     """
-    if database.engine.dialect.name != "sqlite":
-        return []
-    with storage_errors(table.name):
-        found = database.reading.exec_driver_sql(f"PRAGMA integrity_check({table.name})").scalars().all()
+    with storage_errors(table):
+        found = database.reading.exec_driver_sql(f"PRAGMA integrity_check({table})").scalars().all()
     return [" ".join(line.split()) for line in found if line != "ok"]
 
 
-def make_keys_again(database: Database, table: Table) -> bool:
+def make_keys_again(database: Database, table: str) -> bool:
     """Derive the keys of a table from its rows; whether nothing is wrong in it now."""
-    with storage_errors(table.name), database.engine.begin() as connection:
-        connection.exec_driver_sql(f"REINDEX {table.name}")
+    with storage_errors(table), database.engine.begin() as connection:
+        connection.exec_driver_sql(f"REINDEX {table}")
     return not damaged(database, table)
