@@ -20,7 +20,7 @@ from adapters.published import OURS, Portions, check_beside, check_place, judges
 from adapters.rows import Rows
 from adapters.sql.errors import storage_errors
 from adapters.sql.notes import SqlNotes
-from adapters.tables import any_damaged, check_tables, mend_keys
+from adapters.tables import check_tables, mend_keys
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.copies import Copies, get_or_none
@@ -115,11 +115,10 @@ class Holdings:
             except LedgerError as error:
                 raise_unless_damage(error)
                 yield _DONE, [fault_of(error)]
-            except (AttributeError, TypeError, ValueError) as error:
-                if not any_damaged(self._parts):
-                    raise
-                # A row holds what its column does not allow, such as no bytes at all.
-                yield _DONE, [Fault(step.name, f"{step.name}: what is stored cannot be read: {error}")]
+            except (AttributeError, MemoryError, TypeError, ValueError) as error:
+                # A row holds what its column does not allow: nothing, or a number where bytes should be.
+                text = f"{step.name}: what is stored cannot be read: {type(error).__name__} {error}"
+                yield _DONE, [Fault(step.name, text)]
 
         return run
 

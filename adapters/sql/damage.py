@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from adapters.sql.errors import storage_errors
 
-__all__ = ["Database", "damaged", "make_keys_again", "tables_in"]
+__all__ = ["Database", "damaged", "damaged_file", "make_keys_again", "tables_in"]
 
 _NAMES = r"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'provenance\_%' ESCAPE '\' ORDER BY name"
 
@@ -45,6 +45,13 @@ def damaged(database: Database, table: str) -> list[str]:
     """
     with storage_errors(table):
         found = database.reading.exec_driver_sql(f"PRAGMA integrity_check({table})").scalars().all()
+    return [" ".join(line.split()) for line in found if line != "ok"]
+
+
+def damaged_file(database: Database) -> list[str]:
+    """What is wrong in the pages of a whole SQLite file, the market's too: the check of a table does not see all."""
+    with storage_errors(str(database.engine.url.database)):
+        found = database.reading.exec_driver_sql("PRAGMA quick_check").scalars().all()
     return [" ".join(line.split()) for line in found if line != "ok"]
 
 

@@ -290,15 +290,17 @@ def test_bytes_of_the_batch_file(tmp_path, stride):
 # In the file of the database
 
 
-def _rows(path: Path) -> dict[bytes, list[Any]] | None:
-    """Every row of every table, with its number; None where SQLite cannot read them, or finds its keys wrong."""
+def _rows(path: Path) -> dict[str, list[Any]] | None:
+    """Every row of every table that has any, with its number; None where SQLite finds its pages or keys wrong."""
     with closing(sqlite3.connect(path)) as raw:
         raw.text_factory = bytes
         try:
             if raw.execute("PRAGMA integrity_check").fetchall() != [(b"ok",)]:
                 return None
             names = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            return {name: raw.execute(f"SELECT rowid, * FROM {name.decode()}").fetchall() for name in names}
+            texts = [name.decode("utf-8", "ignore") for name in names]
+            found = {name: raw.execute(f'SELECT rowid, * FROM "{name}"').fetchall() for name in texts if name.isascii()}
+            return {name: rows for name, rows in found.items() if rows}
         except (sqlite3.Error, UnicodeDecodeError):
             return None
 
