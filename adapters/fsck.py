@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from adapters.assemble import Parts
-from adapters.heads import batches_in, check_batches, check_head, mend_batches, mend_head
+from adapters.heads import check_batches, check_head, mend_batches, mend_head
 from adapters.key_files import BESIDE
 from adapters.locations import Place, open_objects, parts_at
 from adapters.log_keys import noted_keys
@@ -21,6 +22,7 @@ from adapters.rows import Rows
 from adapters.sql.errors import storage_errors
 from adapters.sql.notes import SqlNotes
 from adapters.tables import check_tables, mend_keys
+from ledger.batch import batches_in
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.copies import Copies, get_or_none
@@ -52,6 +54,7 @@ from provenance.vault import Vault
 
 __all__ = ["Holdings", "open_holdings"]
 
+logger = logging.getLogger(__name__)
 
 _BUNDLES = 64  # in memory, with the open events beside them
 
@@ -116,7 +119,9 @@ class Holdings:
                 raise_unless_damage(error)
                 yield _DONE, [fault_of(error)]
             except (AttributeError, MemoryError, TypeError, ValueError) as error:
-                # A row holds what its column does not allow: nothing, or a number where bytes should be.
+                # A row holds what its column does not allow: nothing, or a number where bytes should be. The traceback
+                # is for whom the storage turns out to be sound: then it is a fault of ours.
+                logger.info("%s: what is stored cannot be read", step.name, exc_info=True)
                 text = f"{step.name}: what is stored cannot be read: {type(error).__name__} {error}"
                 yield _DONE, [Fault(step.name, text)]
 

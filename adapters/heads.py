@@ -8,25 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ledger.batch import pack_batch, parse_batch, staging_path
+from ledger.batch import batches_in, pack_batch, parse_batch, size_after, staging_path
 from ledger.checkpoint import Checkpoint
 from ledger.copies import get_or_none
 from ledger.errors import MalformedError
 from ledger.fsck import Fault
 from ledger.keyring import own_note
 from ledger.policy import Policy
-from ledger.repair import Repaired, checkpoint_in
-from ledger.storage import Checkpoints, ListsObjects, Objects, ReadsObjects
+from ledger.repair import Repaired, checkpoint_in, newest_shown
+from ledger.storage import Checkpoints, Objects, ReadsObjects
 from ledger.tile import CHECKPOINT
 
-__all__ = ["batches_in", "check_batches", "check_head", "mend_batches", "mend_head"]
-
-_STAGING = "staging/"
-
-
-def batches_in(objects: Objects) -> list[str]:
-    """Paths of the batch files in a storage that can list."""
-    return sorted(objects.list(_STAGING)) if isinstance(objects, ListsObjects) else []
+__all__ = ["check_batches", "check_head", "mend_batches", "mend_head"]
 
 
 def check_head(heads: Checkpoints, origin: str, policy: Policy) -> Iterator[Fault]:
@@ -43,9 +36,8 @@ def mend_head(
     place, there = f"head of {origin}", heads.load(origin)
     if checkpoint_in(there, policy) is not None:
         return Repaired()
-    shown = (checkpoint_in(get_or_none(one, CHECKPOINT), policy) for one in shown_at)
-    newest = max(filter(None, shown), key=lambda checkpoint: checkpoint.size, default=None)
-    if newest is None or any(_size(path) > newest.size for path in batches):
+    newest = newest_shown(shown_at, policy)
+    if newest is None or any((size_after(path) or 0) > newest.size for path in batches):
         text = f"{place}: no checkpoint with a good signature is shown that covers all; restore a backup"
         return Repaired(lost=[Fault(place, text)])
     heads.swap(origin, there, own_note(newest, policy))
@@ -68,9 +60,3 @@ def mend_batches(objects: Objects, head: Checkpoint, policy: Policy) -> list[str
     gone = [fault.place for fault in check_batches(objects) if done or fault.place != staging_path(head)]
     objects.discard(*gone)
     return gone
-
-
-def _size(path: str) -> int:
-    """The size that a batch file leads to, 0 where its name is none."""
-    digits = path.removeprefix(_STAGING).partition("-")[0]
-    return int(digits) if digits.isascii() and digits.isdigit() else 0

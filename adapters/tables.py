@@ -7,9 +7,10 @@ from typing import Any
 
 from adapters.assemble import Parts
 from adapters.published import Portions, raise_unless_damage
-from adapters.sql.damage import Database, damaged, damaged_file, make_keys_again, tables_in
-from adapters.sql.subjects import SqlSubjectKeys
-from ledger.errors import StorageError
+from adapters.sql import subjects
+from adapters.sql import tables as own
+from adapters.sql.damage import Database, damaged, make_keys_again, tables_in
+from ledger.errors import NotFound, StorageError
 from ledger.fsck import Fault
 from provenance.index import metadata as index
 
@@ -22,41 +23,50 @@ _KEYS = "--repair makes its keys again; where rows are gone, restore from a back
 
 def check_tables(parts: Parts, at: Any) -> Portions:
     """What the product finds wrong, table by table, behind the one that `at` is the number of."""
-    told = False
-    for number, (database, table) in enumerate(_parts_of(parts)):
-        if at is not None and number <= at:
-            continue
-        kind, name = ("file", database.engine.url.database) if table is None else ("table", table)
-        mend = _DERIVED if table in index.tables else _KEYS if table else _RESTORE
-        try:
-            found = damaged_file(database) if table is None else damaged(database, table)
-        except StorageError as error:
-            raise_unless_damage(error)
-            found, mend = [str(error).removeprefix(f"{name}: ")], ""
-        if table is None and told:
-            found = []  # the same once more
-        told |= bool(found)
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        text = f"{kind} {name}: {found[0]}{more}{mend and '; '}{mend}" if found else ""
-        yield number, [Fault(f"{kind} {name}", text)] if found else []
+    number = -1
+    for database, wanted in _databases(parts):
+        there = tables_in(database)
+        told: set[str] = set()
+        for table in (*sorted({*there, *wanted}), None) if there else ():
+            number += 1
+            if at is not None and number <= at:
+                continue
+            place = f"file {database.engine.url.database}" if table is None else f"table {table}"
+            found = _wrong(database, table, needed=table in wanted)
+            found = [line for line in found if line not in told]  # the check of a whole file says them once more
+            told.update(found)
+            more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+            mend = _DERIVED if table in index.tables else _KEYS if table in there else _RESTORE
+            yield number, [Fault(place, f"{place}: {found[0]}{more}; {mend}")] if found else []
+
+
+def _wrong(database: Database, table: str | None, *, needed: bool) -> list[str]:
+    try:
+        return damaged(database, table)
+    except NotFound:
+        return ["is not there"] if needed else []  # a rebuild of the index dropped it meanwhile
+    except StorageError as error:
+        raise_unless_damage(error)
+        return [str(error).partition(": ")[2].partition("; ")[0]]  # without whose it is, and without its own advice
 
 
 def mend_keys(parts: Parts) -> list[str]:
     """Make the keys again of each table that the product finds damaged; which tables are sound now."""
     mended = []
-    for database, table in _parts_of(parts):
-        try:
-            if table is not None and damaged(database, table) and make_keys_again(database, table):
-                mended.append(f"keys of {table}")
-        except StorageError as error:
-            raise_unless_damage(error)  # it is said once more when all is checked again
+    for database, _ in _databases(parts):
+        for table in tables_in(database):
+            try:
+                if damaged(database, table) and make_keys_again(database, table):
+                    mended.append(f"keys of {table}")
+            except StorageError as error:
+                raise_unless_damage(error)  # it is said once more when all is checked again
     return mended
 
 
-def _parts_of(parts: Parts) -> Iterator[tuple[Database, str | None]]:
-    """Each table, and behind those of a database None for all of it."""
-    keys = parts.subject_keys if isinstance(parts.subject_keys, SqlSubjectKeys) else None
-    for database in (parts.store, parts.index_store, keys):
-        if database is not None:
-            names = tables_in(database)
-            yield from ((database, table) for table in (*names, None) if names)
+def _databases(parts: Parts) -> Iterator[tuple[Database, set[str]]]:
+    """Each database that holds tables of ours, and those that it has to hold."""
+    for store in (parts.store, parts.index_store):
+        if store is not None:  # all are made in each
+            yield store, {*own.metadata.tables, *index.tables}
+    if isinstance(parts.subject_keys, subjects.SqlSubjectKeys):
+        yield parts.subject_keys, set(subjects.metadata.tables)

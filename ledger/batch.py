@@ -11,29 +11,48 @@ from ledger.checkpoint import Checkpoint
 from ledger.errors import MalformedError
 from ledger.storage import ListsObjects, Objects
 
-__all__ = ["Written", "lost_batches", "pack_batch", "parse_batch", "staging_path", "write_all"]
+__all__ = [
+    "Written",
+    "batches_in",
+    "lost_batches",
+    "pack_batch",
+    "parse_batch",
+    "size_after",
+    "staging_path",
+    "write_all",
+]
 
 Written = Sequence[tuple[str, bytes]]
 """Objects by path."""
 
-_STAGED = re.compile("staging/([0-9]{1,19})-[0-9a-f]{64}", re.ASCII)
+_STAGING = "staging/"
+_STAGED = re.compile(f"{_STAGING}([0-9]{{1,19}})-[0-9a-f]{{64}}", re.ASCII)
 _DIGEST = 32  # bytes
 _WORTH_A_THREAD = 3  # writes; fewer are done sooner than a thread is started
 
 
 def staging_path(checkpoint: Checkpoint) -> str:
     """Where the batch file that leads to `checkpoint` lies: no two batches share it."""
-    return f"staging/{checkpoint.size}-{checkpoint.root.hex()}"
+    return f"{_STAGING}{checkpoint.size}-{checkpoint.root.hex()}"
+
+
+def size_after(path: str) -> int | None:
+    """Of the log, with the batch of the file at `path`; None where that is no batch file's path."""
+    found = _STAGED.fullmatch(path)
+    return None if found is None else int(found[1])
+
+
+def batches_in(objects: Objects) -> list[str]:
+    """Paths of the batch files in a storage that can list, none in another."""
+    return sorted(objects.list(_STAGING)) if isinstance(objects, ListsObjects) else []
 
 
 def lost_batches(objects: Objects, size: int) -> list[str]:
-    """Batch files in a storage that lists, of writers whose swap another was faster than: of no use at `size`.
+    """Batch files of writers whose swap another was faster than, of no use at `size`.
 
     A batch that did swap was finished before the next one could, by its writer or by whoever came next.
     """
-    if not isinstance(objects, ListsObjects):
-        return []
-    return [path for path in objects.list("staging/") if (at := _STAGED.fullmatch(path)) and int(at[1]) < size]
+    return [path for path in batches_in(objects) if (after := size_after(path)) is not None and after < size]
 
 
 def pack_batch(puts: Written, opens: Written) -> bytes:

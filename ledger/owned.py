@@ -10,7 +10,7 @@ from ledger.errors import NotFound, StorageError
 from ledger.fsck import Fault
 from ledger.keyring import own_note
 from ledger.policy import Policy
-from ledger.repair import Repaired, checkpoint_in, repair
+from ledger.repair import Repaired, checkpoint_in, newest_shown, repair
 from ledger.storage import Database, Head, ReadsObjects, Row
 from ledger.stored import Stored
 from ledger.tile import CHECKPOINT, WIDTH, bundle_path, open_path, pack_bundle, pack_open
@@ -78,8 +78,7 @@ def repair_owned(
     """
     head, rows = _head_and_rows(database, origin)
     own = checkpoint_in(head.signed, policy)
-    shown = [checkpoint_in(get_or_none(copy, CHECKPOINT), policy) for copy in published]
-    newest = own or max(filter(None, shown), key=lambda checkpoint: checkpoint.size, default=None)
+    newest = own or newest_shown(published, policy)
     if newest is None:
         text = f"head of {origin}: no checkpoint with a good signature is here or published; restore a backup"
         return Repaired(lost=[Fault(f"head of {origin}", text)]), None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ledger.batch import parse_batch
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.client import Client
 from ledger.copy import copy_log
 from ledger.edge import Edge
-from ledger.errors import Conflict, Fork, LedgerError, NotFound
+from ledger.errors import Conflict, Fork, LedgerError, MalformedError, NotFound
 from ledger.evidence import forked
 from ledger.keyring import Keyring, own_note
 from ledger.merkle import tree_root
@@ -135,17 +134,16 @@ def _drop_unpublished(objects: Objects, size: int) -> None:
     """
     if not isinstance(objects, ListsObjects):
         return
-    for path in list(objects.list("staging/")):
-        reached = path.removeprefix("staging/").partition("-")[0]
-        if reached.isdecimal() and int(reached) > size:
-            puts, _ = parse_batch(objects.get(path))
-            objects.discard(*(name for name, _ in puts if not _within(name, size)))
+    objects.discard(*[path for path in objects.list("tile/") if _beyond(path, size)])
 
 
-def _within(path: str, size: int) -> bool:
-    """Whether a tile or bundle holds nothing beyond a tree of `size`."""
-    level, index, width = parse_path(path)
-    return index * WIDTH + width <= size >> (HEIGHT * (level or 0))
+def _beyond(path: str, size: int) -> bool:
+    """Whether this is a tile or bundle that holds something a tree of `size` does not."""
+    try:
+        level, index, width = parse_path(path)
+    except MalformedError:  # for `fsck`
+        return False
+    return index * WIDTH + width > size >> (HEIGHT * (level or 0))
 
 
 def _shows(objects: ReadsObjects, checkpoint: Checkpoint) -> bool:

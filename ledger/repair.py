@@ -6,7 +6,7 @@ leads to the root of a checkpoint that was signed before. What no copy holds any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ledger.checkpoint import Checkpoint, open_checkpoint
@@ -14,10 +14,10 @@ from ledger.copies import Copies, Fits, Gone, get_or_none, readable_items
 from ledger.errors import MalformedError, VerificationError
 from ledger.fsck import Fault
 from ledger.policy import Policy
-from ledger.storage import ListsObjects, Objects
+from ledger.storage import ListsObjects, Objects, ReadsObjects
 from ledger.tile import CHECKPOINT, HEIGHT, WIDTH, bundle_path, open_path, pack_bundle, pack_open, parse_path, tile_path
 
-__all__ = ["Repaired", "checkpoint_in", "repair"]
+__all__ = ["Repaired", "checkpoint_in", "newest_shown", "repair"]
 
 Progress = Callable[[int, int], None]
 
@@ -89,6 +89,12 @@ def checkpoint_in(data: bytes | None, policy: Policy | None) -> Checkpoint | Non
         return open_checkpoint(data, policy)
     except (MalformedError, VerificationError):
         return None
+
+
+def newest_shown(places: Iterable[ReadsObjects], policy: Policy) -> Checkpoint | None:
+    """The checkpoint of the greatest size that any of these shows and `policy` accepts."""
+    shown = (checkpoint_in(get_or_none(place, CHECKPOINT), policy) for place in places)
+    return max(filter(None, shown), key=lambda checkpoint: checkpoint.size, default=None)
 
 
 def _put(target: Objects, path: str, data: bytes | None, report: Repaired) -> None:

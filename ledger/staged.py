@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
-from ledger.batch import lost_batches, pack_batch, parse_batch, staging_path, write_all
+from ledger.batch import batches_in, lost_batches, pack_batch, parse_batch, staging_path, write_all
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.copies import get_or_none
 from ledger.edge import Edge
@@ -16,7 +16,6 @@ from ledger.errors import Conflict, MalformedError, Unavailable
 from ledger.home import Home
 from ledger.publish import Partials
 from ledger.redact import redacted_bundle, without
-from ledger.storage import ListsObjects
 from ledger.tile import CHECKPOINT, WIDTH, open_path, pack_open, parse_open, parse_path
 
 __all__ = ["StagedBatches"]
@@ -86,7 +85,7 @@ class StagedBatches:
         if signs:
             lost = lost_batches(self._objects, checkpoint.size)
             self._objects.discard(*lost)
-            self._follow_redactions({*self._left()} - {*lost, self._last}, dict(parse_batch(batch)[1]))
+            self._follow_redactions({*batches_in(self._objects)} - {*lost, self._last}, dict(parse_batch(batch)[1]))
         puts, opens = parse_batch(batch)
         done = (
             self._shows
@@ -104,7 +103,7 @@ class StagedBatches:
 
         The batch files first: whoever finishes what a crash interrupted takes the bytes from there.
         """
-        for path in {*self._left(), staging_path(checkpoint)}:
+        for path in {*batches_in(self._objects), staging_path(checkpoint)}:
             batch = get_or_none(self._objects, path)
             with suppress(MalformedError):  # whatever it is, nobody can finish it
                 puts, opens = parse_batch(batch or b"")
@@ -138,9 +137,6 @@ class StagedBatches:
                     good.append((name, without(data, gone, number)))
                 if good != opens:
                     self._objects.replace(path, pack_batch(puts, good))
-
-    def _left(self) -> list[str]:
-        return list(self._objects.list("staging/")) if isinstance(self._objects, ListsObjects) else []
 
     def _finish(self, checkpoint: Checkpoint, batch: bytes) -> None:
         """Everything after the swap, in the normal path and in recovery alike.

@@ -197,7 +197,8 @@ class RunningLedger:
         """Check for about so many seconds what is stored – log, vault, index, queue, published places – and report.
 
         The next call, from whichever process, goes on where this one stopped; after the end a new pass begins. How far
-        it came is durable on return. What is wrong is in the report, and turns `health` bad; nothing is mended.
+        it came is durable on return. What is wrong is in the report, and turns `health` bad; nothing is mended. It ends
+        between two portions: most take milliseconds, SQLite's own check of a table or file 3 s for a million events.
         """
         if self._rounds is None:
             msg = f"{self.origin}: this ledger was put together without a check of its storage; use adapters.connect"

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from adapters.sql.errors import storage_errors
 
-__all__ = ["Database", "damaged", "damaged_file", "make_keys_again", "tables_in"]
+__all__ = ["Database", "damaged", "make_keys_again", "tables_in"]
 
 _NAMES = r"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'provenance\_%' ESCAPE '\' ORDER BY name"
 
@@ -38,20 +38,15 @@ def tables_in(database: Database) -> list[str]:
         return list(database.reading.exec_driver_sql(_NAMES).scalars())
 
 
-def damaged(database: Database, table: str) -> list[str]:
+def damaged(database: Database, table: str | None = None) -> list[str]:
     """What is wrong in one table and its keys, in SQLite's words (https://sqlite.org/pragma.html#pragma_integrity_check).
 
+    Without a table, in the pages of the whole file, the market's too: the check of a table does not see all of them.
     Takes some 3 s for a million events. Raises `StorageError` where SQLite cannot even say.
     """
-    with storage_errors(table):
-        found = database.reading.exec_driver_sql(f"PRAGMA integrity_check({table})").scalars().all()
-    return [" ".join(line.split()) for line in found if line != "ok"]
-
-
-def damaged_file(database: Database) -> list[str]:
-    """What is wrong in the pages of a whole SQLite file, the market's too: the check of a table does not see all."""
-    with storage_errors(str(database.engine.url.database)):
-        found = database.reading.exec_driver_sql("PRAGMA quick_check").scalars().all()
+    pragma = "quick_check" if table is None else f"integrity_check({table})"
+    with storage_errors(table or str(database.engine.url.database)):
+        found = database.reading.exec_driver_sql(f"PRAGMA {pragma}").scalars().all()
     return [" ".join(line.split()) for line in found if line != "ok"]
 
 

@@ -291,7 +291,7 @@ def test_bytes_of_the_batch_file(tmp_path, stride):
 
 
 def _rows(path: Path) -> dict[str, list[Any]] | None:
-    """Every row of every table that has any, with its number; None where SQLite finds its pages or keys wrong."""
+    """Every row of every table, with its number; None where SQLite finds its pages or keys wrong."""
     with closing(sqlite3.connect(path)) as raw:
         raw.text_factory = bytes
         try:
@@ -299,8 +299,7 @@ def _rows(path: Path) -> dict[str, list[Any]] | None:
                 return None
             names = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             texts = [name.decode("utf-8", "ignore") for name in names]
-            found = {name: raw.execute(f'SELECT rowid, * FROM "{name}"').fetchall() for name in texts if name.isascii()}
-            return {name: rows for name, rows in found.items() if rows}
+            return {name: raw.execute(f'SELECT rowid, * FROM "{name}"').fetchall() for name in texts if name.isascii()}
         except (sqlite3.Error, UnicodeDecodeError):
             return None
 
@@ -376,6 +375,33 @@ def test_bytes_of_databases_beside_it(tmp_path, count):
     assert check() == []
     for name in beside:
         assert _flipped_files(tmp_path / f"{name}.db", count // 2, check)
+
+
+def test_a_table_that_is_gone_is_said(database):
+    """Also one that nothing of this ledger looks into."""
+    database.raw.execute("ALTER TABLE provenance_files RENAME TO provenance_filet")
+    places = {fault.place: fault.detail for fault in database.check("tables")}
+    assert places == {"table provenance_files": "table provenance_files: is not there; restore it from a backup"}
+
+
+def test_what_is_wrong_in_one_database_hides_nothing_of_another(tmp_path):
+    """A table of ours in one file, in another a table of whoever else uses it: only the check of all sees that one."""
+    url, index = (f"sqlite:///{tmp_path / name}.db" for name in ("market", "index"))
+    create(url, origin=ORIGIN, index=index).register_party("person", name="Ada")
+    with closing(sqlite3.connect(tmp_path / "index.db")) as raw:
+        raw.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+    gc.collect()
+    for name, table in (("market", "provenance_vault"), ("index", "orders")):
+        file = tmp_path / f"{name}.db"
+        settle(file)
+        with closing(sqlite3.connect(file)) as raw:
+            (page,) = raw.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+            (size,) = raw.execute("PRAGMA page_size").fetchone()
+        data = bytearray(file.read_bytes())
+        data[(page - 1) * size] = 0  # it is no page of a table any more
+        file.write_bytes(data)
+    places = {fault.place for fault in open_holdings(url, index=index).faults()}
+    assert {"table provenance_vault", f"file {tmp_path / 'index.db'}"} <= places
 
 
 def test_keys_of_a_table_are_made_again(database):
