@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from sqlalchemy import MetaData
+
 from adapters.assemble import Parts
 from adapters.published import Portions, raise_unless_damage
 from adapters.sql import subjects
 from adapters.sql import tables as own
-from adapters.sql.damage import Database, damaged, make_keys_again, tables_in
+from adapters.sql.damage import Database, columns_in, damaged, make_keys_again, tables_in
 from ledger.errors import NotFound, StorageError
 from ledger.fsck import Fault
 from provenance.index import metadata as index
@@ -32,7 +34,8 @@ def check_tables(parts: Parts, at: Any) -> Portions:
             if at is not None and number <= at:
                 continue
             place = f"file {database.engine.url.database}" if table is None else f"table {table}"
-            found = _wrong(database, table, needed=table in wanted)
+            gone = table in wanted and table not in there
+            found = ["is not there"] if gone else _wrong(database, table, wanted.get(table or "", set()))
             found = [line for line in found if line not in told]  # the check of a whole file says them once more
             told.update(found)
             more = f", and {len(found) - 1} more" if len(found) > 1 else ""
@@ -40,11 +43,13 @@ def check_tables(parts: Parts, at: Any) -> Portions:
             yield number, [Fault(place, f"{place}: {found[0]}{more}; {mend}")] if found else []
 
 
-def _wrong(database: Database, table: str | None, *, needed: bool) -> list[str]:
+def _wrong(database: Database, table: str | None, columns: set[str]) -> list[str]:
+    """`columns` are those that it has to have."""
     try:
-        return damaged(database, table)
+        lost = columns and columns - columns_in(database, str(table))
+        return [f"has no column {name}" for name in sorted(lost)] or damaged(database, table)
     except NotFound:
-        return ["is not there"] if needed else []  # a rebuild of the index dropped it meanwhile
+        return []  # a rebuild of the index dropped it meanwhile
     except StorageError as error:
         raise_unless_damage(error)
         return [str(error).partition(": ")[2].partition("; ")[0]]  # without whose it is, and without its own advice
@@ -63,10 +68,14 @@ def mend_keys(parts: Parts) -> list[str]:
     return mended
 
 
-def _databases(parts: Parts) -> Iterator[tuple[Database, set[str]]]:
-    """Each database that holds tables of ours, and those that it has to hold."""
+def _databases(parts: Parts) -> Iterator[tuple[Database, dict[str, set[str]]]]:
+    """Each database that holds tables of ours, and those that it has to hold, with their columns."""
     for store in (parts.store, parts.index_store):
         if store is not None:  # all are made in each
-            yield store, {*own.metadata.tables, *index.tables}
+            yield store, _columns(own.metadata) | _columns(index)
     if isinstance(parts.subject_keys, subjects.SqlSubjectKeys):
-        yield parts.subject_keys, set(subjects.metadata.tables)
+        yield parts.subject_keys, _columns(subjects.metadata)
+
+
+def _columns(metadata: MetaData) -> dict[str, set[str]]:
+    return {table.name: set(table.columns.keys()) for table in metadata.sorted_tables}

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from adapters.sql.errors import storage_errors
 
-__all__ = ["Database", "damaged", "make_keys_again", "tables_in"]
+__all__ = ["Database", "columns_in", "damaged", "make_keys_again", "tables_in"]
 
 _NAMES = r"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'provenance\_%' ESCAPE '\' ORDER BY name"
 
@@ -36,6 +36,12 @@ def tables_in(database: Database) -> list[str]:
         return []
     with storage_errors("sqlite_master"):
         return list(database.reading.exec_driver_sql(_NAMES).scalars())
+
+
+def columns_in(database: Database, table: str) -> set[str]:
+    """Names of the columns of a table in an SQLite database, none where there is no such table."""
+    with storage_errors(table):
+        return set(database.reading.exec_driver_sql("SELECT name FROM pragma_table_info(?)", (table,)).scalars())
 
 
 def damaged(database: Database, table: str | None = None) -> list[str]:
