@@ -7,7 +7,7 @@ knows of the erasure. A crash in between is finished by the next call, which doe
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -117,7 +117,7 @@ class Following:
                 # The index first, should they not commit together: staging asks the queue, then the index.
                 self._queue.forget(connection, [fact.event_id for fact in facts])
 
-    def forget_names(self, connection: Connection, erased: Sequence[bytes], items: Sequence[Owned] = ()) -> None:
+    def forget_names(self, connection: Connection, erased: Sequence[bytes], items: Iterable[Owned] = ()) -> None:
         """Drop what the market calls what is about to be erased, from the vault or from these items of the batch."""
         if not erased:
             return
@@ -162,5 +162,4 @@ class Following:
             with suppress(MalformedError):
                 event_ids.append(headers.read(row.entry)[1])
         waiting = self._queue.waiting(self._queue.reading, event_ids).values()
-        items = [Owned(*pair, event) for event in waiting for pair in contents_of(event)]
-        keep(self._vault, [item for item in items if not holds(self._vault, item.address)])
+        keep(self._vault, [item for item in contents_of(waiting) if not holds(self._vault, item.address)])

@@ -36,7 +36,7 @@ from provenance.once import Place
 from provenance.queue import Queue, Staged, places_taken
 from provenance.session import connection_of
 from provenance.statement import Headers, sign_statement
-from provenance.subjects import Owned, keep
+from provenance.subjects import keep
 from provenance.vault import Vault
 from provenance.waiting import contents_of, facts_of_staged, parents_first
 
@@ -53,6 +53,10 @@ _MOST_RETRIES = 10
 _MOST_STAMPS = 1_000_000  # events of which it is remembered when they were staged, should nobody publish
 
 logger = logging.getLogger(__name__)
+
+
+Pair = tuple[Staged, Facts]
+"""An accepted event, and what the index will keep of it."""
 
 
 class Signers(NamedTuple):
@@ -113,12 +117,11 @@ class Sequencer:
             nonlocal done
             headers = Headers()
             waiting = self._queue.peek(limit)
-            found = [facts_of_staged(event, market=self._market, by=headers) for event in waiting]
-            pairs = parents_first(list(zip(waiting, found, strict=True)))
-            staged = self._until_keys([event for event, _ in pairs])
-            done = len(staged)
-            if staged:
-                self._batch(staged, [fact for _, fact in pairs[:done]], [event.event_id for event in staged])
+            pairs = [(event, facts_of_staged(event, market=self._market, by=headers)) for event in waiting]
+            pairs = self._until_keys(parents_first(pairs))
+            done = len(pairs)
+            if pairs:
+                self._batch(pairs, waited=True)
 
         # What waits stays visible until a batch has committed, so that nothing visible means nothing under way.
         if self._queue.peek(1) or self._following.is_behind():
@@ -134,10 +137,11 @@ class Sequencer:
 
     def append(self, staged: Sequence[Staged], facts: Sequence[Facts]) -> None:
         """Sequence events that were never in the queue, in this order, all or none; those in the log are left out."""
-        if len(self._until_keys(staged)) < len(staged):
+        pairs = list(zip(staged, facts, strict=True))
+        if len(self._until_keys(pairs)) < len(pairs):
             text = "the market changes its keys in the middle of what is recorded at once; record that apart"
             raise EventRejected(Reason("party.keys.apart", text))
-        self._retrying(lambda: self._batch(staged, facts, []))
+        self._retrying(lambda: self._batch(pairs))
 
     def hand_over(self, keys: NextKeys, *, to: Draft) -> None:
         """Sequence the `log.keys` event `to`, the last thing that the present keys sign and the first for `keys`.
@@ -149,7 +153,7 @@ class Sequencer:
         )
         staged = Staged(0, to.id, to.type, to.data, (), statement, sealed=False)
         facts = facts_of_staged(staged, market=self._market)
-        self._retrying(lambda: self._batch([staged], [facts], [], hand=keys))
+        self._retrying(lambda: self._batch([(staged, facts)], hand=keys))
 
     def take_stamps(self) -> list[int]:
         """When (milliseconds since 1970) the events were staged that were sequenced here since the last call."""
@@ -175,59 +179,53 @@ class Sequencer:
                     logger.warning("%s: another process was faster; again", self._log.origin, extra=extra)
             raise conflict
 
-    def _until_keys(self, staged: Sequence[Staged]) -> Sequence[Staged]:
+    def _until_keys(self, pairs: list[Pair]) -> list[Pair]:
         """The events up to and with the first that changes the market's keys: what is behind it needs others."""
-        for number, event in enumerate(staged, 1):
+        for number, (event, _) in enumerate(pairs, 1):
             if event.type == "party.keys" and orjson.loads(event.event)["actor"] == self._market.hex():
-                return staged[:number]
-        return staged
+                return pairs[:number]
+        return pairs
 
     # One batch
 
-    def _batch(
-        self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes], *, hand: NextKeys | None = None
-    ) -> None:
+    def _batch(self, pairs: Sequence[Pair], *, waited: bool = False, hand: NextKeys | None = None) -> None:
         began = time.monotonic()
         with self.observer.step("sequence") as seen:
-            self._append(staged, facts, ids, hand)
-            seen.events(len(staged))
+            self._append(pairs, waited, hand)
+            seen.events(len(pairs))
         if self.observer is not UNOBSERVED and len(self._stamps) < _MOST_STAMPS:
-            self._stamps += [event.staged_at for event in staged if event.staged_at]
+            self._stamps += [event.staged_at for event, _ in pairs if event.staged_at]
         seconds = round(time.monotonic() - began, 6)
-        extra = {"origin": self._log.origin, "size": self._log.size, "batch": len(staged), "seconds": seconds}
-        logger.info("%s: %d events sequenced", self._log.origin, len(staged), extra=extra)
-        for event_id, text in self._find_late(staged):
+        extra = {"origin": self._log.origin, "size": self._log.size, "batch": len(pairs), "seconds": seconds}
+        logger.info("%s: %d events sequenced", self._log.origin, len(pairs), extra=extra)
+        for event_id, text in self._find_late(pairs):
             extra = {"origin": self._log.origin, "event": event_id.hex()}
             logger.warning("%s: %s is logged late: %s", self._log.origin, event_id.hex(), text, extra=extra)
 
-    def _find_late(self, staged: Sequence[Staged]) -> list[tuple[bytes, str]]:
+    def _find_late(self, pairs: Sequence[Pair]) -> list[tuple[bytes, str]]:
         """Events that others signed with keys which were valid then and are not now: logged, and told."""
         foreign = [
             event.statement
-            for event in staged
+            for event, _ in pairs
             if event.statement is not None and event.type not in {"party.register", "party.keys"}
         ]
         return self._late(foreign) if foreign else []
 
-    def _append(
-        self, staged: Sequence[Staged], facts: Sequence[Facts], ids: Sequence[bytes], hand: NextKeys | None
-    ) -> None:
+    def _append(self, pairs: Sequence[Pair], waited: bool, hand: NextKeys | None) -> None:
         began = self._index.on().size  # before it is asked what it knows
         policy = self._log.policy
-        known = self._index.on().known(event.event_id for event in staged)
-        fresh = {
-            event.event_id: (event, fact)
-            for event, fact in zip(staged, facts, strict=True)
-            if event.event_id not in known
-        }
+        ids = [event.event_id for event, _ in pairs] if waited else []
+        known = self._index.on().known(event.event_id for event, _ in pairs)
+        # The pairs that there are, and none anew: what a batch keeps alive costs the most where memory is cleaned up.
+        fresh = {pair[0].event_id: pair for pair in pairs if pair[0].event_id not in known}
         time = self._log_time() if fresh else None
         found = [fact for _, fact in fresh.values()]
-        rows = self._rows(list(fresh.values()))
+        rows = self._rows(fresh.values())
         if time is not None:
             rows.insert(0, time[0])
             found.insert(0, time[1])
-        items = [Owned(*pair, event) for event, _ in fresh.values() for pair in contents_of(event)]
-        erased = [target for event, _ in fresh.values() if event.type == ERASURE for target in targets_of(event.event)]
+        events = [event for event, _ in fresh.values()]
+        erased = [target for event in events if event.type == ERASURE for target in targets_of(event.event)]
         # What leaves the queue must be in the index: staging would find it in neither. And an erasure elsewhere must
         # not be forgotten by a crash: the index, which follows the log, is behind until then.
         gone = [entry.idx for entry in self._index.on().redacted(erased)] if erased else []
@@ -236,22 +234,22 @@ class Sequencer:
             rows = [_unless_erased(row, fact, erased) for row, fact in zip(rows, found, strict=True)]
         joins = self._log.has_transactions and self._index.joins
         if not joins or gone or rows != whole or (erased and not self._vault.joins):
-            self._apart(began, rows, found, items, gone, hand, places=[] if ids else places_taken(found))
+            self._apart(began, rows, found, events, gone, hand, places=[] if waited else places_taken(found))
             if known:
                 with self._queue.joining(None) as connection:  # in the log before, and staged again
                     self._queue.forget(connection, known)
             return
         if not self._vault.joins:
-            keep(self._vault, items)
+            keep(self._vault, contents_of(events))
         places = places_taken(found)
 
         def within(tx: Transaction, first: int) -> None:
             connection = connection_of(tx)
             index = self._index.on(connection)
             # What waited has its places since it was staged: they are taken one by one, and none is given back.
-            portions = [[place] for place in places] if ids else [places] if places else []
+            portions = [[place] for place in places] if waited else [places] if places else []
             taken = next(filter(None, [self._queue.take(connection, portion) for portion in portions]), None)
-            if taken is not None and not ids:
+            if taken is not None and not waited:
                 raise EventRejected(_taken(taken))
             if self._log.policy != policy:
                 msg = "log keys: another process handed over to others"
@@ -259,20 +257,20 @@ class Sequencer:
             if time is not None and index.last_time() > time[1].time:
                 msg = "log time: another sequencer wrote a later one"
                 raise Conflict(msg)
-            if ids:
+            if waited:
                 self._queue.remove(connection, ids)
             # Another process was faster: with events that come from elsewhere, or that are staged again by now.
             if first != began and index.known(fresh):
                 msg = "events: another process recorded some of them"
                 raise Conflict(msg)
-            self._following.forget_names(connection, erased, items)
+            self._following.forget_names(connection, erased, contents_of(events))
             if self._vault.joins:
-                keep(self._vault, items, connection=connection)
+                keep(self._vault, contents_of(events), connection=connection)
                 self._vault.erase(erased, connection=connection)
             index.write(first, found)
             index.forget(erased)
 
-        if rows or ids:
+        if rows or waited:
             self._extend(rows, within=within, hand=hand)
 
     def _reserve(self, places: Sequence[Place]) -> None:
@@ -322,7 +320,7 @@ class Sequencer:
         at: int,
         rows: list[Row],
         found: list[Facts],
-        items: list[Owned],
+        events: Sequence[Staged],
         redact: Collection[int],
         hand: NextKeys | None,
         *,
@@ -338,11 +336,11 @@ class Sequencer:
         if rows:
             if places:
                 self._reserve(places)
-            keep(self._vault, items)
+            keep(self._vault, contents_of(events))
             first = self._extend(rows, at=at, redact=redact, hand=hand)
             self._following.catch_up((first, found))
 
-    def _rows(self, fresh: Sequence[tuple[Staged, Facts]]) -> list[Row]:
+    def _rows(self, fresh: Collection[Pair]) -> list[Row]:
         """The log entries, signed now where they are the market's own."""
         market = self._signers().market
         if any(event.statement is None for event, _ in fresh):

@@ -138,12 +138,12 @@ class KeepsSubjects(Protocol):
         """Ids of the keys under which fields about a party lie, for an erasure to name; new fields get a new key."""
 
 
-def keep(vault: Vault, items: Sequence[Owned], *, connection: Connection | None = None) -> None:
+def keep(vault: Vault, items: Iterable[Owned], *, connection: Connection | None = None) -> None:
     """Put items into any vault, which is told whom they are about where it wants to know. As `Vault.put`."""
     if isinstance(vault, KeepsSubjects):
-        vault.put_for(items, connection=connection)
+        vault.put_for(list(items), connection=connection)
     else:
-        vault.put([(item.address, item.data) for item in items], connection=connection)
+        vault.put(((address, data) for address, data, _ in items), connection=connection)
 
 
 def subject_of(type: str, event_id: bytes, event: bytes) -> bytes:  # noqa: A002 - the field's name

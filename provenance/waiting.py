@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from provenance.canonical import address
 from provenance.index import Facts, facts_of
 from provenance.queue import Staged
 from provenance.statement import Headers
+from provenance.subjects import Owned
 
 __all__ = ["contents_of", "facts_of_staged", "parents_first"]
 
@@ -21,10 +22,13 @@ def facts_of_staged(event: Staged, *, market: bytes, by: Headers | None = None) 
     return facts_of(event_id=event.event_id, type=event.type, issuer=issuer, sealed=event.sealed, event=event.event)
 
 
-def contents_of(event: Staged) -> list[tuple[bytes, bytes]]:
-    """What of an accepted event goes into the vault: (address, bytes) of its items, and its own where it is sealed."""
-    items = [(address(item), item) for item in event.items]
-    return [*items, (event.event_id, event.event)] if event.sealed else items
+def contents_of(events: Iterable[Staged]) -> Iterator[Owned]:
+    """What of accepted events goes into the vault: their items, and the events themselves where they are sealed."""
+    for event in events:
+        for item in event.items:
+            yield Owned(address(item), item, event)
+        if event.sealed:
+            yield Owned(event.event_id, event.event, event)
 
 
 def parents_first(waiting: Sequence[tuple[Staged, Facts]]) -> list[tuple[Staged, Facts]]:

@@ -55,7 +55,7 @@ from provenance.names import Named, erased_names
 from provenance.queue import retake
 from provenance.recall import Recall
 from provenance.statement import Headers
-from provenance.subjects import Owned, SubjectKeys, WrappingVault, is_wrapped, keep
+from provenance.subjects import SubjectKeys, WrappingVault, is_wrapped, keep
 from provenance.succession import Link, follow, read_links
 from provenance.vault import Vault, holds
 from provenance.waiting import contents_of, facts_of_staged
@@ -364,8 +364,8 @@ def _put_vault(
     for line in read_lines(root, held.queue) if logged else ():
         staged = parse_line(Waiting, line).staged
         if staged.event_id in logged:
-            items = [item for item in contents_of(staged) if item[0] not in erased]
-            keep(parts.sealed, [Owned(at, data, staged) for at, data in items if not holds(parts.sealed, at)])
+            owned = [item for item in contents_of([staged]) if item.address not in erased]
+            keep(parts.sealed, [item for item in owned if not holds(parts.sealed, item.address)])
     return locked
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from provenance.erasures import ERASURE
 from provenance.health import Check, Health, Standing, Status
 from provenance.reconcile import Counts, Reconciliation, reconcile
 
-__all__ = ["add_to", "signals"]
+__all__ = ["add_to", "settled", "signals"]
 
 MARKS: dict[Status, str] = {"ok": "■", "degraded": "□", "bad": "✕"}
 _COLORS = {"■": "green", "□": "yellow", "✕": "red"}
@@ -91,7 +92,7 @@ def worker(
 ) -> int:
     """Sequence and publish until SIGTERM or Ctrl-C. Then publish what was accepted, and end."""
     ledger = where.open(without_quorum=without_quorum)
-    with signals() as came:
+    with signals() as came, settled():
         running = ledger.worker(window=window).start()
         fail(f"{ledger.origin}: sequencing and publishing every {window:g} s; end with SIGTERM or Ctrl-C")
         while not came and not running.wait(_LOOK):
@@ -276,6 +277,17 @@ def _refs(url: str, query: str) -> Iterator[Iterator[Any]]:
         raise Unavailable(msg) from error
     finally:
         engine.dispose()
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """Take what is loaded by now for permanent: else each batch has Python look through all of it for garbage."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager

@@ -197,7 +197,7 @@ class SqlQueue:
     def peek(self, limit: int) -> list[Staged]:
         """As `Queue.peek`."""
         with storage_errors("queue"):
-            return [_staged(row) for row in self._store.reading.execute(_PEEK, {"most": limit}).all()]
+            return [_staged(row) for row in self._store.reading.execute(_PEEK, {"most": limit})]
 
     def newest(self) -> int:
         """As `Queue.newest`."""

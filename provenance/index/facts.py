@@ -56,8 +56,9 @@ def facts_of(*, event_id: bytes, type: str, issuer: str, sealed: bool, event: by
     refs = value.get("refs")
     time = body.get("time")
     links = tuple(link for ref in (refs if isinstance(refs, list) else ()) if (link := _link(ref)) is not None)
-    actor = _digest(value.get("actor"))
-    if actor is not None and actor.hex() != issuer:
+    said = value.get("actor")
+    actor = _digest(said)
+    if actor is not None and said != issuer:
         links = (*links, ("actor", actor, "", "", None))  # an agent signed for it
     if actor is not None and type in _OF_ACTOR:
         links = (*links, (_OF_ACTOR[type], actor, "", "", None))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -18,7 +20,7 @@ import pytest
 
 from adapters import connect
 from adapters.cli.app import run
-from adapters.cli.operate import MARKS
+from adapters.cli.operate import MARKS, settled
 from adapters.objects import Bucket
 from adapters.probe import PASSED
 from adapters.sql.notes import SqlNotes
@@ -136,6 +138,21 @@ def test_a_worker_publishes_until_it_is_told_to_end(shop, how):
     assert (process.returncode, err) == (0, b"")
     assert out.decode().splitlines() == ["shop.example/log published at size 6", "next: provenance status"]
     assert run(["status"]) == 0
+
+
+def test_a_process_that_settled_is_as_before_when_it_is_done():
+    class Loop:
+        pass
+
+    with settled():
+        assert gc.get_freeze_count() > 10_000
+        first = Loop()
+        first.itself = first
+        gone = weakref.ref(first)
+        del first
+        gc.collect()
+        assert gone() is None  # what is made afterwards is looked at
+    assert gc.get_freeze_count() == 0
 
 
 def test_a_worker_that_cannot_go_on_says_why_and_fails(shop, capsys):
