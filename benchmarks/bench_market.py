@@ -45,6 +45,8 @@ def figures() -> Iterator[Figure]:
             yield figure
         yield from _draining(server, staging)
         yield from _publishing(server)
+    # A server of its own: one that was just written to cleans up for a minute, beside whatever comes next.
+    with TemporaryDirectory(prefix="bench-") as data, postgres_server(data, shared_buffers="128MB") as server:
         yield from _bulk(server)
 
 

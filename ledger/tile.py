@@ -110,7 +110,7 @@ def bundle_ranges(start: int, stop: int, size: int) -> Iterator[tuple[int, int, 
 def pack_bundle(entries: Sequence[bytes]) -> bytes:
     """Bytes of an entry bundle. Raises `MalformedError` for an entry of more than 65,535 bytes."""
     try:
-        return b"".join(part for entry in entries for part in (len(entry).to_bytes(2, "big"), entry))
+        return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
     except OverflowError as error:
         msg = f"entry: {max(map(len, entries))} bytes, want at most {MAX_ENTRY}"
         raise MalformedError(msg) from error
@@ -128,7 +128,7 @@ def bundle_spans(data: bytes, *, width: int | None = None) -> list[tuple[int, in
 
 def pack_open(items: Sequence[bytes]) -> bytes:
     """Bytes of an open bundle: for each entry uint32-BE length ‖ item, length 0 = nothing here."""
-    return b"".join(part for item in items for part in (len(item).to_bytes(4, "big"), item))
+    return b"".join([len(item).to_bytes(4, "big") + item for item in items])
 
 
 def parse_open(data: bytes) -> list[bytes]:
