@@ -135,9 +135,8 @@ class Sequencer:
             self.sequence_once()
         self._following.follow()
 
-    def append(self, staged: Sequence[Staged], facts: Sequence[Facts]) -> None:
+    def append(self, pairs: list[Pair]) -> None:
         """Sequence events that were never in the queue, in this order, all or none; those in the log are left out."""
-        pairs = list(zip(staged, facts, strict=True))
         if len(self._until_keys(pairs)) < len(pairs):
             text = "the market changes its keys in the middle of what is recorded at once; record that apart"
             raise EventRejected(Reason("party.keys.apart", text))

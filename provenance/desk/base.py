@@ -247,7 +247,7 @@ class Desk(RunningLedger, Asks):
             self._observer.refused(reason.rule for reason in error.reasons)
             raise
 
-    def _record_portion(self, portion: Sequence[tuple[Staged, Facts]]) -> list[Ticket]:
+    def _record_portion(self, portion: list[tuple[Staged, Facts]]) -> list[Ticket]:
         staged = [event for event, _ in portion]
         facts = [fact for _, fact in portion]
         tickets = [Ticket(event.event_id.hex(), event.type) for event in staged]
@@ -259,5 +259,5 @@ class Desk(RunningLedger, Asks):
         with self._accepting(len(staged)):
             self._staging.check(facts, [event.event for event in staged])
             self._staging.check_in_force(facts, [event.event for event in staged])
-        self._sequencer.append(staged, facts)
+        self._sequencer.append(portion)
         return tickets

@@ -251,7 +251,7 @@ def test_what_everything_stands_on_stays(market: Market) -> None:
         with pytest.raises(EventRejected, match=r"erasure\.always-open"):
             ledger.record_many([draft])
         # Written past the rules it changes nothing.
-        ledger._sequencer.append([ledger._staging.staged(draft)], [draft_facts(draft, market=ledger.market)])
+        ledger._sequencer.append([(ledger._staging.staged(draft), draft_facts(draft, market=ledger.market))])
         ledger.publish()
         assert ledger.event(ticket)
         assert ledger.receipt(ticket).event

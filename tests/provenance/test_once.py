@@ -560,18 +560,16 @@ def test_what_a_process_reserved_that_died_is_taken_over(apart: Apart) -> None:
         waiting = desk.work_status(work).events[-1]
         desk.set_status(work, "active", reason="settled", session=connection)
     with pytest.raises(EventRejected) as caught:  # what waits is no leftover
-        desk._sequencer.append(
-            *_unasked(desk, work, prev=waiting),
-        )
+        desk._sequencer.append([_unasked(desk, work, prev=waiting)])
     assert rules(caught) == {"once.work.status"}
 
 
-def _unasked(desk: ProvenanceLedger, work: Ticket, *, prev: str) -> tuple[list[Staged], list[Facts]]:
+def _unasked(desk: ProvenanceLedger, work: Ticket, *, prev: str) -> tuple[Staged, Facts]:
     """The next state of a work, as whoever does not ask the rules hands it to the sequencer."""
     refs = [{"role": "work", "id": work.id}, {"role": "prev", "id": prev}]
     draft = desk.draft("work.status", body={"state": "deactivated", "reason": "complaint"}, refs=refs)
     staged = Staged(0, draft.id, draft.type, draft.data, (), None, sealed=False)
-    return [staged], [facts_of_staged(staged, market=desk.market)]
+    return staged, facts_of_staged(staged, market=desk.market)
 
 
 # Made again

@@ -91,7 +91,7 @@ class Stage:
         data = data or self.draft(said).data
         signed = None if said.by is None else self._signed(said, address(data))
         staged = Staged(0, address(data), said.type, data, (), signed, said.type in SEALED, 0)
-        self.desk._sequencer.append([staged], [facts_of_staged(staged, market=self.desk.market)])
+        self.desk._sequencer.append([(staged, facts_of_staged(staged, market=self.desk.market))])
         return address(data).hex()
 
     def later(self, said: Said) -> str:
@@ -657,7 +657,7 @@ def test_a_second_event_at_a_place_is_named(tmp_path: Path) -> None:
     draft = stage.draft(again)
     staged = Staged(0, draft.id, again.type, draft.data, (), None, False, 0)
     facts = facts_of_staged(staged, market=stage.desk.market)._replace(places=())  # as if it took none
-    stage.desk._sequencer.append([staged], [facts])
+    stage.desk._sequencer.append([(staged, facts)])
     stage.desk.publish()
     report = audited(stage.desk, stage.public)
     assert [finding.rule for finding in report.against_rules] == ["once.dispute.evidence"]

@@ -209,7 +209,7 @@ class _History:
             event = next(self.events)
             self.tried.append(event.event_id)
             self.busy += 1
-            ledger.sequencer.append([event], [_facts(event)])
+            ledger.sequencer.append([(event, _facts(event))])
             self.recorded.append(event.event_id)
             size = self._head_size()
             self.publishing += 1
@@ -294,7 +294,7 @@ class _History:
         self.tried += ids
         for _ in range(5):
             try:
-                ledger.sequencer.append(staged, [_facts(event) for event in staged])
+                ledger.sequencer.append([(event, _facts(event)) for event in staged])
             except (Unavailable, Conflict, NotFound) as error:
                 self._allowed(error)
                 self.world.sleep(self.world.random.random())
@@ -314,7 +314,7 @@ class _History:
         self.tried.append(erasure.event_id)
         for _ in range(5):
             try:
-                ledger.sequencer.append([erasure], [_facts(erasure)])
+                ledger.sequencer.append([(erasure, _facts(erasure))])
             except (Unavailable, Conflict, NotFound) as error:
                 self._allowed(error)
                 self.world.sleep(pick.random())
