@@ -48,8 +48,9 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.run $(ONLY)
 
+# No look at the stacks of a test that takes long: many do here, and a look at a thread that runs can crash it.
 soak: $(READY)
-	$(BIN)/python -m pytest -p tests.soak -m 'soak or hypothesis' --hypothesis-profile=soak $(ARGS)
+	$(BIN)/python -m pytest -p tests.soak -m 'soak or hypothesis' --hypothesis-profile=soak -o faulthandler_timeout=0 $(ARGS)
 
 docs: $(READY)
 	$(BIN)/python docs/events.py docs/reference/events.md
