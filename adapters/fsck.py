@@ -104,28 +104,7 @@ class Holdings:
         ]
         for number, place in enumerate(self._published):
             steps.append(_Step(f"published {number}", lambda at, place=place: self._place(place, at)))  # type: ignore[misc]
-        return [_Step(step.name, self._in_spite_of_damage(step)) for step in steps]
-
-    def _in_spite_of_damage(self, step: _Step) -> Callable[[Any], Portions]:
-        """Where damage keeps a step from going on, that is what it found: the other steps are still taken."""
-
-        def run(at: Any) -> Portions:
-            if at == _DONE:
-                return
-            try:
-                with storage_errors(step.name):
-                    yield from step.run(at)
-            except LedgerError as error:
-                raise_unless_damage(error)
-                yield _DONE, [fault_of(error)]
-            except (AttributeError, MemoryError, TypeError, ValueError) as error:
-                # A row holds what its column does not allow: nothing, or a number where bytes should be. The traceback
-                # is for whom the storage turns out to be sound: then it is a fault of ours.
-                logger.info("%s: what is stored cannot be read", step.name, exc_info=True)
-                text = f"{step.name}: what is stored cannot be read: {type(error).__name__} {error}"
-                yield _DONE, [Fault(step.name, text)]
-
-        return run
+        return [_Step(step.name, _in_spite_of_damage(step)) for step in steps]
 
     def memory(self) -> Memory:
         """Where slices remember how far they came: a row of the ledger's own database."""
@@ -455,6 +434,28 @@ def open_holdings(
         msg = f"{parts.store.name}: what is noted about this ledger's layout cannot be read; restore provenance_state"
         raise StorageError(msg) from error
     return Holdings(parts, keys, published=[open_objects(place) for place in published], signatures=signatures)
+
+
+def _in_spite_of_damage(step: _Step) -> Callable[[Any], Portions]:
+    """Where damage keeps a step from going on, that is what it found: the other steps are still taken."""
+
+    def run(at: Any) -> Portions:
+        if at == _DONE:
+            return
+        try:
+            with storage_errors(step.name):
+                yield from step.run(at)
+        except LedgerError as error:
+            raise_unless_damage(error)
+            yield _DONE, [fault_of(error)]
+        except (AttributeError, MemoryError, TypeError, ValueError) as error:
+            # A row holds what its column does not allow: nothing, or a number where bytes should be. The traceback
+            # is for whom the storage turns out to be sound: then it is a fault of ours.
+            logger.info("%s: what is stored cannot be read", step.name, exc_info=True)
+            text = f"{step.name}: what is stored cannot be read: {type(error).__name__} {error}"
+            yield _DONE, [Fault(step.name, text)]
+
+    return run
 
 
 def _once(check: Callable[[], Iterator[Fault]]) -> Callable[[Any], Portions]:

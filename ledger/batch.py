@@ -37,7 +37,7 @@ def staging_path(checkpoint: Checkpoint) -> str:
 
 
 def size_after(path: str) -> int | None:
-    """Of the log, with the batch of the file at `path`; None where that is no batch file's path."""
+    """Size of the log once the batch in the file at `path` is done; None where that is no batch file's path."""
     found = _STAGED.fullmatch(path)
     return None if found is None else int(found[1])
 

@@ -38,7 +38,7 @@ from provenance.session import connection_of
 from provenance.statement import Headers, sign_statement
 from provenance.subjects import keep
 from provenance.vault import Vault
-from provenance.waiting import contents_of, facts_of_staged, parents_first
+from provenance.waiting import Pair, contents_of, facts_of_staged, parents_first
 
 __all__ = [
     "TIME_INTERVAL",
@@ -53,10 +53,6 @@ _MOST_RETRIES = 10
 _MOST_STAMPS = 1_000_000  # events of which it is remembered when they were staged, should nobody publish
 
 logger = logging.getLogger(__name__)
-
-
-Pair = tuple[Staged, Facts]
-"""An accepted event, and what the index will keep of it."""
 
 
 class Signers(NamedTuple):

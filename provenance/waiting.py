@@ -10,7 +10,11 @@ from provenance.queue import Staged
 from provenance.statement import Headers
 from provenance.subjects import Owned
 
-__all__ = ["contents_of", "facts_of_staged", "parents_first"]
+__all__ = ["Pair", "contents_of", "facts_of_staged", "parents_first"]
+
+
+Pair = tuple[Staged, Facts]
+"""An accepted event, and what the index will keep of it."""
 
 
 def facts_of_staged(event: Staged, *, market: bytes, by: Headers | None = None) -> Facts:
@@ -31,10 +35,10 @@ def contents_of(events: Iterable[Staged]) -> Iterator[Owned]:
             yield Owned(event.event_id, event.event, event)
 
 
-def parents_first(waiting: Sequence[tuple[Staged, Facts]]) -> list[tuple[Staged, Facts]]:
+def parents_first(waiting: Sequence[Pair]) -> list[Pair]:
     """The same events, each behind those of the same batch that it refers to, otherwise in their order."""
     by_id = {pair[0].event_id: pair for pair in waiting}
-    done: dict[bytes, tuple[Staged, Facts]] = {}
+    done: dict[bytes, Pair] = {}
     for pair in waiting:
         stack = [pair]
         while stack:

@@ -14,18 +14,18 @@ from provenance.events import Draft, new_event
 from provenance.following import BATCH
 from provenance.foreign import open_foreign
 from provenance.holdings import VaultItems
-from provenance.index import Facts, Index
+from provenance.index import Index
 from provenance.item import Item
 from provenance.linter import lint_own
 from provenance.moments import Moment, format_time, size_at
 from provenance.once import TURNS
 from provenance.questions import Asks
-from provenance.queue import Staged
 from provenance.rules import Before
 from provenance.running import RunningLedger
 from provenance.session import in_caller, joins_async
 from provenance.staging import Request
 from provenance.ticket import Receipt, Ticket
+from provenance.waiting import Pair
 
 __all__ = ["Desk", "follows"]
 
@@ -83,7 +83,7 @@ class Desk(RunningLedger, Asks):
         """
         self._sequencer.drain()
         tickets: list[Ticket] = []
-        portion: list[tuple[Staged, Facts]] = []
+        portion: list[Pair] = []
         for draft in drafts:
             # The model ends here: thousands of them would keep the garbage collector busy.
             facts = draft_facts(draft, market=self.market, sealed=draft.type in self._sealed)
@@ -247,7 +247,7 @@ class Desk(RunningLedger, Asks):
             self._observer.refused(reason.rule for reason in error.reasons)
             raise
 
-    def _record_portion(self, portion: list[tuple[Staged, Facts]]) -> list[Ticket]:
+    def _record_portion(self, portion: list[Pair]) -> list[Ticket]:
         staged = [event for event, _ in portion]
         facts = [fact for _, fact in portion]
         tickets = [Ticket(event.event_id.hex(), event.type) for event in staged]
